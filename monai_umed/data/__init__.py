@@ -1,0 +1,40 @@
+"""Datasets on disk: find cases, read and write them without loss, record what was done."""
+
+from monai_umed.data.cases import Section, find_cases
+from monai_umed.data.codec import read_image, read_label, write_image
+from monai_umed.data.fidelity import Fidelity, measure
+from monai_umed.data.loading import MIN_SIDE, CaseError, LoadedCase, load_case
+from monai_umed.data.manifest import CaseRecord, Manifest, ManifestError, Quarantined, sha256_file
+from monai_umed.data.pairs import Case, DatasetError
+from monai_umed.data.quantize import add_delta, floor_bound
+from monai_umed.data.stored import CodecError, StoredImage
+from monai_umed.data.suffixes import LOSSLESS, LOSSY, SUPPORTED, output_name
+
+__all__ = [
+    "LOSSLESS",
+    "LOSSY",
+    "MIN_SIDE",
+    "SUPPORTED",
+    "Case",
+    "CaseError",
+    "CaseRecord",
+    "CodecError",
+    "DatasetError",
+    "Fidelity",
+    "LoadedCase",
+    "Manifest",
+    "ManifestError",
+    "Quarantined",
+    "Section",
+    "StoredImage",
+    "add_delta",
+    "find_cases",
+    "floor_bound",
+    "load_case",
+    "measure",
+    "output_name",
+    "read_image",
+    "read_label",
+    "sha256_file",
+    "write_image",
+]

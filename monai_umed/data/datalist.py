@@ -1,0 +1,77 @@
+"""Datasets described by a Decathlon-style list in a JSON file."""
+
+import json
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Any
+
+from monai_umed.data.pairs import Case, DatasetError, Found
+from monai_umed.data.suffixes import SUPPORTED, split_name
+
+_TRAIN_KEYS = ("training", "train")
+_TEST_KEYS = ("test", "validation")
+
+
+def read_datalist(path: Path) -> Found:
+    """Read a datalist.
+
+    Args:
+        path: JSON file ``{"training" or "train": [{"image": str, "label": str}, ...], "test" or "validation": ...}``
+            with paths relative to its folder. Test entries without a label are ignored.
+
+    Returns:
+        Cases, offenders and, if there are labelled test cases, sections.
+
+    Raises:
+        DatasetError: the file is no JSON object.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DatasetError(str(path), [f"{path.name}: no valid JSON ({error}); repair it"]) from error
+    if not isinstance(content, dict):
+        raise DatasetError(str(path), [f"{path.name}: must be a JSON object with the list 'training'; repair it"])
+    found = Found()
+    images: dict[str, str] = {}
+    for keys, section in ((_TRAIN_KEYS, "train"), (_TEST_KEYS, "test")):
+        for key in keys:
+            entries = content.get(key, [])
+            if not isinstance(entries, list):
+                found.offenders.append(f"{path.name}: {key!r} must be a list; repair it")
+                continue
+            for number, entry in enumerate(entries):
+                _add_entry(found, images, path.parent, f"{key}[{number}]", entry, section)
+    if "test" not in found.sections.values():
+        found.sections.clear()
+    return found
+
+
+def _add_entry(found: Found, images: dict[str, str], root: Path, name: str, entry: Any, section: str) -> None:
+    if section == "test" and (isinstance(entry, str) or (isinstance(entry, dict) and "label" not in entry)):
+        return
+    if not isinstance(entry, dict) or not all(isinstance(entry.get(key), str) for key in ("image", "label")):
+        found.offenders.append(f"{name}: must hold one image and one label path; one channel per case is supported")
+        return
+    case_id = split_name(PurePosixPath(entry["image"]).name)[0]
+    reasons = [reason for key in ("image", "label") if (reason := _path_problem(root, entry[key]))]
+    if case_id in images:
+        reasons.append(f"{entry['image']}: same name as {images[case_id]}; list each image once, rename equal names")
+    images[case_id] = entry["image"]
+    if reasons:
+        found.offenders.extend(f"{name}: {reason}" for reason in reasons)
+        found.broken_ids.add(case_id)
+        return
+    found.cases.append(Case(case_id, root / entry["image"], root / entry["label"]))
+    found.sections[case_id] = section
+
+
+def _path_problem(root: Path, text: str) -> str | None:
+    if PurePosixPath(text).is_absolute() or PureWindowsPath(text).drive or ".." in Path(text).parts:
+        return f"{text}: leaves the dataset's folder; use a path relative to it, without '..'"
+    target = root / text
+    if not target.resolve().is_relative_to(root.resolve()):
+        return f"{text}: a link that leaves the dataset's folder; copy the file into it"
+    if not target.is_file():
+        return f"{text}: no such file; add it or remove the entry"
+    if split_name(target.name)[1] not in SUPPORTED:
+        return f"{text}: unknown file ending; convert it to one of {', '.join(SUPPORTED)}"
+    return None

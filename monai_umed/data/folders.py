@@ -1,0 +1,81 @@
+"""Datasets laid out as one folder of images and one of labels."""
+
+import re
+from pathlib import Path
+
+from monai_umed.data.pairs import Case, Found
+from monai_umed.data.suffixes import SUPPORTED, split_name
+
+# Left behind by Windows, macOS and network drives; hidden files are ignored anyway.
+_JUNK = {"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "@eadir", "icon\r"}
+_CHANNEL = re.compile(r"(?P<case>.+)_(?P<channel>\d{4})$")
+
+
+def scan_folders(image_dir: Path, label_dir: Path) -> Found:
+    """Pair the files of two folders by their names without ending.
+
+    Args:
+        image_dir: existing folder of images; nnU-Net's ``_0000`` at the end of a name is dropped if that gives a pair.
+        label_dir: folder of labels.
+
+    Returns:
+        Cases and offenders.
+    """
+    found = Found()
+    if not label_dir.is_dir():
+        found.offenders.append(f"{label_dir.name}/: no such folder; put one label per image there")
+        return found
+    labels = _by_stem(label_dir, found)
+    images = _by_case(_by_stem(image_dir, found), labels, found)
+    for stem in sorted(images.keys() | labels.keys()):
+        if stem in images and stem in labels:
+            found.cases.append(Case(stem, images[stem], labels[stem]))
+            continue
+        found.broken_ids.add(stem)
+        if stem in images:
+            name, other = f"{image_dir.name}/{images[stem].name}", f"no label {label_dir.name}/{stem}.*"
+        else:
+            name, other = f"{label_dir.name}/{labels[stem].name}", f"no image {image_dir.name}/{stem}.*"
+        found.offenders.append(f"{name}: {other}; add it, or remove this file")
+    return found
+
+
+def _by_stem(folder: Path, found: Found) -> dict[str, Path]:
+    files: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith(".") or path.name.lower() in _JUNK:
+            continue
+        name = f"{folder.name}/{path.name}"
+        stem, suffix = split_name(path.name)
+        if path.is_dir():
+            found.offenders.append(f"{name}: a folder; move its files up, subfolders are not searched")
+        elif suffix not in SUPPORTED:
+            cure = f"convert it to one of {', '.join(SUPPORTED)} or move it away"
+            found.offenders.append(f"{name}: unknown file ending {suffix!r}; {cure}")
+            found.broken_ids.add(stem)
+        elif stem in files:
+            found.offenders.append(f"{name}: same name as {files[stem].name}; rename one of them, with its pair")
+            found.broken_ids.add(stem)
+        else:
+            files[stem] = path
+    return files
+
+
+def _by_case(images: dict[str, Path], labels: dict[str, Path], found: Found) -> dict[str, Path]:
+    """Drop the channel numbers of nnU-Net from image names that only then have a label."""
+    cases: dict[str, Path] = {}
+    for stem, path in images.items():
+        match = _CHANNEL.match(stem)
+        if stem in labels or match is None or match["case"] not in labels:
+            case_id = stem
+        elif match["channel"] == "0000":
+            case_id = match["case"]
+        else:
+            name = f"{path.parent.name}/{path.name}"
+            found.offenders.append(f"{name}: a further channel of {match['case']}; keep one channel per case")
+            continue
+        if case_id in cases:
+            found.offenders.append(f"{path.parent.name}/{path.name}: same case as {cases[case_id].name}; remove one")
+            continue
+        cases[case_id] = path
+    return cases

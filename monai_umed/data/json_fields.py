@@ -1,0 +1,93 @@
+"""Check JSON objects against the fields of a dataclass, naming the field that is wrong."""
+
+import dataclasses
+import re
+import types
+from collections.abc import Callable
+from pathlib import PurePosixPath, PureWindowsPath
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+_CURE = "restore the file from a copy"
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+class FieldError(ValueError):
+    """A field is missing, unknown or wrong; the message names it."""
+
+
+def parse_fields(record_type: type, content: Any, where: str, skip: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Check a JSON object against a dataclass.
+
+    Fields whose name has ``sha256`` must be checksums, and the fields ``image``, ``label`` and ``source`` must be
+    relative paths that do not climb out of their folder.
+
+    Args:
+        record_type: dataclass of strings, numbers, tuples of them, and optional ones.
+        content: what `json.loads` returned.
+        where: what stands before a field's name in messages, for example ``"cases[3]."``.
+        skip: fields that are checked elsewhere.
+
+    Returns:
+        Arguments for ``record_type``, lists turned into tuples.
+
+    Raises:
+        FieldError: a field is missing, unknown or wrong.
+    """
+    if not isinstance(content, dict):
+        raise FieldError(f"field {where.rstrip('.')!r} must be a JSON object; {_CURE}")
+    hints = {name: hint for name, hint in get_type_hints(record_type).items() if name not in skip}
+    required = {field.name for field in dataclasses.fields(record_type) if field.default is dataclasses.MISSING}
+    for name in sorted((required & hints.keys()) - content.keys()):
+        raise FieldError(f"field {where + name!r} is missing; {_CURE}")
+    values = {}
+    for name, value in content.items():
+        if name not in hints:
+            raise FieldError(f"field {where + name!r} is unknown; {_CURE}")
+        if not _matches(value, hints[name]):
+            raise FieldError(f"field {where + name!r} is {value!r}, must be {_describe(hints[name])}; {_CURE}")
+        check = _CHECKS.get("sha256" if "sha256" in name else name)
+        if check and (reason := check(value)):
+            raise FieldError(f"field {where + name!r} is {value!r}, {reason}; {_CURE}")
+        values[name] = tuple(value) if isinstance(value, list) else value
+    return values
+
+
+def _matches(value: Any, hint: Any) -> bool:
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin in (Union, types.UnionType):
+        return any(_matches(value, argument) for argument in arguments)
+    if origin is tuple:
+        if not isinstance(value, list):
+            return False
+        if arguments[-1] is Ellipsis:
+            return all(_matches(item, arguments[0]) for item in value)
+        return len(value) == len(arguments) and all(map(_matches, value, arguments))
+    if hint is float:
+        # JSON readers accept NaN and Infinity, which no standard writer makes.
+        return type(value) is int or (type(value) is float and abs(value) < float("inf"))
+    return type(value) is hint
+
+
+def _describe(hint: Any) -> str:
+    return hint.__name__ if isinstance(hint, type) and not get_args(hint) else str(hint)
+
+
+def _path_reason(text: str) -> str | None:
+    posix, windows = PurePosixPath(text), PureWindowsPath(text)
+    if posix.is_absolute() or windows.drive or windows.root or not text:
+        return "must be a relative path"
+    if ".." in posix.parts or ".." in windows.parts:
+        return "must not hold '..'"
+    return None
+
+
+def _checksum_reason(text: str) -> str | None:
+    return None if _SHA256.fullmatch(text) else "must be 64 hexadecimal digits"
+
+
+_CHECKS: dict[str, Callable[[str], str | None]] = {
+    "image": _path_reason,
+    "label": _path_reason,
+    "source": _path_reason,
+    "sha256": _checksum_reason,
+}

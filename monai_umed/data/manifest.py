@@ -1,0 +1,185 @@
+"""The record of a protected dataset: what was done to which file, with checksums, as byte-reproducible JSON."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from monai_umed.data.atomic import write_atomically
+from monai_umed.data.json_fields import FieldError, parse_fields
+
+FORMAT_VERSION = 1
+"""Version of the manifest's layout; raised when a reader of the old one would go wrong."""
+
+
+class ManifestError(ValueError):
+    """A manifest cannot be used; the message names the field, the reason and the cure."""
+
+
+@dataclass(frozen=True)
+class CaseRecord:
+    """What was done to one case.
+
+    Attributes:
+        id: id of the case.
+        image: protected image, relative to the dataset's folder, with ``/``.
+        label: label, relative to the dataset's folder, with ``/``.
+        source: name of the original image file.
+        sha256_before: checksum of the original image file.
+        sha256_after: checksum of the protected image file.
+        label_sha256: checksum of the label file.
+        shape: ``(C, *spatial)`` of the stored array.
+        dtype: NumPy name of the stored type, for example ``"uint8"``.
+        window: stored values that map to 0 and 1.
+        max_abs_delta: largest change in stored units (gray levels).
+        psnr: in dB; None if the image did not change.
+        ssim: structural similarity.
+        perturbed_fraction: share of the stored values that changed, in [0, 1].
+        note: anything the owner must know, for example that JPEG input was written as PNG.
+    """
+
+    id: str
+    image: str
+    label: str
+    source: str
+    sha256_before: str
+    sha256_after: str
+    label_sha256: str
+    shape: tuple[int, ...]
+    dtype: str
+    window: tuple[float, float]
+    max_abs_delta: int | float
+    psnr: float | None
+    ssim: float
+    perturbed_fraction: float
+    note: str | None = None
+
+
+@dataclass(frozen=True)
+class Quarantined:
+    """A case that was left out.
+
+    Attributes:
+        id: id of the case.
+        reason: why, and the cure.
+    """
+
+    id: str
+    reason: str
+
+
+@dataclass
+class Manifest:
+    """The record of a protected dataset. It holds no time and no machine, so equal runs give equal files.
+
+    Attributes:
+        tool: name of the program.
+        version: version of the program.
+        protector: ``repr`` of the protector.
+        seed: seed of the run.
+        eps: budget in window units, in (0, 1].
+        cases: one record per protected case.
+        quarantined: cases that were left out.
+    """
+
+    tool: str
+    version: str
+    protector: str
+    seed: int
+    eps: float
+    cases: list[CaseRecord] = field(default_factory=list)
+    quarantined: list[Quarantined] = field(default_factory=list)
+
+    def save(self, path: str | Path) -> None:
+        """Write the manifest, sorted by case id, all at once or not at all.
+
+        Args:
+            path: target; its folder must exist.
+
+        Raises:
+            ManifestError: a number is NaN or infinite, which JSON cannot hold.
+            OSError: the file cannot be written.
+        """
+        content = {"format": FORMAT_VERSION, **asdict(self)}
+        content["cases"].sort(key=lambda record: record["id"])
+        content["quarantined"].sort(key=lambda record: record["id"])
+        try:
+            text = json.dumps(content, indent=1, sort_keys=True, allow_nan=False)
+        except ValueError as error:
+            raise ManifestError(f"{Path(path).name}: {error}; measure() gives None instead of infinity") from error
+        write_atomically(path, (text + "\n").encode("ascii"))
+
+    @staticmethod
+    def load(path: str | Path) -> "Manifest":
+        """Read and check a manifest.
+
+        Args:
+            path: file that `save` wrote.
+
+        Returns:
+            The manifest; cases and quarantined are sorted by id.
+
+        Raises:
+            ManifestError: no manifest, a missing, unknown or wrong field, a newer format, or file names that leave the
+                dataset's folder.
+        """
+        path = Path(path)
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise ManifestError(f"{path.name}: no readable JSON file ({error}); restore it from a copy") from error
+        try:
+            return _parse_manifest(content)
+        except FieldError as error:
+            raise ManifestError(f"{path.name}: {error}") from error
+
+
+def sha256_file(path: str | Path) -> str:
+    """SHA-256 of a file.
+
+    Args:
+        path: file of any size.
+
+    Returns:
+        64 lower-case hexadecimal digits.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    digest = hashlib.sha256()
+    with Path(path).open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _parse_manifest(content: Any) -> Manifest:
+    if not isinstance(content, dict):
+        raise FieldError("the file must hold a JSON object; restore it from a copy")
+    version = content.pop("format", None)
+    if type(version) is not int or version < 1:
+        raise FieldError(f"field 'format' is {version!r}, must be a version number; restore the file from a copy")
+    if version > FORMAT_VERSION:
+        raise FieldError(f"field 'format' is {version}, this version reads up to {FORMAT_VERSION}; update the package")
+    cases = [CaseRecord(**fields) for fields in _parse_list(content, "cases", CaseRecord)]
+    quarantined = [Quarantined(**fields) for fields in _parse_list(content, "quarantined", Quarantined)]
+    _check_unique(cases)
+    header = parse_fields(Manifest, content, "", skip=("cases", "quarantined"))
+    return Manifest(**header, cases=cases, quarantined=quarantined)
+
+
+def _parse_list(content: dict[str, Any], name: str, record_type: type) -> list[dict[str, Any]]:
+    """Take the list ``name`` out of ``content`` and check its items."""
+    items = content.pop(name, None)
+    if not isinstance(items, list):
+        raise FieldError(f"field {name!r} must be a list; restore the file from a copy")
+    return [parse_fields(record_type, item, f"{name}[{number}].") for number, item in enumerate(items)]
+
+
+def _check_unique(cases: list[CaseRecord]) -> None:
+    seen: set[str] = set()
+    for number, record in enumerate(cases):
+        if record.id in seen:
+            raise FieldError(f"field 'cases[{number}].id' repeats {record.id!r}; restore the file from a copy")
+        seen.add(record.id)

@@ -1,0 +1,55 @@
+"""What a dataset scan finds: cases, and what is wrong with the rest."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+_MAX_LISTED = 20
+
+
+@dataclass(frozen=True)
+class Case:
+    """One image and its label.
+
+    Attributes:
+        id: file name of the image without its ending, unique in the dataset.
+        image: image file.
+        label: label file.
+    """
+
+    id: str
+    image: Path
+    label: Path
+
+
+@dataclass
+class Found:
+    """Result of a scan.
+
+    Attributes:
+        cases: complete pairs in any order.
+        offenders: one ``"name: reason; cure"`` for each file that is not part of a pair.
+        broken_ids: ids of offenders, so that a split that names them is not blamed as well.
+        sections: ``"train"`` or ``"test"`` by case id, if the dataset's own list says so.
+    """
+
+    cases: list[Case] = field(default_factory=list)
+    offenders: list[str] = field(default_factory=list)
+    broken_ids: set[str] = field(default_factory=set)
+    sections: dict[str, str] = field(default_factory=dict)
+
+
+class DatasetError(ValueError):
+    """A dataset cannot be used; the message lists the offenders, each with its reason and cure.
+
+    Attributes:
+        offenders: one ``"name: reason; cure"`` each, all of them; the message shows the first 20.
+    """
+
+    def __init__(self, dataset: str, offenders: Sequence[str]) -> None:
+        lines = [f"  {offender}" for offender in offenders[:_MAX_LISTED]]
+        if len(offenders) > _MAX_LISTED:
+            lines.append(f"  and {len(offenders) - _MAX_LISTED} more")
+        count = "1 problem" if len(offenders) == 1 else f"{len(offenders)} problems"
+        super().__init__("\n".join([f"dataset {dataset!r} has {count}:", *lines]))
+        self.offenders = tuple(offenders)

@@ -1,0 +1,16 @@
+"""Pure tensor functions: contour band, local binary patterns and bounded addition, channel first, 2D and 3D."""
+
+from .bounded_addition import EPS_LIMIT, add_bounded, check_eps
+from .contour_band import contour_band, half_widths
+from .local_binary_pattern import lbp_bound, lbp_code, texture_activity
+
+__all__ = [
+    "EPS_LIMIT",
+    "add_bounded",
+    "check_eps",
+    "contour_band",
+    "half_widths",
+    "lbp_bound",
+    "lbp_code",
+    "texture_activity",
+]

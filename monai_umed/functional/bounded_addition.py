@@ -1,0 +1,53 @@
+"""Bounded addition: the only place in the package where a perturbation is clipped."""
+
+from __future__ import annotations
+
+import torch
+
+EPS_LIMIT = 32 / 255
+
+
+def check_eps(eps: float) -> float:
+    """Return ``eps`` if it is a usable perturbation bound.
+
+    Raises:
+        ValueError: if ``eps`` is not in (0, 32/255]. It is a share of the [0, 1] intensity window, not a grey level.
+    """
+    if not 0 < eps <= EPS_LIMIT:
+        raise ValueError(
+            f"eps is {eps}; it must be above 0 and at most 32/255 = {EPS_LIMIT:.4f}. It is a share of the [0, 1] "
+            "intensity window: write 4/255 = 0.0157 for four of 255 grey levels."
+        )
+    return eps
+
+
+class _StraightThroughClamp(torch.autograd.Function):
+    """Clamp whose gradient ignores the clamp, so that a saturated generator can still come back."""
+
+    @staticmethod
+    def forward(ctx, values, low, high):  # type: ignore[no-untyped-def]
+        return torch.minimum(torch.maximum(values, low), high)
+
+    @staticmethod
+    def backward(ctx, gradient):  # type: ignore[no-untyped-def]
+        return gradient, None, None
+
+
+def add_bounded(image: torch.Tensor, noise: torch.Tensor, bound: torch.Tensor) -> torch.Tensor:
+    """Add ``noise`` to ``image`` so that no pixel moves by more than ``bound`` or leaves [0, 1] (UMed, Eq. 4-6).
+
+    Args:
+        image: intensities in [0, 1], shape ``(..., C, *spatial)``.
+        noise: perturbation in the same units, broadcastable to the image.
+        bound: largest absolute change per pixel, not negative, broadcastable to the image.
+
+    Returns:
+        The perturbed image. Where the image was already outside [0, 1] it stays as it is. The gradient with respect
+        to the noise passes through both clips unchanged.
+    """
+    low = torch.minimum(torch.maximum(-bound, -image), torch.zeros_like(image))
+    high = torch.maximum(torch.minimum(bound, 1 - image), torch.zeros_like(image))
+    outside = (image < 0) | (image > 1)
+    if outside.any():
+        low, high = low.masked_fill(outside, 0), high.masked_fill(outside, 0)
+    return image + _StraightThroughClamp.apply(noise.expand_as(image), low, high)

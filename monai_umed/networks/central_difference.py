@@ -1,0 +1,57 @@
+"""Central-difference convolution (UMed, Lin et al. 2024, Eq. 3), folded into one ordinary convolution."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+
+class CentralDifferenceConv(nn.Module):
+    r"""A 3x3 (3x3x3) convolution plus a convolution over differences to the central pixel, both with free kernels.
+
+    .. math:: f_{out}(r) = \sum_{\Delta} w_v(\Delta) f_{in}(r - \Delta)
+              + \sum_{\Delta} w_c(\Delta) [f_{in}(r - \Delta) - f_{in}(r)]
+
+    Both sums are linear in the same nine (27) pixels, so they are one convolution with the kernel
+    :math:`w_v + w_c` whose central tap is lowered by :math:`\sum w_c`. The kernel is folded at every call, in
+    training as well: the gradients of the two kernels stay exact and the cost is that of one convolution.
+
+    The sum over neighbors reads zero padding outside the image, as the vanilla convolution does.
+
+    Args:
+        spatial_dims: 2 or 3.
+        in_channels: channels of the input, shape ``(B, in_channels, *spatial)``.
+        out_channels: channels of the output, shape ``(B, out_channels, *spatial)`` (same size, stride 1).
+        bias: whether to add one free number per output channel.
+
+    Raises:
+        ValueError: if ``spatial_dims`` is neither 2 nor 3.
+    """
+
+    def __init__(self, spatial_dims: int, in_channels: int, out_channels: int, bias: bool = True) -> None:
+        super().__init__()
+        if spatial_dims not in (2, 3):
+            raise ValueError(f"spatial_dims is {spatial_dims}; it must be 2 or 3.")
+        self.spatial_dims = spatial_dims
+        shape = (out_channels, in_channels) + (3,) * spatial_dims
+        self.vanilla = nn.Parameter(torch.empty(shape))
+        self.difference = nn.Parameter(torch.empty(shape))
+        self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
+        for kernel in (self.vanilla, self.difference):
+            nn.init.kaiming_uniform_(kernel, a=math.sqrt(5))
+        center = torch.zeros((1, 1) + (3,) * spatial_dims)
+        center[(0, 0) + (1,) * spatial_dims] = 1
+        self.register_buffer("center", center, persistent=False)
+
+    def folded_kernel(self) -> torch.Tensor:
+        """The one kernel, of shape ``(out_channels, in_channels, 3, 3[, 3])``, that both sums amount to."""
+        total = self.difference.flatten(2).sum(-1).reshape(self.difference.shape[:2] + (1,) * self.spatial_dims)
+        return self.vanilla + self.difference - self.center * total
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        if self.spatial_dims == 2:
+            return F.conv2d(image, self.folded_kernel(), self.bias, padding=1)
+        return F.conv3d(image, self.folded_kernel(), self.bias, padding=1)

@@ -1,0 +1,185 @@
+"""UMed's generators: the central-difference contour perturbator and the plain texture perturbator."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import torch
+from monai.networks.layers.factories import Conv, Pool
+from monai.networks.layers.utils import get_norm_layer
+from torch import nn
+from torch.nn import functional as F
+
+from .central_difference import CentralDifferenceConv
+
+OUTPUTS = ("tanh", "clip")
+
+
+def _conv(spatial_dims: int, in_channels: int, out_channels: int, central_difference: bool) -> nn.Module:
+    if central_difference:
+        return CentralDifferenceConv(spatial_dims, in_channels, out_channels)
+    return Conv[Conv.CONV, spatial_dims](in_channels, out_channels, kernel_size=3, padding=1)
+
+
+def _stage(
+    spatial_dims: int, in_channels: int, out_channels: int, convs: int, norm: str | None, central_difference: bool
+) -> nn.Sequential:
+    """``convs`` times convolution, normalization, leaky ReLU."""
+    layers: list[nn.Module] = []
+    for index in range(convs):
+        layers.append(_conv(spatial_dims, out_channels if index else in_channels, out_channels, central_difference))
+        if norm is not None:
+            layers.append(get_norm_layer(norm, spatial_dims, out_channels))
+        layers.append(nn.LeakyReLU(0.1))
+    return nn.Sequential(*layers)
+
+
+class Perturbator(nn.Module):
+    """One generator of raw noise, a U-Net (:math:`F_c` or :math:`F_t` in UMed, Lin et al. 2024, Section 3.2).
+
+    The output is raw noise without limit; :func:`monai_umed.protectors.bound_noise` brings it under a bound.
+
+    Args:
+        spatial_dims: 2 or 3.
+        in_channels: channels of the image.
+        features: channels of each level; each level halves the resolution.
+        convs: convolutions per level.
+        central_difference: use :class:`CentralDifferenceConv` for all 3x3 convolutions of the encoder.
+        norm: MONAI's name of the normalization layer (``"batch"``, ``"instance"``), or None.
+        patch: side of the pixel blocks that are folded into channels before the first level and unfolded after the
+            last. 1 is the paper; 4 makes a step eight times cheaper, since the cost lies in full-resolution
+            convolutions, and lets the noise repeat with a period of 4 pixels, which survives resampling.
+
+    Shape:
+        ``(B, in_channels, *spatial)`` to ``(B, in_channels, *spatial)``, any spatial size: the input is padded with
+        its edge to a multiple of :attr:`stride` and the output is cropped.
+
+    Raises:
+        ValueError: if an argument is out of range.
+    """
+
+    def __init__(
+        self,
+        spatial_dims: int,
+        in_channels: int,
+        features: Sequence[int] = (16, 32, 64),
+        convs: int = 1,
+        central_difference: bool = True,
+        norm: str | None = None,
+        patch: int = 4,
+    ) -> None:
+        super().__init__()
+        if patch < 1 or convs < 1 or len(features) < 2:
+            raise ValueError(
+                f"patch ({patch}) and convs ({convs}) must be at least 1, features ({tuple(features)}) at least two."
+            )
+        self.patch = patch
+        self.stride = patch * 2 ** (len(features) - 1)
+        first, last = features[0], features[0]
+        self.fold = (
+            nn.Identity()
+            if patch == 1
+            else Conv[Conv.CONV, spatial_dims](in_channels, first, kernel_size=patch, stride=patch)
+        )
+        widths = (in_channels if patch == 1 else first, *features)
+        self.encoder = nn.ModuleList(
+            _stage(spatial_dims, before, after, convs, norm, central_difference) for before, after in pairwise(widths)
+        )
+        self.decoder = nn.ModuleList(
+            _stage(spatial_dims, deep + skip, skip, convs, norm, False)
+            for deep, skip in zip(features[:0:-1], features[-2::-1], strict=True)
+        )
+        self.pool = Pool[Pool.AVG, spatial_dims](kernel_size=2)
+        self.upsample = nn.Upsample(scale_factor=2.0, mode="nearest")
+        self.unfold = (
+            Conv[Conv.CONV, spatial_dims](last, in_channels, kernel_size=1)
+            if patch == 1
+            else Conv[Conv.CONVTRANS, spatial_dims](last, in_channels, kernel_size=patch, stride=patch)
+        )
+
+        self._initialize()
+
+    def _initialize(self) -> None:
+        """Let the noise start at about the size of its bound: PyTorch's defaults make it vanish below a grey level."""
+        for module in self.modules():
+            if isinstance(module, CentralDifferenceConv):
+                for kernel in (module.vanilla, module.difference):
+                    nn.init.kaiming_normal_(kernel, a=0.1)
+            elif isinstance(module, nn.modules.conv._ConvNd):
+                nn.init.kaiming_normal_(module.weight, a=0.1)
+        assert isinstance(self.unfold.weight, torch.Tensor)
+        inputs = self.unfold.weight.shape[1 if self.patch == 1 else 0]
+        nn.init.normal_(self.unfold.weight, std=2 / inputs**0.5)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        size = image.shape[2:]
+        padding: list[int] = []
+        for axis in range(len(size) - 1, -1, -1):
+            padding += [0, -size[axis] % self.stride]
+        x = self.fold(F.pad(image, padding, mode="replicate") if sum(padding) > 0 else image)
+        skips: list[torch.Tensor] = []
+        for stage in self.encoder:
+            if len(skips) > 0:
+                x = self.pool(x)
+            x = stage(x)
+            skips.append(x)
+        for level, stage in enumerate(self.decoder):
+            x = stage(torch.cat([self.upsample(x), skips[len(skips) - 2 - level]], dim=1))
+        x = self.unfold(x)
+        for axis in range(len(size)):
+            x = x.narrow(axis + 2, 0, size[axis])
+        return x
+
+
+class UMedPerturbator(nn.Module):
+    """Both of UMed's generators on one image: raw contour noise and raw texture noise.
+
+    The contour generator's encoder uses central-difference convolutions (Eq. 3, 4), the texture generator is a plain
+    U-Net (Eq. 5). One tensor in, one out, so that it exports to TorchScript.
+
+    Args:
+        spatial_dims, in_channels, features, convs, norm, patch: see :class:`Perturbator`.
+        central_difference: False gives the ablation with a vanilla contour generator.
+        output: how raw noise is brought under its bound, ``"tanh"`` or ``"clip"``, see
+            :func:`monai_umed.protectors.bound_noise`.
+
+    Shape:
+        ``(B, C, *spatial)`` to ``(B, 2 * C, *spatial)``: C channels of contour noise, then C of texture noise.
+    """
+
+    def __init__(
+        self,
+        spatial_dims: int,
+        in_channels: int,
+        features: Sequence[int] = (16, 32, 64),
+        convs: int = 1,
+        central_difference: bool = True,
+        norm: str | None = None,
+        patch: int = 4,
+        output: str = "tanh",
+    ) -> None:
+        super().__init__()
+        if output not in OUTPUTS:
+            raise ValueError(f"output is {output!r}; use one of {', '.join(OUTPUTS)}.")
+        self.in_channels = in_channels
+        self.spatial_dims = spatial_dims
+        self.features = tuple(features)
+        self.convs = convs
+        self.central_difference = central_difference
+        self.norm = norm
+        self.patch = patch
+        self.output = output
+        self.contour = Perturbator(spatial_dims, in_channels, features, convs, central_difference, norm, patch)
+        self.texture = Perturbator(spatial_dims, in_channels, features, convs, False, norm, patch)
+
+    @torch.jit.unused
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The arguments that make such a network, plain values for a checkpoint."""
+        names = ("spatial_dims", "in_channels", "features", "convs", "central_difference", "norm", "patch", "output")
+        return {name: getattr(self, name) for name in names}
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return torch.cat([self.contour(image), self.texture(image)], dim=1)

@@ -1,0 +1,57 @@
+"""Progress bars with the time left, for engines and for lists of cases."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, TypeVar
+
+from ignite.engine import Engine, Events
+from tqdm import tqdm
+
+T = TypeVar("T")
+
+
+class TrainingProgress:
+    """A MONAI handler that shows one bar over all epochs of an engine, with the last loss and the time left.
+
+    Args:
+        title: what is being trained.
+        disable: True for no bar.
+    """
+
+    def __init__(self, title: str, disable: bool = False) -> None:
+        self.title = title
+        self.disable = disable
+
+    def attach(self, engine: Engine) -> None:
+        engine.add_event_handler(Events.STARTED, self._start)
+
+    def _start(self, engine: Engine) -> None:
+        length = engine.state.epoch_length or 0
+        bar = tqdm(
+            total=length * (engine.state.max_epochs or 0),
+            initial=length * engine.state.epoch,
+            desc=self.title,
+            unit="step",
+            disable=self.disable,
+            mininterval=1,
+        )
+        update = engine.add_event_handler(Events.ITERATION_COMPLETED, self._advance, bar)
+
+        def close(engine: Engine, *_: Any) -> None:
+            update.remove()
+            bar.close()
+
+        for event in (Events.COMPLETED, Events.TERMINATE, Events.EXCEPTION_RAISED):
+            engine.add_event_handler(event, close)
+
+    @staticmethod
+    def _advance(engine: Engine, bar: tqdm) -> None:
+        bar.update()
+        if engine.state.iteration % 10 == 0:
+            bar.set_postfix(loss=f"{engine.state.output['loss'].item():.3f}", refresh=False)
+
+
+def track(items: Iterable[T], total: int, title: str, disable: bool = False) -> Iterable[T]:
+    """Yield the items behind a progress bar."""
+    return tqdm(items, total=total, desc=title, unit="case", disable=disable, mininterval=1)

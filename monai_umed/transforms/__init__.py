@@ -1,0 +1,36 @@
+"""MONAI transforms of the package, array and dictionary forms."""
+
+from .array import ApplyPerturbation, ContourBand, LBPBound, UMedProtect
+from .dictionary import (
+    ApplyPerturbationD,
+    ApplyPerturbationd,
+    ApplyPerturbationDict,
+    ContourBandD,
+    ContourBandd,
+    ContourBandDict,
+    LBPBoundD,
+    LBPBoundd,
+    LBPBoundDict,
+    UMedProtectD,
+    UMedProtectd,
+    UMedProtectDict,
+)
+
+__all__ = [
+    "ApplyPerturbation",
+    "ApplyPerturbationD",
+    "ApplyPerturbationDict",
+    "ApplyPerturbationd",
+    "ContourBand",
+    "ContourBandD",
+    "ContourBandDict",
+    "ContourBandd",
+    "LBPBound",
+    "LBPBoundD",
+    "LBPBoundDict",
+    "LBPBoundd",
+    "UMedProtect",
+    "UMedProtectD",
+    "UMedProtectDict",
+    "UMedProtectd",
+]

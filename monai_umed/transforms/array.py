@@ -1,0 +1,154 @@
+"""MONAI transforms for single arrays: contour band, texture bound, bounded addition, and protection by a checkpoint."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from monai.config.type_definitions import NdarrayOrTensor
+from monai.data.meta_obj import get_track_meta
+from monai.data.meta_tensor import MetaTensor
+from monai.data.utils import affine_to_spacing
+from monai.transforms.transform import Transform
+from monai.utils.enums import TransformBackends
+from monai.utils.type_conversion import convert_to_dst_type, convert_to_tensor
+
+from ..checkpoint import load_protector
+from ..functional import add_bounded, contour_band, half_widths, lbp_bound
+from ..protectors import UMed
+
+
+def spacing_of(image: NdarrayOrTensor) -> tuple[float, ...] | None:
+    """Spacing in mm of a MetaTensor's axes, from its affine; None for arrays that carry none."""
+    if not isinstance(image, MetaTensor):
+        return None
+    return tuple(float(size) for size in affine_to_spacing(image.affine, r=image.ndim - 1))
+
+
+class ContourBand(Transform):
+    """Mark the pixels around the boundaries of a label map: dilation minus erosion of every class.
+
+    Args:
+        radius: half-width of the band in ``unit``.
+        unit: ``"pixel"``, or ``"mm"`` for labels that carry an affine; see :func:`monai_umed.functional.half_widths`.
+        side: ``"both"``, ``"inner"`` or ``"outer"``; the paper's contour region is two-sided.
+    """
+
+    backend = [TransformBackends.TORCH]  # noqa: RUF012 - MONAI's own form
+
+    def __init__(self, radius: float = 2, unit: str = "pixel", side: str = "both") -> None:
+        self.radius = radius
+        self.unit = unit
+        self.side = side
+
+    def __call__(self, label: NdarrayOrTensor) -> NdarrayOrTensor:
+        """Band of a label of shape ``(1, *spatial)``, same type and dtype, 1 inside the band and 0 elsewhere.
+
+        Raises:
+            ValueError: if the label has several channels (one channel of class numbers is needed) or an argument is
+                out of range.
+        """
+        values = convert_to_tensor(label, track_meta=get_track_meta())
+        if values.ndim < 3 or values.shape[0] != 1:
+            raise ValueError(
+                f"Expected one channel of class numbers, shape (1, *spatial), got {tuple(values.shape)}; "
+                "use AsDiscrete(argmax=True) on one-hot labels."
+            )
+        widths = half_widths(self.radius, values.ndim - 1, self.unit, spacing_of(label))
+        return convert_to_dst_type(contour_band(torch.as_tensor(values), widths, self.side), dst=label)[0]
+
+
+class LBPBound(Transform):
+    """Texture strength of every pixel in [0, 1] from local binary patterns.
+
+    Args:
+        mode: ``"activity"`` or ``"code"``, see :func:`monai_umed.functional.lbp_bound`.
+        threshold: difference to a neighbor that counts as texture, in units of the [0, 1] window.
+    """
+
+    backend = [TransformBackends.TORCH]  # noqa: RUF012
+
+    def __init__(self, mode: str = "activity", threshold: float = 2 / 255) -> None:
+        self.mode = mode
+        self.threshold = threshold
+
+    def __call__(self, image: NdarrayOrTensor) -> NdarrayOrTensor:
+        """Bound of an image ``(C, *spatial)`` in [0, 1]: ``float32``, shape ``(1, *spatial)``, same container type."""
+        values = convert_to_tensor(image, track_meta=get_track_meta())
+        bound = lbp_bound(torch.as_tensor(values), self.mode, self.threshold)
+        return convert_to_dst_type(bound, dst=image, dtype=torch.float32)[0]
+
+
+class ApplyPerturbation(Transform):
+    """Add noise to an image so that no pixel moves by more than its bound or leaves [0, 1]."""
+
+    backend = [TransformBackends.TORCH]  # noqa: RUF012
+
+    def __call__(
+        self, image: NdarrayOrTensor, noise: NdarrayOrTensor, bound: NdarrayOrTensor | float
+    ) -> NdarrayOrTensor:
+        """Sum of image and clipped noise, in the image's type, dtype and metadata.
+
+        Args:
+            image: ``(C, *spatial)`` in [0, 1], a floating-point type.
+            noise: ``(C or 1, *spatial)`` in the same units.
+            bound: ``(C or 1, *spatial)`` or one number, not negative.
+
+        Raises:
+            ValueError: if the image is of an integer type, which cannot hold the perturbation, or ``bound`` is
+                negative.
+        """
+        values = torch.as_tensor(convert_to_tensor(image, track_meta=get_track_meta()))
+        if not values.is_floating_point():
+            raise ValueError(
+                f"The image is of type {values.dtype}, where a change below 1 is lost; scale it to [0, 1] first."
+            )
+        noise_tensor, bound_tensor = (
+            torch.as_tensor(convert_to_tensor(value, track_meta=False)).to(values) for value in (noise, bound)
+        )
+        if (bound_tensor < 0).any():
+            raise ValueError(f"bound holds {bound_tensor.min():.4g}; a bound is the limit of |delta|, at least 0.")
+        return convert_to_dst_type(add_bounded(values, noise_tensor, bound_tensor), dst=image)[0]
+
+
+class UMedProtect(Transform):
+    """Protect images inside a MONAI pipeline with a fitted checkpoint.
+
+    Put it after the intensities were scaled to [0, 1]. It keeps size, type, dtype and metadata. To write files that
+    are exact to the grey level use the bundle's ``inference.json`` instead: saving the output of a pipeline rounds.
+
+    Args:
+        protector: a checkpoint written by the bundle's ``train.json``, or a :class:`monai_umed.protectors.UMed`.
+        device: where the generators run.
+
+    Raises:
+        monai_umed.checkpoint.CheckpointError: if the checkpoint cannot be used.
+    """
+
+    backend = [TransformBackends.TORCH]  # noqa: RUF012
+
+    def __init__(self, protector: str | Path | UMed, device: str | torch.device = "cpu") -> None:
+        self.device = torch.device(device)
+        self.protector = protector if isinstance(protector, UMed) else load_protector(protector, self.device)
+
+    def __call__(self, image: NdarrayOrTensor, label: NdarrayOrTensor) -> NdarrayOrTensor:
+        """The protected image.
+
+        Args:
+            image: ``(C, *spatial)`` in [0, 1], a floating-point type, any spatial size.
+            label: class numbers, 0 is background, ``(1, *spatial)``.
+
+        Raises:
+            ValueError: if shapes, channels, spatial dimensions, type or values do not fit.
+        """
+        values = torch.as_tensor(convert_to_tensor(image, track_meta=get_track_meta()))
+        if not values.is_floating_point():
+            raise ValueError(
+                f"The image is of type {values.dtype}, where a change below 1 is lost; scale it to [0, 1] first."
+            )
+        classes = torch.as_tensor(convert_to_tensor(label, track_meta=False))
+        if isinstance(values, MetaTensor):
+            values = values.as_tensor()
+        values, classes = values.to(self.device), classes.to(self.device)
+        delta, _ = self.protector(values.to(torch.float32), classes, spacing_of(image))
+        return convert_to_dst_type(values + delta.to(values.dtype), dst=image)[0]

@@ -1,0 +1,150 @@
+"""Dictionary forms of the transforms in :mod:`monai_umed.transforms.array`, for MONAI pipelines of dictionaries."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from pathlib import Path
+
+import torch
+from monai.config.type_definitions import KeysCollection, NdarrayOrTensor
+from monai.transforms.transform import MapTransform
+
+from ..protectors import UMed
+from .array import ApplyPerturbation, ContourBand, LBPBound, UMedProtect
+
+
+class ContourBandd(MapTransform):
+    """Dictionary form of :class:`ContourBand`.
+
+    Args:
+        keys: labels to read.
+        band_key_prefix: the band of ``label`` is written to this prefix plus ``label``.
+        radius, unit, side: see :class:`ContourBand`.
+        allow_missing_keys: do not raise if a key is missing.
+    """
+
+    backend = ContourBand.backend
+
+    def __init__(
+        self,
+        keys: KeysCollection,
+        radius: float = 2,
+        unit: str = "pixel",
+        side: str = "both",
+        band_key_prefix: str = "band_",
+        allow_missing_keys: bool = False,
+    ) -> None:
+        super().__init__(keys, allow_missing_keys)
+        self.band_key_prefix = band_key_prefix
+        self.transform = ContourBand(radius, unit, side)
+
+    def __call__(self, data: Mapping[Hashable, NdarrayOrTensor]) -> dict[Hashable, NdarrayOrTensor]:
+        d = dict(data)
+        for key in self.key_iterator(d):
+            d[f"{self.band_key_prefix}{key}"] = self.transform(d[key])
+        return d
+
+
+class LBPBoundd(MapTransform):
+    """Dictionary form of :class:`LBPBound`.
+
+    Args:
+        keys: images to read.
+        bound_key_prefix: the bound of ``image`` is written to this prefix plus ``image``.
+        mode, threshold: see :class:`LBPBound`.
+        allow_missing_keys: do not raise if a key is missing.
+    """
+
+    backend = LBPBound.backend
+
+    def __init__(
+        self,
+        keys: KeysCollection,
+        mode: str = "activity",
+        threshold: float = 2 / 255,
+        bound_key_prefix: str = "bound_",
+        allow_missing_keys: bool = False,
+    ) -> None:
+        super().__init__(keys, allow_missing_keys)
+        self.bound_key_prefix = bound_key_prefix
+        self.transform = LBPBound(mode, threshold)
+
+    def __call__(self, data: Mapping[Hashable, NdarrayOrTensor]) -> dict[Hashable, NdarrayOrTensor]:
+        d = dict(data)
+        for key in self.key_iterator(d):
+            d[f"{self.bound_key_prefix}{key}"] = self.transform(d[key])
+        return d
+
+
+class ApplyPerturbationd(MapTransform):
+    """Dictionary form of :class:`ApplyPerturbation`: images are replaced by their perturbed versions.
+
+    Args:
+        keys: images to perturb.
+        noise_key: noise to add.
+        bound_key: bounds that the noise must keep.
+        allow_missing_keys: do not raise if a key is missing.
+    """
+
+    backend = ApplyPerturbation.backend
+
+    def __init__(
+        self,
+        keys: KeysCollection,
+        noise_key: str = "noise",
+        bound_key: str = "bound",
+        allow_missing_keys: bool = False,
+    ) -> None:
+        super().__init__(keys, allow_missing_keys)
+        self.noise_key = noise_key
+        self.bound_key = bound_key
+        self.transform = ApplyPerturbation()
+
+    def __call__(self, data: Mapping[Hashable, NdarrayOrTensor]) -> dict[Hashable, NdarrayOrTensor]:
+        d = dict(data)
+        for key in self.key_iterator(d):
+            d[key] = self.transform(d[key], d[self.noise_key], d[self.bound_key])
+        return d
+
+
+class UMedProtectd(MapTransform):
+    """Dictionary form of :class:`UMedProtect`: images are replaced by their protected versions.
+
+    Args:
+        keys: images to protect.
+        protector: checkpoint or fitted protector, see :class:`UMedProtect`.
+        label_key: class numbers of the images.
+        device: where the generators run.
+        allow_missing_keys: do not raise if a key is missing.
+    """
+
+    backend = UMedProtect.backend
+
+    def __init__(
+        self,
+        keys: KeysCollection,
+        protector: str | Path | UMed,
+        label_key: str = "label",
+        device: str | torch.device = "cpu",
+        allow_missing_keys: bool = False,
+    ) -> None:
+        super().__init__(keys, allow_missing_keys)
+        self.label_key = label_key
+        self.transform = UMedProtect(protector, device)
+
+    def __call__(self, data: Mapping[Hashable, NdarrayOrTensor]) -> dict[Hashable, NdarrayOrTensor]:
+        d = dict(data)
+        for key in self.key_iterator(d):
+            if self.label_key not in d:
+                raise KeyError(
+                    f"UMedProtectd needs the mask under {self.label_key!r}, the data holds {sorted(map(str, d))}; "
+                    "load the label as well or name its key with label_key."
+                )
+            d[key] = self.transform(d[key], d[self.label_key])
+        return d
+
+
+ContourBandD = ContourBandDict = ContourBandd
+LBPBoundD = LBPBoundDict = LBPBoundd
+ApplyPerturbationD = ApplyPerturbationDict = ApplyPerturbationd
+UMedProtectD = UMedProtectDict = UMedProtectd
