@@ -38,8 +38,8 @@ def save_protector(path: str | Path, protector: UMed, record: dict[str, Any] | N
     content = {
         "format": FORMAT_VERSION,
         "model": {name: value.detach().cpu() for name, value in protector.perturbator.state_dict().items()},
-        "network": protector.perturbator.settings,
-        "protector": protector.settings,
+        "network": protector.perturbator.settings(),
+        "protector": protector.settings(),
         "record": record or {},
     }
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")

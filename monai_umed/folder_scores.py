@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from .data import Manifest
+from .data import Manifest, Section
 from .exploiter import evaluate, train_exploiter, unet
 from .protect import MANIFEST
 from .training_set import TrainingSet, load_training_set
@@ -98,8 +98,8 @@ def score_folder(
     test_dir: str | Path,
     size: Sequence[int],
     output_file: str | Path,
-    section: str = "all",
-    test_section: str = "test",
+    section: Section = "all",
+    test_section: Section = "test",
     norms: Sequence[str] = ("batch", "instance"),
     seeds: Sequence[int] = (0, 1, 2),
     num_classes: int = 2,
@@ -132,8 +132,9 @@ def score_folder(
     print(f"Trained on {len(train.items)} files of {name}, tested on {len(test.items)} clean images:")
     for entry in summary:
         print(
-            f"  {entry['exploiter']}, {entry['seeds']} seed(s): Dice {entry['dice']:.3f} (per image "
-            f"{entry['dice_per_image']:.3f}), Jaccard {entry['jaccard']:.3f} (per image {entry['jaccard_per_image']:.3f})"
+            f"  {entry['exploiter']}, {entry['seeds']} seed(s): "
+            f"Dice {entry['dice']:.3f} (per image {entry['dice_per_image']:.3f}), "
+            f"Jaccard {entry['jaccard']:.3f} (per image {entry['jaccard_per_image']:.3f})"
         )
     print(f"  figures: {output_file}")
     return summary
@@ -171,12 +172,16 @@ def quick_check(
         What was written.
     """
 
-    def load(folder: str | Path, section: str) -> TrainingSet:
+    def load(folder: str | Path, section: Section) -> TrainingSet:
         return load_training_set(folder, size, section, None, num_classes, window, progress=progress)
 
     test = load(dataset_dir, "test")
     figures: dict[str, float | None] = {}
-    for name, folder, section in (("clean", dataset_dir, "train"), ("protected", protected_dir, "all")):
+    sources: list[tuple[str, str | Path, Section]] = [
+        ("clean", dataset_dir, "train"),
+        ("protected", protected_dir, "all"),
+    ]
+    for name, folder, section in sources:
         [row] = score_exploiters(
             load(folder, section),
             test,

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from ignite.engine import Engine, Events
+from monai.utils.enums import CommonKeys as Keys
 from tqdm import tqdm
 
 T = TypeVar("T")
@@ -49,7 +50,8 @@ class TrainingProgress:
     def _advance(engine: Engine, bar: tqdm) -> None:
         bar.update()
         if engine.state.iteration % 10 == 0:
-            bar.set_postfix(loss=f"{engine.state.output['loss'].item():.3f}", refresh=False)
+            output = cast(dict, engine.state.output)  # ignite's annotation knows numbers only
+            bar.set_postfix(loss=f"{output[Keys.LOSS].item():.3f}", refresh=False)
 
 
 def track(items: Iterable[T], total: int, title: str, disable: bool = False) -> Iterable[T]:

@@ -23,5 +23,5 @@ def make_resumable(trainer: UMedTrainer, folder: str | Path) -> None:
     # MONAI writes to a temporary file and renames it, so the newest file is always whole.
     checkpoints = sorted(folder.glob("*.pt"), key=lambda path: path.stat().st_mtime_ns)
     if checkpoints:
-        CheckpointLoader(str(checkpoints[-1]), trainer.fit_state(), map_location="cpu", strict=True).attach(trainer)
+        CheckpointLoader(str(checkpoints[-1]), trainer.fit_state(), strict=True).attach(trainer)
     CheckpointSaver(str(folder), trainer.fit_state(), save_interval=1, n_saved=1, epoch_level=True).attach(trainer)

@@ -7,13 +7,16 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from torch.nn import functional as F
 
-from .data import Case, CaseError, DatasetError, Quarantined, find_cases, load_case, read_image
+from .data import Case, CaseError, DatasetError, Quarantined, Section, find_cases, load_case, read_image
 from .progress import track
 from .protectors import UMed, resize
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,21 +59,21 @@ def _on_grid(
     return item
 
 
-def count_channels(dataset_dir: str | Path, section: str = "all") -> int:
+def count_channels(dataset_dir: str | Path, section: Section = "all") -> int:
     """Channels, without alpha, of a dataset's first image: what a network for it must be built with."""
     return len(read_image(find_cases(dataset_dir, section)[0].image).color)
 
 
 def map_cases(
-    function: Callable[[Case], dict],
+    function: Callable[[Case], T],
     cases: Sequence[Case],
     title: str,
     num_workers: int,
     progress: bool,
-) -> tuple[list[dict], list[Quarantined]]:
+) -> tuple[list[T], list[Quarantined]]:
     """Apply ``function`` to all cases in threads; what raises :class:`CaseError` is set aside with its reason."""
 
-    def attempt(case: Case) -> dict | Quarantined:
+    def attempt(case: Case) -> T | Quarantined:
         try:
             return function(case)
         except CaseError as error:
@@ -90,7 +93,7 @@ def map_cases(
 def load_training_set(
     dataset_dir: str | Path,
     size: Sequence[int],
-    section: str = "all",
+    section: Section = "all",
     protector: UMed | None = None,
     num_classes: int = 2,
     window: tuple[float, float] | None = None,

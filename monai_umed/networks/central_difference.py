@@ -31,6 +31,8 @@ class CentralDifferenceConv(nn.Module):
         ValueError: if ``spatial_dims`` is neither 2 nor 3.
     """
 
+    center: torch.Tensor
+
     def __init__(self, spatial_dims: int, in_channels: int, out_channels: int, bias: bool = True) -> None:
         super().__init__()
         if spatial_dims not in (2, 3):

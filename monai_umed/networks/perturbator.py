@@ -174,8 +174,6 @@ class UMedPerturbator(nn.Module):
         self.contour = Perturbator(spatial_dims, in_channels, features, convs, central_difference, norm, patch)
         self.texture = Perturbator(spatial_dims, in_channels, features, convs, False, norm, patch)
 
-    @torch.jit.unused
-    @property
     def settings(self) -> dict[str, Any]:
         """The arguments that make such a network, plain values for a checkpoint."""
         names = ("spatial_dims", "in_channels", "features", "convs", "central_difference", "norm", "patch", "output")

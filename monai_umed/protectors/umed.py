@@ -76,7 +76,7 @@ class UMed(Protector):
         band_radius: float = 2,
         band_unit: str = "pixel",
         texture: str = "activity",
-        texture_threshold: float = 2 / 255,
+        texture_threshold: float = 1.5 / 255,
     ) -> None:
         super().__init__(perturbator.spatial_dims, perturbator.in_channels, eps)
         if len(working_size) != self.spatial_dims:
@@ -93,14 +93,13 @@ class UMed(Protector):
         self.texture = texture
         self.texture_threshold = texture_threshold
 
-    @property
     def settings(self) -> dict[str, Any]:
         """The arguments beside the generators, plain values for a checkpoint and for the record."""
         names = ("working_size", "eps", "band_radius", "band_unit", "texture", "texture_threshold")
         return {name: getattr(self, name) for name in names}
 
     def __repr__(self) -> str:
-        settings = {**self.perturbator.settings, **self.settings}
+        settings = {**self.perturbator.settings(), **self.settings()}
         return f"UMed({', '.join(f'{name}={value!r}' for name, value in settings.items())})"
 
     def _band_widths(self, size: Sequence[int], spacing: Sequence[float] | None) -> tuple[int, ...]:

@@ -68,7 +68,7 @@ class LBPBound(Transform):
 
     backend = [TransformBackends.TORCH]  # noqa: RUF012
 
-    def __init__(self, mode: str = "activity", threshold: float = 2 / 255) -> None:
+    def __init__(self, mode: str = "activity", threshold: float = 1.5 / 255) -> None:
         self.mode = mode
         self.threshold = threshold
 
@@ -84,7 +84,7 @@ class ApplyPerturbation(Transform):
 
     backend = [TransformBackends.TORCH]  # noqa: RUF012
 
-    def __call__(
+    def __call__(  # type: ignore[override]
         self, image: NdarrayOrTensor, noise: NdarrayOrTensor, bound: NdarrayOrTensor | float
     ) -> NdarrayOrTensor:
         """Sum of image and clipped noise, in the image's type, dtype and metadata.
@@ -131,7 +131,9 @@ class UMedProtect(Transform):
         self.device = torch.device(device)
         self.protector = protector if isinstance(protector, UMed) else load_protector(protector, self.device)
 
-    def __call__(self, image: NdarrayOrTensor, label: NdarrayOrTensor) -> NdarrayOrTensor:
+    def __call__(  # type: ignore[override]
+        self, image: NdarrayOrTensor, label: NdarrayOrTensor
+    ) -> NdarrayOrTensor:
         """The protected image.
 
         Args:

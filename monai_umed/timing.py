@@ -1,0 +1,99 @@
+"""Time functions in turns and lay the figures out as a table."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from statistics import median
+from time import perf_counter
+
+LEAST_SAMPLE = 0.02  # s; shorter calls are repeated within a sample, so that the clock and the scheduler do not count
+
+
+@dataclass(frozen=True)
+class Row:
+    """One comparison.
+
+    Attributes:
+        what: what was measured, on what input.
+        reference: what it is compared with.
+        ours, other: median cost or rate of both, in ``unit``.
+        unit: ``"ms"`` per call or ``"images/s"``.
+        ratio: speed-up (time of the reference / ours), but our share of its time where ``required`` limits that, and
+            our rate / its rate for ``"images/s"``.
+        required: the requirement, in words; empty where there is none.
+        holds: whether it is met; None where there is none.
+    """
+
+    what: str
+    reference: str
+    ours: float
+    other: float
+    unit: str
+    ratio: float
+    required: str = ""
+    holds: bool | None = None
+
+
+def alternate(functions: Sequence[Callable[[], object]], repeats: int, least: float = LEAST_SAMPLE) -> list[float]:
+    """Median seconds per call of each function, measured in turns (A B A B) after one untimed call of each.
+
+    Other work on the machine then slows all of them alike.
+
+    Args:
+        functions: what to time.
+        repeats: samples of each; at least 1.
+        least: seconds that a sample takes at least; shorter calls are repeated within it. 0 for one call a sample.
+
+    Raises:
+        ValueError: if ``repeats`` is below 1.
+    """
+    if repeats < 1:
+        raise ValueError(
+            f"repeats is {repeats}; it must be at least 1, and 5 or more for a median that means something."
+        )
+
+    def seconds(function: Callable[[], object], calls: int) -> float:
+        start = perf_counter()
+        for _ in range(calls):
+            function()
+        return (perf_counter() - start) / calls
+
+    for function in functions:
+        function()
+    calls = [max(1, math.ceil(least / seconds(function, 1))) if least > 0 else 1 for function in functions]
+    samples = [[seconds(*pair) for pair in zip(functions, calls, strict=True)] for _ in range(repeats)]
+    return [median(column) for column in zip(*samples, strict=True)]
+
+
+def speed_up(what: str, reference: str, ours: float, other: float, least: float | None = None) -> Row:
+    """Row of two times in seconds: how many times faster ours is, and whether that is at ``least`` as required."""
+    times, ratio = (1e3 * ours, 1e3 * other, "ms"), other / ours
+    if least is None:
+        return Row(what, reference, *times, ratio)
+    return Row(what, reference, *times, ratio, f">= {least:g}x speed", ratio >= least)
+
+
+def time_share(what: str, reference: str, ours: float, other: float, most: float) -> Row:
+    """Row of two times in seconds: our time as a multiple of the reference's, which may be ``most``."""
+    ratio = ours / other
+    return Row(what, reference, 1e3 * ours, 1e3 * other, "ms", ratio, f"<= {most:g}x time", ratio <= most)
+
+
+def table(rows: Sequence[Row]) -> str:
+    """The rows as aligned text."""
+    lines = [("what", "reference", "ours", "reference", "unit", "ratio", "required", "holds")]
+    for row in rows:
+        holds = "" if row.holds is None else "yes" if row.holds else "NO"
+        figures = f"{row.ours:.2f}", f"{row.other:.2f}", row.unit, f"{row.ratio:.2f}"
+        lines.append((row.what, row.reference, *figures, row.required, holds))
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    right = (2, 3, 5)
+    return "\n".join(
+        "  ".join(
+            cell.rjust(width) if index in right else cell.ljust(width)
+            for index, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    )
