@@ -9,12 +9,13 @@ import torch
 from monai.engines import PrepareBatchExtraInput, SupervisedTrainer
 from monai.engines.utils import IterationEvents
 from monai.utils.enums import CommonKeys as Keys
+from torch.nn import functional as F
 from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 
 from .functional import add_bounded, check_eps
 from .networks import UMedPerturbator
-from .protectors import bound_noise
+from .protectors import bound_noise, resize
 
 
 def trains_surrogate(epoch: int, generator_epochs: int, warmup_epochs: int) -> bool:
@@ -25,7 +26,9 @@ def trains_surrogate(epoch: int, generator_epochs: int, warmup_epochs: int) -> b
     return epoch <= warmup_epochs or (epoch - warmup_epochs) % (generator_epochs + 1) == 0
 
 
-def perturb_batch(perturbator: UMedPerturbator, image: torch.Tensor, bounds: torch.Tensor, eps: float) -> torch.Tensor:
+def perturb_batch(
+    perturbator: UMedPerturbator, image: torch.Tensor, bounds: torch.Tensor, eps: float, native_scale: int = 1
+) -> torch.Tensor:
     """Protect a batch on the working grid, differentiable with respect to the generators (Eq. 6).
 
     Args:
@@ -33,8 +36,17 @@ def perturb_batch(perturbator: UMedPerturbator, image: torch.Tensor, bounds: tor
         image: ``(B, C, *spatial)`` in [0, 1].
         bounds: ``(B, 2, *spatial)``, contour bound then texture bound, in [0, 1] units.
         eps: see :class:`monai_umed.protectors.UMed`.
+        native_scale: how many times larger than the working grid the files are taken to be. The noise then makes the
+            way that it makes in practice, to the size of the file and back by an exploiter's resizing, so that a
+            pattern too fine to survive it earns nothing. 1 is the paper, whose files have the size of the grid.
     """
-    noise = bound_noise(perturbator(image).to(image.dtype), bounds, eps, perturbator.output)
+    raw = perturbator(image).to(image.dtype)
+    if native_scale == 1:
+        noise = bound_noise(raw, bounds, eps, perturbator.output)
+    else:
+        size, native = image.shape[2:], [native_scale * length for length in image.shape[2:]]
+        noise = bound_noise(resize(raw, native), F.interpolate(bounds, size=native), eps, perturbator.output)
+        noise = resize(noise, size)
     return add_bounded(image, noise, bounds.sum(dim=1, keepdim=True))
 
 
@@ -60,6 +72,7 @@ class UMedTrainer(SupervisedTrainer):
         generator_epochs: epochs of the generators between two of the surrogate; 4 in the paper.
         warmup_epochs: epochs of the surrogate before the first of the generators. 0 is the paper, whose generators
             spend their first epochs against a random network.
+        native_scale: see :func:`perturb_batch`.
         amp: compute in bfloat16 where autocast allows it, on CPU and GPU. bfloat16 needs no loss scaling.
         kwargs: everything else that :class:`monai.engines.SupervisedTrainer` takes.
 
@@ -80,6 +93,7 @@ class UMedTrainer(SupervisedTrainer):
         eps: float = 4 / 255,
         generator_epochs: int = 4,
         warmup_epochs: int = 0,
+        native_scale: int = 1,
         amp: bool = False,
         **kwargs: Any,
     ) -> None:
@@ -110,6 +124,7 @@ class UMedTrainer(SupervisedTrainer):
         self.eps = check_eps(eps)
         self.generator_epochs = generator_epochs
         self.warmup_epochs = warmup_epochs
+        self.native_scale = native_scale
         self.bfloat16 = amp
 
     def fit_state(self) -> dict[str, Any]:
@@ -134,7 +149,7 @@ class UMedTrainer(SupervisedTrainer):
 
         optimizer.zero_grad(set_to_none=True)
         with torch.autocast(engine.state.device.type, torch.bfloat16, enabled=engine.bfloat16):
-            protected = perturb_batch(engine.perturbator, image, extra["bounds"], engine.eps)
+            protected = perturb_batch(engine.perturbator, image, extra["bounds"], engine.eps, engine.native_scale)
             engine.state.output = {Keys.IMAGE: protected.detach(), Keys.LABEL: label}
             engine.state.output[Keys.PRED] = engine.inferer(protected, engine.network)
             engine.fire_event(IterationEvents.FORWARD_COMPLETED)

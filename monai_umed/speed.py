@@ -166,13 +166,32 @@ def compare_functions(repeats: int, batch: int = 16, side: int = 224, volume: in
 
 
 def environment() -> dict[str, Any]:
-    """What the figures depend on: versions, threads of torch (its default, not changed here) and cores."""
+    """What the figures depend on: versions, threads of torch (its default, not changed here), cores and other work.
+
+    ``load`` is the mean number of busy threads of the last minute, so call this before measuring.
+    """
     packages = ("monai_umed", "torch", "numpy", "scipy", "scikit-image")
-    return {"threads": torch.get_num_threads(), "cores": os.cpu_count(), **{name: version(name) for name in packages}}
+    load = round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None  # Windows has none
+    surroundings = {"threads": torch.get_num_threads(), "cores": os.cpu_count(), "load": load}
+    return surroundings | {name: version(name) for name in packages}
+
+
+def warn_if_busy(surroundings: dict[str, Any]) -> None:
+    """Warn where other work makes the figures meaningless: torch's threads wait for each other, SciPy has only one."""
+    load, cores, threads = (surroundings[name] or 0 for name in ("load", "cores", "threads"))
+    if load + threads > cores + 0.5:
+        print(
+            f"warning: load {load} plus {threads} threads is more than {cores} cores, so functions of several threads "
+            "look far too slow. Stop other work, wait a minute, and measure again.",
+            file=sys.stderr,
+        )
 
 
 def measure_all(
-    dataset_dir: str | Path | None = None, checkpoint: str | Path | None = None, repeats: int = 7, **sides: int
+    dataset_dir: str | Path | None = None,
+    checkpoint: str | Path | None = None,
+    repeats: int = 7,
+    sides: dict[str, int] | None = None,
 ) -> list[Row]:
     """All comparisons; those on files only if there is a dataset and a checkpoint.
 
@@ -180,7 +199,7 @@ def measure_all(
         dataset_dir: dataset whose training images are protected, see :func:`monai_umed.data.find_cases`.
         checkpoint: fitted protector, see :func:`monai_umed.checkpoint.load_protector`.
         repeats: samples of each function.
-        sides: sizes of the inputs, see :func:`compare_functions`.
+        sides: other sizes of the inputs by name, see :func:`compare_functions`.
 
     Raises:
         ValueError: if only one of dataset and checkpoint is given, or ``repeats`` is below 1.
@@ -192,7 +211,7 @@ def measure_all(
     # Read before anything is measured: a wrong path must not cost a minute.
     protector = None if checkpoint is None else load_protector(checkpoint)
     cases = [] if dataset_dir is None else find_cases(dataset_dir, "train")
-    rows = compare_functions(repeats, **sides)
+    rows = compare_functions(repeats, **(sides or {}))
     return rows if protector is None else [*rows, compare_protection(cases, protector, repeats)]
 
 
@@ -204,11 +223,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--output", type=Path, help="JSON file for the figures")
     parser.add_argument("--repeats", type=int, default=7, help="samples of each function (default 7)")
     options = parser.parse_args(arguments)
+    surroundings = environment()
+    warn_if_busy(surroundings)
     try:
         rows = measure_all(options.dataset_dir, options.checkpoint, options.repeats)
     except ValueError as error:
         sys.exit(f"error: {error}")
-    surroundings = environment()
     print(table(rows))
     print(", ".join(f"{name} {value}" for name, value in surroundings.items()))
     if options.output is not None:

@@ -47,7 +47,7 @@ def _on_grid(
 ) -> dict:
     loaded = load_case(case, num_classes, window)
     image, label = torch.from_numpy(loaded.stored.scaled()), torch.from_numpy(loaded.label)
-    item = {"id": case.id, "image": resize(image, size)}
+    item = {"id": case.id, "image": resize(image[None], size)[0]}
     item["label"] = F.interpolate(label[None].to(torch.float32), size=tuple(size), mode="nearest")[0]
     if protector is not None:
         # The exploiter's grid sees the average of what the file can hold, so bounds are averaged the same way.
@@ -55,7 +55,7 @@ def _on_grid(
             bounds = protector.limits(image, label, loaded.stored.spacing, loaded.stored.levels)
         except ValueError as error:
             raise CaseError(case.id, str(error)) from error
-        item["bounds"] = resize(bounds, size).clamp_(min=0)
+        item["bounds"] = resize(bounds[None], size)[0].clamp_(min=0)
     return item
 
 

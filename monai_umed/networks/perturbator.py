@@ -99,10 +99,18 @@ class Perturbator(nn.Module):
             else Conv[Conv.CONVTRANS, spatial_dims](last, in_channels, kernel_size=patch, stride=patch)
         )
 
+        # An even offset of a region is the most visible and the least learnable noise, but the first that a generator
+        # finds; without the mean of each block the budget goes to a pattern.
+        self.average = Pool[Pool.AVG, spatial_dims](kernel_size=patch)
+        self.spread = nn.Upsample(scale_factor=float(patch), mode="nearest")
         self._initialize()
 
     def _initialize(self) -> None:
-        """Let the noise start at about the size of its bound: PyTorch's defaults make it vanish below a grey level."""
+        """Keep the size of features through the layers; with patches, start from a checkerboard of half-patch squares.
+
+        A pattern that repeats alike everywhere is what networks learn first. From random noise the generators find
+        one too, but a worse one: they saturate in the pattern that they happen to start with.
+        """
         for module in self.modules():
             if isinstance(module, CentralDifferenceConv):
                 for kernel in (module.vanilla, module.difference):
@@ -111,7 +119,13 @@ class Perturbator(nn.Module):
                 nn.init.kaiming_normal_(module.weight, a=0.1)
         assert isinstance(self.unfold.weight, torch.Tensor)
         inputs = self.unfold.weight.shape[1 if self.patch == 1 else 0]
-        nn.init.normal_(self.unfold.weight, std=2 / inputs**0.5)
+        nn.init.normal_(self.unfold.weight, std=0.3 / inputs**0.5)
+        if self.patch > 1:
+            spatial_dims = self.unfold.weight.ndim - 2
+            half = torch.arange(self.patch) // (self.patch // 2) % 2
+            checkerboard = torch.stack(torch.meshgrid([half] * spatial_dims, indexing="ij")).sum(0) % 2
+            with torch.no_grad():
+                self.unfold.weight += (1 - 2 * checkerboard) * (4 / inputs)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         size = image.shape[2:]
@@ -128,6 +142,8 @@ class Perturbator(nn.Module):
         for level, stage in enumerate(self.decoder):
             x = stage(torch.cat([self.upsample(x), skips[len(skips) - 2 - level]], dim=1))
         x = self.unfold(x)
+        if self.patch > 1:
+            x = x - self.spread(self.average(x))
         for axis in range(len(size)):
             x = x.narrow(axis + 2, 0, size[axis])
         return x

@@ -14,14 +14,13 @@ from .base import Protector
 
 
 def resize(image: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
-    """Linear resampling of ``(C, *spatial)``; in 2D anti-aliased when it shrinks, in 3D by area averaging."""
-    if tuple(image.shape[1:]) == tuple(size):
+    """Resample ``(B, C, *spatial)``: by area when no axis grows, as MONAI's ``Resize`` does by default, else linearly."""
+    before, size = tuple(image.shape[2:]), tuple(size)
+    if before == size:
         return image
-    if len(size) == 2:
-        return F.interpolate(image[None], size=tuple(size), mode="bilinear", antialias=True, align_corners=False)[0]
-    if all(new <= old for new, old in zip(size, image.shape[1:], strict=True)):
-        return F.interpolate(image[None], size=tuple(size), mode="area")[0]
-    return F.interpolate(image[None], size=tuple(size), mode="trilinear", align_corners=False)[0]
+    if all(new <= old for new, old in zip(size, before, strict=True)):
+        return F.interpolate(image, size=size, mode="area")
+    return F.interpolate(image, size=size, mode="bilinear" if len(size) == 2 else "trilinear", align_corners=False)
 
 
 def bound_noise(raw: torch.Tensor, bounds: torch.Tensor, eps: float, output: str = "tanh") -> torch.Tensor:
@@ -119,8 +118,5 @@ class UMed(Protector):
         return self.eps * torch.cat([band.to(torch.float32), strength * inside])
 
     def noise(self, image: torch.Tensor, bounds: torch.Tensor) -> torch.Tensor:
-        raw = self.perturbator(resize(image.to(torch.float32), self.working_size)[None])
-        raw = F.interpolate(
-            raw, size=image.shape[1:], mode="bilinear" if image.ndim == 3 else "trilinear", align_corners=False
-        )
-        return bound_noise(raw, bounds[None], self.eps, self.perturbator.output)[0]
+        raw = self.perturbator(resize(image[None].to(torch.float32), self.working_size))
+        return bound_noise(resize(raw, image.shape[1:]), bounds[None], self.eps, self.perturbator.output)[0]

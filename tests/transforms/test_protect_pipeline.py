@@ -1,0 +1,73 @@
+"""Protection inside MONAI's pipelines: keys of a dictionary, files from disk, and a data loader."""
+
+from collections.abc import Hashable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from monai.data import DataLoader, Dataset
+from monai.transforms import Compose, EnsureChannelFirstd, LoadImaged, ScaleIntensityRanged
+from PIL import Image
+
+from monai_umed.checkpoint import save_protector
+from monai_umed.networks import UMedPerturbator
+from monai_umed.protectors import UMed
+from monai_umed.transforms import UMedProtectd
+
+
+def make_protector() -> UMed:
+    torch.manual_seed(0)
+    network = UMedPerturbator(2, 1, features=(4, 6), patch=2).eval().requires_grad_(False)
+    return UMed(network, working_size=(16, 16))
+
+
+@pytest.fixture
+def data() -> Mapping[Hashable, Any]:
+    label = torch.zeros(1, 20, 20)
+    label[:, 5:15, 5:15] = 1
+    return {"image": torch.rand((1, 20, 20), generator=torch.Generator().manual_seed(0)), "mask": label}
+
+
+def test_protection_without_a_label_names_the_missing_and_the_present_keys(data: Mapping[Hashable, Any]) -> None:
+    with pytest.raises(KeyError, match=r"needs the mask under 'label', the data holds \['image', 'mask'\]; load the"):
+        UMedProtectd("image", make_protector())(data)
+    with pytest.raises(KeyError, match="needs the mask under 'liver'"):
+        UMedProtectd("image", make_protector(), label_key="liver")(data)
+    protected = UMedProtectd("image", make_protector(), label_key="mask")(data)
+    assert not torch.equal(torch.as_tensor(protected["image"]), data["image"])
+
+
+def test_missing_images_are_an_error_unless_allowed(data: Mapping[Hashable, Any]) -> None:
+    with pytest.raises(KeyError, match="ct"):
+        UMedProtectd(("image", "ct"), make_protector(), label_key="mask")(data)
+    protect = UMedProtectd(("image", "ct"), make_protector(), label_key="mask", allow_missing_keys=True)
+    assert set(protect(data)) == set(data)
+
+
+def test_png_files_are_protected_in_a_pipeline_and_a_data_loader(tmp_path: Path) -> None:
+    checkpoint = save_protector(tmp_path / "perturbator.pt", make_protector())
+    rng = np.random.default_rng(0)
+    mask = np.zeros((24, 30), np.uint8)
+    mask[6:18, 8:20] = 1
+    cases = []
+    for number in range(3):
+        case = {key: str(tmp_path / f"{key}_{number}.png") for key in ("image", "label")}
+        Image.fromarray(rng.integers(0, 256, mask.shape, dtype=np.uint8)).save(case["image"])
+        Image.fromarray(mask).save(case["label"])
+        cases.append(case)
+    load = Compose(
+        [
+            LoadImaged(("image", "label")),
+            EnsureChannelFirstd(("image", "label")),
+            ScaleIntensityRanged("image", a_min=0, a_max=255, b_min=0, b_max=1, clip=True),
+        ]
+    )
+    protect = Compose([load, UMedProtectd("image", checkpoint)])
+    (batch,) = DataLoader(Dataset(cases, protect), batch_size=3, num_workers=0)
+    for case, image in zip(cases, batch["image"], strict=True):
+        clean = load(case)
+        expected = make_protector()(clean["image"].as_tensor(), clean["label"].as_tensor())
+        assert torch.equal(image.as_tensor(), clean["image"].as_tensor() + expected.delta)
+        assert expected.delta.any()
