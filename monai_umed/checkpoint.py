@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pickle
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -70,7 +69,7 @@ def load_protector(path: str | Path, device: str | torch.device = "cpu") -> UMed
         content = torch.load(path, map_location=device, weights_only=True)
     except FileNotFoundError as error:
         raise CheckpointError(f"No checkpoint at {path}; fit one with the bundle's train.json first.") from error
-    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
+    except Exception as error:
         raise CheckpointError(
             f"{path.name} cannot be read as a checkpoint ({type(error).__name__}); it is damaged or holds more than "
             "weights and plain settings. Fit again or fetch the file again."
@@ -80,14 +79,20 @@ def load_protector(path: str | Path, device: str | torch.device = "cpu") -> UMed
             f"{path.name} is no fitted protector: it lacks the settings beside the weights. Use the perturbator.pt "
             "that train.json wrote."
         )
-    if content["format"] > FORMAT_VERSION:
+    if not isinstance(content["format"], int) or content["format"] > FORMAT_VERSION:
         raise CheckpointError(
             f"{path.name} has format {content['format']}, this version reads up to {FORMAT_VERSION}; update monai_umed."
         )
-    perturbator = UMedPerturbator(**content["network"])
+    try:
+        perturbator = UMedPerturbator(**content["network"])
+        protector = UMed(perturbator, **content["protector"])
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(
+            f"{path.name} holds settings that are none ({error}); update monai_umed or fit again."
+        ) from error
     try:
         perturbator.load_state_dict(content["model"])
-    except RuntimeError as error:
+    except (RuntimeError, TypeError) as error:
         raise CheckpointError(f"{path.name} holds weights that do not fit its own settings; fit again.") from error
     perturbator.to(device).eval().requires_grad_(False)
-    return UMed(perturbator, **content["protector"])
+    return protector

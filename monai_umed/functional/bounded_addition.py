@@ -18,7 +18,7 @@ def check_eps(eps: float) -> float:
             f"eps is {eps}; it must be above 0 and at most 32/255 = {EPS_LIMIT:.4f}. It is a share of the [0, 1] "
             "intensity window: write 4/255 = 0.0157 for four of 255 grey levels."
         )
-    return eps
+    return float(eps)
 
 
 class _StraightThroughClamp(torch.autograd.Function):

@@ -99,6 +99,8 @@ def contour_band(label: torch.Tensor, widths: Sequence[int], side: str = "both")
         raise ValueError(f"side is {side!r}; use one of {', '.join(SIDES)}.")
     if len(widths) > label.ndim:
         raise ValueError(f"{len(widths)} half-widths were given for a label of shape {tuple(label.shape)}.")
+    if label.dtype in (torch.uint16, torch.uint32, torch.uint64):  # PyTorch has no minimum or comparison for these
+        label = label.to(torch.int64)
     values = label.to(torch.uint8) if label.dtype == torch.bool else label
     if values.dtype != torch.uint8 and values.numel() and values.min() >= 0 and values.max() <= 255:
         values = values.to(torch.uint8)  # one byte per pixel: the passes below are limited by memory

@@ -31,8 +31,6 @@ class CentralDifferenceConv(nn.Module):
         ValueError: if ``spatial_dims`` is neither 2 nor 3.
     """
 
-    center: torch.Tensor
-
     def __init__(self, spatial_dims: int, in_channels: int, out_channels: int, bias: bool = True) -> None:
         super().__init__()
         if spatial_dims not in (2, 3):
@@ -44,14 +42,11 @@ class CentralDifferenceConv(nn.Module):
         self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
         for kernel in (self.vanilla, self.difference):
             nn.init.kaiming_uniform_(kernel, a=math.sqrt(5))
-        center = torch.zeros((1, 1) + (3,) * spatial_dims)
-        center[(0, 0) + (1,) * spatial_dims] = 1
-        self.register_buffer("center", center, persistent=False)
 
     def folded_kernel(self) -> torch.Tensor:
         """The one kernel, of shape ``(out_channels, in_channels, 3, 3[, 3])``, that both sums amount to."""
         total = self.difference.flatten(2).sum(-1).reshape(self.difference.shape[:2] + (1,) * self.spatial_dims)
-        return self.vanilla + self.difference - self.center * total
+        return self.vanilla + self.difference - F.pad(total, [1, 1] * self.spatial_dims)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         if self.spatial_dims == 2:

@@ -71,6 +71,8 @@ class Perturbator(nn.Module):
         patch: int = 4,
     ) -> None:
         super().__init__()
+        if spatial_dims not in (2, 3):
+            raise ValueError(f"spatial_dims is {spatial_dims}; it must be 2 or 3.")
         if patch < 1 or convs < 1 or len(features) < 2:
             raise ValueError(
                 f"patch ({patch}) and convs ({convs}) must be at least 1, features ({tuple(features)}) at least two."
@@ -78,6 +80,8 @@ class Perturbator(nn.Module):
         self.patch = patch
         self.stride = patch * 2 ** (len(features) - 1)
         first, last = features[0], features[0]
+        # instance normalization needs more than one value at the deepest level
+        self.smallest = self.stride * (2 if norm is not None and norm.lower() == "instance" else 1)
         self.fold = (
             nn.Identity()
             if patch == 1
@@ -96,7 +100,7 @@ class Perturbator(nn.Module):
         self.unfold = (
             Conv[Conv.CONV, spatial_dims](last, in_channels, kernel_size=1)
             if patch == 1
-            else Conv[Conv.CONVTRANS, spatial_dims](last, in_channels, kernel_size=patch, stride=patch)
+            else Conv[Conv.CONVTRANS, spatial_dims](last, in_channels, kernel_size=patch, stride=patch, bias=False)
         )
 
         # An even offset of a region is the most visible and the least learnable noise, but the first that a generator
@@ -125,13 +129,18 @@ class Perturbator(nn.Module):
             half = torch.arange(self.patch) // (self.patch // 2) % 2
             checkerboard = torch.stack(torch.meshgrid([half] * spatial_dims, indexing="ij")).sum(0) % 2
             with torch.no_grad():
-                self.unfold.weight += (1 - 2 * checkerboard) * (4 / inputs)
+                self.unfold.weight += (1 - 2 * checkerboard) * (2 / inputs)
+                last_conv = [
+                    module for module in self.decoder.modules() if isinstance(module, nn.modules.conv._ConvNd)
+                ][-1]
+                assert last_conv.bias is not None
+                last_conv.bias.fill_(1)  # features of about 1, so that dark images get the pattern as well
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         size = image.shape[2:]
         padding: list[int] = []
         for axis in range(len(size) - 1, -1, -1):
-            padding += [0, -size[axis] % self.stride]
+            padding += [0, max(self.smallest - size[axis], -size[axis] % self.stride)]
         x = self.fold(F.pad(image, padding, mode="replicate") if sum(padding) > 0 else image)
         skips: list[torch.Tensor] = []
         for stage in self.encoder:

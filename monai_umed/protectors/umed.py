@@ -9,12 +9,13 @@ import torch
 from torch.nn import functional as F
 
 from ..functional import contour_band, half_widths, lbp_bound
+from ..functional.local_binary_pattern import MODES
 from ..networks import UMedPerturbator
 from .base import Protector
 
 
 def resize(image: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
-    """Resample ``(B, C, *spatial)``: by area when no axis grows, as MONAI's ``Resize`` does by default, else linearly."""
+    """Resample ``(B, C, *spatial)``: by area if no axis grows, the default of MONAI's ``Resize``, else linearly."""
     before, size = tuple(image.shape[2:]), tuple(size)
     if before == size:
         return image
@@ -75,7 +76,7 @@ class UMed(Protector):
         band_radius: float = 2,
         band_unit: str = "pixel",
         texture: str = "activity",
-        texture_threshold: float = 1.5 / 255,
+        texture_threshold: float = 3.5 / 255,
     ) -> None:
         super().__init__(perturbator.spatial_dims, perturbator.in_channels, eps)
         if len(working_size) != self.spatial_dims:
@@ -85,9 +86,12 @@ class UMed(Protector):
                 f"working_size {tuple(working_size)} is smaller than the generators' stride of "
                 f"{perturbator.contour.stride} pixels; use at least that many along each axis."
             )
+        half_widths(band_radius, self.spatial_dims, band_unit, (float(band_radius),) * self.spatial_dims)
+        if texture not in (*MODES, "flat"):
+            raise ValueError(f"texture is {texture!r}; use one of {', '.join(MODES)}, flat.")
         self.perturbator = perturbator
-        self.working_size = tuple(working_size)
-        self.band_radius = band_radius
+        self.working_size = tuple(int(size) for size in working_size)
+        self.band_radius = float(band_radius) if band_unit == "mm" else int(band_radius)
         self.band_unit = band_unit
         self.texture = texture
         self.texture_threshold = texture_threshold
@@ -118,5 +122,6 @@ class UMed(Protector):
         return self.eps * torch.cat([band.to(torch.float32), strength * inside])
 
     def noise(self, image: torch.Tensor, bounds: torch.Tensor) -> torch.Tensor:
-        raw = self.perturbator(resize(image[None].to(torch.float32), self.working_size))
+        # Evaluation mode: one image must not move the statistics of a batch normalization.
+        raw = self.perturbator.eval()(resize(image[None].to(torch.float32), self.working_size))
         return bound_noise(resize(raw, image.shape[1:]), bounds[None], self.eps, self.perturbator.output)[0]

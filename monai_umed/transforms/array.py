@@ -68,7 +68,7 @@ class LBPBound(Transform):
 
     backend = [TransformBackends.TORCH]  # noqa: RUF012
 
-    def __init__(self, mode: str = "activity", threshold: float = 1.5 / 255) -> None:
+    def __init__(self, mode: str = "activity", threshold: float = 3.5 / 255) -> None:
         self.mode = mode
         self.threshold = threshold
 
@@ -152,5 +152,5 @@ class UMedProtect(Transform):
         if isinstance(values, MetaTensor):
             values = values.as_tensor()
         values, classes = values.to(self.device), classes.to(self.device)
-        delta, _ = self.protector(values.to(torch.float32), classes, spacing_of(image))
-        return convert_to_dst_type(values + delta.to(values.dtype), dst=image)[0]
+        delta, bound = self.protector(values.to(torch.float32), classes, spacing_of(image))
+        return convert_to_dst_type(add_bounded(values, delta.to(values.dtype), bound.to(values.dtype)), dst=image)[0]

@@ -1,0 +1,148 @@
+"""The bundle's commands as a user types them, in a process of their own, from a folder that has nothing to do with it.
+
+Together they are one story: fit and protect, again, protect the rest with the checkpoint, score.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from protected_folder import tree
+
+from monai_umed.data import Manifest
+
+BUNDLE = Path(__file__).resolve().parent.parent / "bundles" / "umed"
+
+
+def run_bundle(config: str, cwd: Path, *overrides: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "monai.bundle", "run", "--config_file", str(BUNDLE / "configs" / config)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "MONAI_UMED_CACHE": str(cwd.parent / "cache")}
+    cwd.mkdir(exist_ok=True)
+    return subprocess.run([*command, *overrides], cwd=cwd, env=environment, capture_output=True, text=True)
+
+
+def fit(dataset: Path, output: Path, cwd: Path, *overrides: str) -> subprocess.CompletedProcess[str]:
+    sizes = ("--working_size", "[64,64]", "--max_epochs", "4", "--batch_size", "4")
+    return run_bundle("train.json", cwd, "--dataset_dir", str(dataset), "--output_dir", str(output), *sizes, *overrides)
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("work")
+
+
+@pytest.fixture(scope="module")
+def outputs_before() -> set[str]:
+    return {path.as_posix() for path in BUNDLE.rglob("*")}
+
+
+@pytest.fixture(scope="module")
+def fitted(tiny_phantom: Path, work: Path, outputs_before: set[str]) -> tuple[Path, str]:
+    """Output folder of a fit and what was printed."""
+    done = fit(tiny_phantom, work / "run", work / "cwd")
+    assert done.returncode == 0, done.stderr
+    return work / "run", done.stdout
+
+
+def test_a_fit_writes_checkpoint_protected_files_manifest_and_quick_check(
+    fitted: tuple[Path, str], tiny_phantom: Path
+) -> None:
+    folder, printed = fitted
+    assert (folder / "perturbator.pt").is_file()
+    manifest = Manifest.load(folder / "protected" / "manifest.json")
+    names = json.loads((tiny_phantom / "split.json").read_text())["train"]
+    assert [record.id for record in manifest.cases] == names and not manifest.quarantined
+    for kind in ("images", "masks"):
+        assert sorted(path.stem for path in (folder / "protected" / kind).iterdir()) == names
+    assert all(0 < record.max_abs_delta <= 4 for record in manifest.cases)
+    figures = json.loads((folder / "quick_check.json").read_text())
+    assert figures.keys() == {"clean_dice", "protected_dice", "psnr", "ssim"}
+    assert 0 <= figures["clean_dice"] <= 1 and 0 <= figures["protected_dice"] <= 1
+    assert figures["psnr"] > 40 and 0.8 < figures["ssim"] < 1
+    assert f"{figures['psnr']:.2f} dB" in printed and str(folder / "protected") in printed
+
+
+def test_nothing_is_left_in_the_current_folder_or_in_the_bundle(
+    fitted: tuple[Path, str], work: Path, outputs_before: set[str]
+) -> None:
+    assert list((work / "cwd").iterdir()) == []
+    assert {path.as_posix() for path in BUNDLE.rglob("*")} == outputs_before
+
+
+def test_the_same_command_again_gives_the_same_bytes(fitted: tuple[Path, str], tiny_phantom: Path, work: Path) -> None:
+    before, checkpoint = tree(fitted[0] / "protected"), (fitted[0] / "perturbator.pt").read_bytes()
+    done = fit(tiny_phantom, fitted[0], work / "cwd", "--quick_check", "False")
+    assert done.returncode == 0, done.stderr
+    assert tree(fitted[0] / "protected") == before
+    assert (fitted[0] / "perturbator.pt").read_bytes() == checkpoint
+
+
+def test_the_same_fit_in_another_folder_gives_the_same_bytes(
+    fitted: tuple[Path, str], tiny_phantom: Path, work: Path
+) -> None:
+    done = fit(tiny_phantom, work / "again", work / "cwd", "--quick_check", "False", "--progress", "False")
+    assert done.returncode == 0, done.stderr
+    assert tree(work / "again" / "protected") == tree(fitted[0] / "protected")
+    assert not (work / "again" / "quick_check.json").exists()
+
+
+def test_another_seed_in_the_same_folder_is_refused_in_one_line(
+    fitted: tuple[Path, str], tiny_phantom: Path, work: Path
+) -> None:
+    before = tree(fitted[0])
+    done = fit(tiny_phantom, fitted[0], work / "cwd", "--seed", "1")
+    assert done.returncode != 0 and "Traceback" not in done.stderr + done.stdout
+    [line] = [line for line in done.stderr.splitlines() if line.startswith("error:")]
+    assert "other settings (seed; seed was 0, now 1)" in line
+    assert tree(fitted[0]) == before
+
+
+def test_the_checkpoint_protects_cases_that_it_was_not_fitted_on_and_files_are_scored(
+    fitted: tuple[Path, str], tiny_phantom: Path, work: Path
+) -> None:
+    names = json.loads((tiny_phantom / "split.json").read_text())["test"]
+    data, out = ("--dataset_dir", str(tiny_phantom)), work / "protected test"
+    done = run_bundle(
+        "inference.json", work / "cwd", *data, "--section", "test", "--checkpoint", str(fitted[0] / "perturbator.pt"),
+        "--output_dir", str(out),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    manifest = Manifest.load(out / "manifest.json")
+    assert [record.id for record in manifest.cases] == names
+    assert all(0 < record.max_abs_delta <= 4 for record in manifest.cases)
+    scores = work / "scores" / "protected.json"
+    done = run_bundle(
+        "evaluate.json", work / "cwd", "--dataset_dir", str(out), "--test_dir", str(tiny_phantom), "--size", "[64,64]",
+        "--seeds", "[0,1]", "--norms", "['batch']", "--epochs", "2", "--output_file", str(scores),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    content = json.loads(scores.read_text())
+    assert [row["seed"] for row in content["rows"]] == [0, 1]
+    assert all(row["train_cases"] == 4 and row["cases"] == 4 and 0 <= row["dice"] <= 1 for row in content["rows"])
+    [summary] = content["summary"]
+    assert summary["dice"] == pytest.approx(sum(row["dice"] for row in content["rows"]) / 2)
+    assert list((work / "cwd").iterdir()) == []
+
+
+def test_an_unknown_override_ends_with_one_clear_line(tiny_phantom: Path, work: Path) -> None:
+    done = fit(tiny_phantom, work / "refused", work / "cwd", "--max_epoch", "3")
+    assert done.returncode != 0
+    assert "Traceback" not in done.stderr + done.stdout
+    [line] = [line for line in done.stderr.splitlines() if line.startswith("error:")]
+    assert "Unknown override: --max_epoch (did you mean --max_epochs?)" in line
+    assert not (work / "refused").exists()
+
+
+@pytest.mark.slow
+def test_the_default_run_protects_the_default_dataset(tmp_path: Path) -> None:
+    done = run_bundle("train.json", tmp_path / "cwd", "--output_dir", str(tmp_path / "run"))
+    assert done.returncode == 0, done.stderr
+    figures = json.loads((tmp_path / "run" / "quick_check.json").read_text())
+    assert figures["clean_dice"] >= 0.80
+    assert figures["protected_dice"] <= 0.15
+    assert figures["psnr"] >= 48.0
