@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import os
+import re
 import sys
 import sysconfig
 from collections.abc import Sequence
@@ -67,9 +68,9 @@ def check_overrides(config_file: str | Path | Sequence[str | Path], arguments: S
         known |= json.loads(Path(file).read_text(encoding="utf-8")).keys()
     unknown = []
     for argument in sys.argv[1:] if arguments is None else arguments:
-        if not argument.startswith("--"):
+        if not re.match(r"--?[A-Za-z_]", argument):  # Fire takes one dash as well as two; -3 is a value
             continue
-        name = argument[2:].split("=", 1)[0].split("#", 1)[0].split("::", 1)[0].replace("-", "_")
+        name = argument.lstrip("-").split("=", 1)[0].split("#", 1)[0].split("::", 1)[0].replace("-", "_")
         if name not in known and name not in RUN_OPTIONS:
             nearest = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.4)
             unknown.append(f"--{name}" + (f" (did you mean --{nearest[0]}?)" if nearest else ""))
@@ -104,9 +105,9 @@ def as_fraction(value: float | str) -> float:
         ValueError: if it is neither.
     """
     if isinstance(value, str):
-        numerator, _, denominator = value.partition("/")
+        numerator, slash, denominator = value.partition("/")
         try:
-            return float(numerator) / float(denominator or 1)
+            return float(numerator) / (float(denominator) if slash else 1.0)
         except (ValueError, ZeroDivisionError) as error:
             raise ValueError(f"{value!r} is no number; write it as 0.0157 or as 4/255.") from error
     return float(value)

@@ -108,7 +108,6 @@ class UMedTrainer(SupervisedTrainer):
                 f"generator and 1 surrogate epochs; use at least {warmup_epochs + generator_epochs + 1}."
             )
         kwargs.setdefault("prepare_batch", PrepareBatchExtraInput(extra_keys={"bounds": "bounds"}))
-        kwargs.setdefault("decollate", False)  # nothing after the step needs single images
         super().__init__(
             device=device,
             max_epochs=max_epochs,

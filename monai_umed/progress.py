@@ -31,7 +31,6 @@ class TrainingProgress:
         length = engine.state.epoch_length or 0
         bar = tqdm(
             total=length * (engine.state.max_epochs or 0),
-            initial=length * engine.state.epoch,
             desc=self.title,
             unit="step",
             disable=self.disable,
@@ -48,10 +47,13 @@ class TrainingProgress:
 
     @staticmethod
     def _advance(engine: Engine, bar: tqdm) -> None:
+        if bar.n == 0:  # the first step of a resumed training, whose checkpoint may be loaded after this handler starts
+            bar.initial = bar.n = engine.state.iteration - 1
         bar.update()
         if engine.state.iteration % 10 == 0:
-            output = cast(dict, engine.state.output)  # ignite's annotation knows numbers only
-            bar.set_postfix(loss=f"{output[Keys.LOSS].item():.3f}", refresh=False)
+            output = cast(Any, engine.state.output)  # a dictionary, or a list of them if the engine decollates
+            loss = (output[0] if isinstance(output, list) else output)[Keys.LOSS]
+            bar.set_postfix(loss=f"{loss.item():.3f}", refresh=False)
 
 
 def track(items: Iterable[T], total: int, title: str, disable: bool = False) -> Iterable[T]:

@@ -96,10 +96,11 @@ def _check_folders(cases: Sequence[Case], output_dir: Path) -> None:
     target = output_dir.resolve()
     sources = {path.resolve().parent for case in cases for path in (case.image, case.label)}
     roots = sources | {source.parent for source in sources}
-    if any(source == target or target in source.parents for source in sources) or target in roots:
+    overlaps = (source == target or target in source.parents or source in target.parents for source in sources)
+    if any(overlaps) or target in roots:
         raise DatasetError(
             str(output_dir),
-            [f"{output_dir}: the output folder holds the input images; choose a folder outside the dataset"],
+            [f"{output_dir}: the output folder overlaps with the input images; choose a folder outside of them"],
         )
     names = [name for case in cases for name in protected_names(case)]
     doubles = [name for name, count in Counter(names).items() if count > 1]
@@ -110,7 +111,8 @@ def _check_folders(cases: Sequence[Case], output_dir: Path) -> None:
     if output_dir.is_dir():
         expected = {*names, MANIFEST}
         found = {path.relative_to(output_dir).as_posix() for path in output_dir.rglob("*") if path.is_file()}
-        foreign = sorted(found - expected)
+        # Hidden temporary files are left when a write is killed; they are nobody's data.
+        foreign = sorted(name for name in found - expected if not Path(name).match(".*.tmp"))
         if foreign:
             raise DatasetError(
                 str(output_dir),
@@ -150,7 +152,12 @@ def protect_dataset(
     _check_folders(cases, output_dir)
     for folder in {Path(name).parent for case in cases for name in protected_names(case)}:
         (output_dir / folder).mkdir(parents=True, exist_ok=True)
-    (output_dir / MANIFEST).unlink(missing_ok=True)
+    # Whatever an earlier run left is written anew, so that no case that turned bad since then stays behind.
+    for leftover in [output_dir / MANIFEST, *output_dir.rglob(".*.tmp")]:
+        leftover.unlink(missing_ok=True)
+    for case in cases:
+        for name in protected_names(case):
+            (output_dir / name).unlink(missing_ok=True)
 
     def protect(case: Case) -> CaseRecord:
         return protect_case(case, protector, output_dir, num_classes, window)

@@ -47,6 +47,11 @@ def _on_grid(
 ) -> dict:
     loaded = load_case(case, num_classes, window)
     image, label = torch.from_numpy(loaded.stored.scaled()), torch.from_numpy(loaded.label)
+    if image.ndim - 1 != len(size):
+        raise CaseError(
+            case.id,
+            f"is {image.ndim - 1}D, the grid {tuple(size)} is {len(size)}D; protect volumes and slices as two datasets",
+        )
     item = {"id": case.id, "image": resize(image[None], size)[0]}
     item["label"] = F.interpolate(label[None].to(torch.float32), size=tuple(size), mode="nearest")[0]
     if protector is not None:

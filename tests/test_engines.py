@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 import torch
@@ -137,7 +138,7 @@ def with_handlers(folder: Path) -> tuple[UMedTrainer, SupervisedEvaluator]:
         ValidationHandler(interval=1, validator=evaluator),
         StatsHandler(name="fit", tag_name="fit_loss", output_transform=lambda output: output["loss"].item()),
         CheckpointSaver(str(folder), trainer.fit_state(), save_final=True),
-        LrScheduleHandler(schedule, print_lr=False),
+        LrScheduleHandler(cast(Any, schedule), print_lr=False),  # torch renamed the class that MONAI names
     ):
         handler.attach(trainer)
     return trainer, evaluator

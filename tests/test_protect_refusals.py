@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -124,7 +123,7 @@ def test_an_output_folder_that_overlaps_with_the_input_is_refused(dataset: Path,
 
 def test_a_link_to_the_input_is_refused_as_output(dataset: Path, tmp_path: Path) -> None:
     link = tmp_path / "link"
-    os.symlink(dataset, link)
+    link.symlink_to(dataset)
     before = tree(dataset)
     with pytest.raises(DatasetError, match="choose a folder outside"):
         protect_dataset(find_cases(dataset), small_protector(), link, progress=False)

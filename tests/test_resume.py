@@ -17,7 +17,7 @@ from monai_umed.resume import make_resumable
 Weights = tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]
 
 
-class Stopped(Exception):
+class StoppedError(Exception):
     """Stands for whatever ends a process in the middle of a fit."""
 
 
@@ -38,7 +38,7 @@ def uninterrupted() -> Weights:
 
 
 def raise_stopped() -> None:
-    raise Stopped
+    raise StoppedError
 
 
 def run_until(folder: Path, step: int, how: str) -> None:
@@ -52,7 +52,7 @@ def run_until(folder: Path, step: int, how: str) -> None:
     else:
         trainer.add_event_handler(Events.ITERATION_COMPLETED(once=step), stop)
     if how == "exception":
-        with pytest.raises(Stopped):
+        with pytest.raises(StoppedError):
             trainer.run()
     else:
         trainer.run()

@@ -129,7 +129,7 @@ class Perturbator(nn.Module):
             half = torch.arange(self.patch) // (self.patch // 2) % 2
             checkerboard = torch.stack(torch.meshgrid([half] * spatial_dims, indexing="ij")).sum(0) % 2
             with torch.no_grad():
-                self.unfold.weight += (1 - 2 * checkerboard) * (2 / inputs)
+                self.unfold.weight += (1 - 2 * checkerboard) * (4 / inputs)
                 last_conv = [
                     module for module in self.decoder.modules() if isinstance(module, nn.modules.conv._ConvNd)
                 ][-1]
