@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, TypeVar, cast
 
+import torch
 from ignite.engine import Engine, Events
 from monai.utils.enums import CommonKeys as Keys
 from tqdm import tqdm
@@ -38,12 +39,17 @@ class TrainingProgress:
         )
         update = engine.add_event_handler(Events.ITERATION_COMPLETED, self._advance, bar)
 
-        def close(engine: Engine, *_: Any) -> None:
+        def close(engine: Engine) -> None:
             update.remove()
             bar.close()
 
-        for event in (Events.COMPLETED, Events.TERMINATE, Events.EXCEPTION_RAISED):
-            engine.add_event_handler(event, close)
+        def close_and_raise(engine: Engine, error: Exception) -> None:
+            bar.close()
+            raise error  # ignite takes an error as dealt with once a handler was called for it
+
+        engine.add_event_handler(Events.COMPLETED, close)
+        engine.add_event_handler(Events.TERMINATE, close)
+        engine.add_event_handler(Events.EXCEPTION_RAISED, close_and_raise)
 
     @staticmethod
     def _advance(engine: Engine, bar: tqdm) -> None:
@@ -52,7 +58,7 @@ class TrainingProgress:
         bar.update()
         if engine.state.iteration % 10 == 0:
             output = cast(Any, engine.state.output)  # a dictionary, or a list of them if the engine decollates
-            loss = (output[0] if isinstance(output, list) else output)[Keys.LOSS]
+            loss = torch.as_tensor((output[0] if isinstance(output, list) else output)[Keys.LOSS])
             bar.set_postfix(loss=f"{loss.item():.3f}", refresh=False)
 
 

@@ -114,13 +114,15 @@ def test_noise_that_does_not_survive_resampling_earns_nothing_on_a_larger_native
 def test_losses_are_finite_single_precision_numbers_with_and_without_autocast(amp: bool) -> None:
     trainer = small_trainer(amp=amp)
     losses: list[torch.Tensor] = []
-    trainer.add_event_handler(Events.ITERATION_COMPLETED, lambda engine: losses.append(engine.state.output["loss"]))
+    trainer.add_event_handler(
+        Events.ITERATION_COMPLETED, lambda engine: losses.append(torch.as_tensor(engine.state.output[0]["loss"]))
+    )
     trainer.run()
     assert len(losses) == 6 * STEPS
     assert all(loss.dtype == torch.float32 and loss.isfinite() for loss in losses)
     assert all(value.isfinite().all() for value in trainer.perturbator.state_dict().values())
     expected_type = torch.bfloat16 if amp else torch.float32
-    assert trainer.state.output["pred"].dtype == expected_type
+    assert trainer.state.output[0]["pred"].dtype == expected_type
     assert all(parameter.dtype == torch.float32 for parameter in trainer.network.parameters())
 
 
@@ -136,7 +138,7 @@ def with_handlers(folder: Path) -> tuple[UMedTrainer, SupervisedEvaluator]:
     schedule = torch.optim.lr_scheduler.StepLR(trainer.optimizer, step_size=2, gamma=0.5)
     for handler in (
         ValidationHandler(interval=1, validator=evaluator),
-        StatsHandler(name="fit", tag_name="fit_loss", output_transform=lambda output: output["loss"].item()),
+        StatsHandler(name="fit", tag_name="fit_loss", output_transform=from_engine(["loss"], first=True)),
         CheckpointSaver(str(folder), trainer.fit_state(), save_final=True),
         LrScheduleHandler(cast(Any, schedule), print_lr=False),  # torch renamed the class that MONAI names
     ):
