@@ -55,8 +55,8 @@ class UMedTrainer(SupervisedTrainer):
 
     ``network`` is the surrogate. In generator epochs it is frozen and in evaluation mode, so that its normalization
     statistics neither drift nor leak between the images of a batch; the paper does not say. Works with every MONAI
-    handler; ``state.output`` holds ``image`` (as the surrogate saw it), ``label``, ``pred`` and ``loss`` of each case, and
-    ``state.trains_surrogate`` tells the two kinds of epochs apart.
+    handler; ``state.output`` holds ``image`` (as the surrogate saw it), ``label``, ``pred`` and ``loss`` of each case,
+    and ``state.trains_surrogate`` tells the two kinds of epochs apart.
 
     Args:
         device: where to run.

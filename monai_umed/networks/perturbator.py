@@ -49,8 +49,9 @@ class Perturbator(nn.Module):
         central_difference: use :class:`CentralDifferenceConv` for all 3x3 convolutions of the encoder.
         norm: MONAI's name of the normalization layer (``"batch"``, ``"instance"``), or None.
         patch: side of the pixel blocks that are folded into channels before the first level and unfolded after the
-            last. 1 is the paper; 4 makes a step eight times cheaper, since the cost lies in full-resolution
+            last. 1 is the paper; 4 makes a step several times cheaper, since the cost lies in full-resolution
             convolutions, and lets the noise repeat with a period of 4 pixels, which survives resampling.
+        checkerboard: with patches, start from a checkerboard of squares of half a patch instead of random noise.
 
     Shape:
         ``(B, in_channels, *spatial)`` to ``(B, in_channels, *spatial)``, any spatial size: the input is padded with
@@ -69,6 +70,7 @@ class Perturbator(nn.Module):
         central_difference: bool = True,
         norm: str | None = None,
         patch: int = 4,
+        checkerboard: bool = True,
     ) -> None:
         super().__init__()
         if spatial_dims not in (2, 3):
@@ -107,10 +109,10 @@ class Perturbator(nn.Module):
         # finds; without the mean of each block the budget goes to a pattern.
         self.average = Pool[Pool.AVG, spatial_dims](kernel_size=patch)
         self.spread = nn.Upsample(scale_factor=float(patch), mode="nearest")
-        self._initialize()
+        self._initialize(checkerboard)
 
-    def _initialize(self) -> None:
-        """Keep the size of features through the layers; with patches, start from a checkerboard of half-patch squares.
+    def _initialize(self, checkerboard: bool) -> None:
+        """Keep the size of features through the layers; if asked to, start from a checkerboard of half-patch squares.
 
         A pattern that repeats alike everywhere is what networks learn first. From random noise the generators find
         one too, but a worse one: they saturate in the pattern that they happen to start with.
@@ -124,12 +126,12 @@ class Perturbator(nn.Module):
         assert isinstance(self.unfold.weight, torch.Tensor)
         inputs = self.unfold.weight.shape[1 if self.patch == 1 else 0]
         nn.init.normal_(self.unfold.weight, std=0.3 / inputs**0.5)
-        if self.patch > 1:
+        if checkerboard and self.patch > 1:
             spatial_dims = self.unfold.weight.ndim - 2
             half = torch.arange(self.patch) // (self.patch // 2) % 2
-            checkerboard = torch.stack(torch.meshgrid([half] * spatial_dims, indexing="ij")).sum(0) % 2
+            color = torch.stack(torch.meshgrid([half] * spatial_dims, indexing="ij")).sum(0) % 2
             with torch.no_grad():
-                self.unfold.weight += (1 - 2 * checkerboard) * (4 / inputs)
+                self.unfold.weight += (1 - 2 * color) * (4 / inputs)
                 last_conv = [
                     module for module in self.decoder.modules() if isinstance(module, nn.modules.conv._ConvNd)
                 ][-1]
@@ -165,7 +167,7 @@ class UMedPerturbator(nn.Module):
     U-Net (Eq. 5). One tensor in, one out, so that it exports to TorchScript.
 
     Args:
-        spatial_dims, in_channels, features, convs, norm, patch: see :class:`Perturbator`.
+        spatial_dims, in_channels, features, convs, norm, patch, checkerboard: see :class:`Perturbator`.
         central_difference: False gives the ablation with a vanilla contour generator.
         output: how raw noise is brought under its bound, ``"tanh"`` or ``"clip"``, see
             :func:`monai_umed.protectors.bound_noise`.
@@ -184,6 +186,7 @@ class UMedPerturbator(nn.Module):
         norm: str | None = None,
         patch: int = 4,
         output: str = "tanh",
+        checkerboard: bool = True,
     ) -> None:
         super().__init__()
         if output not in OUTPUTS:
@@ -196,13 +199,15 @@ class UMedPerturbator(nn.Module):
         self.norm = norm
         self.patch = patch
         self.output = output
-        self.contour = Perturbator(spatial_dims, in_channels, features, convs, central_difference, norm, patch)
-        self.texture = Perturbator(spatial_dims, in_channels, features, convs, False, norm, patch)
+        self.checkerboard = checkerboard
+        shared: dict[str, Any] = {"norm": norm, "patch": patch, "checkerboard": checkerboard}
+        self.contour = Perturbator(spatial_dims, in_channels, features, convs, central_difference, **shared)
+        self.texture = Perturbator(spatial_dims, in_channels, features, convs, False, **shared)
 
     def settings(self) -> dict[str, Any]:
         """The arguments that make such a network, plain values for a checkpoint."""
         names = ("spatial_dims", "in_channels", "features", "convs", "central_difference", "norm", "patch", "output")
-        return {name: getattr(self, name) for name in names}
+        return {name: getattr(self, name) for name in (*names, "checkerboard")}
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         return torch.cat([self.contour(image), self.texture(image)], dim=1)
