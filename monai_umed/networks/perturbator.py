@@ -131,12 +131,14 @@ class Perturbator(nn.Module):
             half = torch.arange(self.patch) // (self.patch // 2) % 2
             color = torch.stack(torch.meshgrid([half] * spatial_dims, indexing="ij")).sum(0) % 2
             with torch.no_grad():
-                self.unfold.weight += (1 - 2 * color) * (4 / inputs)
+                self.unfold.weight += (1 - 2 * color) * (6 / inputs)
                 last_conv = [
                     module for module in self.decoder.modules() if isinstance(module, nn.modules.conv._ConvNd)
                 ][-1]
                 assert last_conv.bias is not None
-                last_conv.bias.fill_(1)  # features of about 1, so that dark images get the pattern as well
+                # Features of about 1, so that neither seed nor brightness decides how strong the pattern starts.
+                last_conv.weight *= 0.1
+                last_conv.bias.fill_(1)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         size = image.shape[2:]
