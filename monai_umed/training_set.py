@@ -12,7 +12,7 @@ from typing import TypeVar
 import torch
 from torch.nn import functional as F
 
-from .data import Case, CaseError, DatasetError, Quarantined, Section, find_cases, load_case, read_image
+from .data import Case, CaseError, CodecError, DatasetError, Quarantined, Section, find_cases, load_case, read_image
 from .progress import track
 from .protectors import UMed, resize
 
@@ -65,8 +65,18 @@ def _on_grid(
 
 
 def count_channels(dataset_dir: str | Path, section: Section = "all") -> int:
-    """Channels, without alpha, of a dataset's first image: what a network for it must be built with."""
-    return len(read_image(find_cases(dataset_dir, section)[0].image).color)
+    """Channels, without alpha, of a dataset's first readable image: what a network for it must be built with.
+
+    Raises:
+        DatasetError: if the folder is malformed or none of its images can be read.
+    """
+    reasons = []
+    for case in find_cases(dataset_dir, section):
+        try:
+            return len(read_image(case.image).color)
+        except CodecError as error:
+            reasons.append(f"{case.id}: {error}")
+    raise DatasetError(str(dataset_dir), reasons)
 
 
 def map_cases(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 import nibabel as nib
@@ -154,3 +155,15 @@ def test_a_folder_of_bad_cases_only_is_refused_and_all_are_listed(tmp_path: Path
 def test_channels_are_counted_before_a_network_is_built(tmp_path: Path, channels: int) -> None:
     write_case(tmp_path, "a", channels)
     assert count_channels(tmp_path) == channels
+
+
+def test_a_damaged_first_image_does_not_decide_the_number_of_channels(tiny_phantom: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    shutil.copytree(tiny_phantom, folder)
+    images = sorted((folder / "images").iterdir())
+    images[0].write_bytes(b"no image")
+    assert count_channels(folder) == 1
+    for image in images:
+        image.write_bytes(b"no image")
+    with pytest.raises(DatasetError, match=f"{len(images)} problems"):
+        count_channels(folder)
