@@ -55,7 +55,7 @@ def make_phantom(seed: int, index: int, spatial_dims: int = 2) -> Case:
 
 
 def write_phantom(
-    folder: str | os.PathLike[str], spatial_dims: int = 2, num_train: int = 240, num_test: int = 60, seed: int = 0
+    folder: str | os.PathLike[str], spatial_dims: int = 2, num_train: int = 400, num_test: int = 100, seed: int = 0
 ) -> Path:
     """Write a dataset as ordinary files, or reuse the folder if it already holds exactly this dataset.
 
@@ -93,7 +93,7 @@ def write_phantom(
     return folder
 
 
-def phantom_dir(spatial_dims: int = 2, num_train: int = 240, num_test: int = 60, seed: int = 0) -> Path:
+def phantom_dir(spatial_dims: int = 2, num_train: int = 400, num_test: int = 100, seed: int = 0) -> Path:
     """The dataset in the cache, written on first use; arguments and errors as in `write_phantom`.
 
     The cache is the folder in the environment variable `MONAI_UMED_CACHE`, otherwise `~/.cache/monai_umed`."""

@@ -87,7 +87,7 @@ def _overlap(size: int, step: int) -> tuple[slice, slice]:
     return slice(max(0, -step), size - max(0, step)), slice(max(0, step), size - max(0, -step))
 
 
-def texture_activity(image: torch.Tensor, threshold: float = 2.5 / 255) -> torch.Tensor:
+def texture_activity(image: torch.Tensor, threshold: float = 1.5 / 255) -> torch.Tensor:
     """Share of a pixel's neighbors that differ from it by more than ``threshold``.
 
     The raw LBP code is a label, not a strength: with "at least as bright" a perfectly flat patch gets the code 255,
@@ -99,8 +99,8 @@ def texture_activity(image: torch.Tensor, threshold: float = 2.5 / 255) -> torch
 
     Args:
         image: intensities in [0, 1] of one channel, shape ``(H, W)`` or ``(D, H, W)``.
-        threshold: difference, in units of the [0, 1] window, that counts as texture. The default lies between two
-            and three of 255 grey levels, so that rounding never decides.
+        threshold: difference, in units of the [0, 1] window, that counts as texture. The default lies between one
+            and two of 255 grey levels, so that rounding never decides.
 
     Returns:
         ``float32`` tensor in [0, 1] of the same shape.
@@ -116,7 +116,7 @@ def texture_activity(image: torch.Tensor, threshold: float = 2.5 / 255) -> torch
     return differing.to(torch.float32).div_(existing.clamp_(min=1))
 
 
-def lbp_bound(image: torch.Tensor, mode: str = "activity", threshold: float = 2.5 / 255) -> torch.Tensor:
+def lbp_bound(image: torch.Tensor, mode: str = "activity", threshold: float = 1.5 / 255) -> torch.Tensor:
     """Texture strength :math:`x_t` of every pixel in [0, 1] (UMed, Lin et al. 2024, Eq. 5).
 
     Args:

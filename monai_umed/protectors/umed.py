@@ -76,7 +76,7 @@ class UMed(Protector):
         band_radius: float = 2,
         band_unit: str = "pixel",
         texture: str = "activity",
-        texture_threshold: float = 2.5 / 255,
+        texture_threshold: float = 1.5 / 255,
     ) -> None:
         super().__init__(perturbator.spatial_dims, perturbator.in_channels, eps)
         if len(working_size) != self.spatial_dims:

@@ -68,7 +68,7 @@ class LBPBound(Transform):
 
     backend = [TransformBackends.TORCH]  # noqa: RUF012
 
-    def __init__(self, mode: str = "activity", threshold: float = 2.5 / 255) -> None:
+    def __init__(self, mode: str = "activity", threshold: float = 1.5 / 255) -> None:
         self.mode = mode
         self.threshold = threshold
 

@@ -61,7 +61,7 @@ class LBPBoundd(MapTransform):
         self,
         keys: KeysCollection,
         mode: str = "activity",
-        threshold: float = 2.5 / 255,
+        threshold: float = 1.5 / 255,
         bound_key_prefix: str = "bound_",
         allow_missing_keys: bool = False,
     ) -> None:
