@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections import Counter
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
@@ -24,6 +23,7 @@ from .data import (
     sha256_file,
     write_image,
 )
+from .data.atomic import write_atomically
 from .protectors import UMed
 from .training_set import map_cases
 
@@ -66,7 +66,7 @@ def protect_case(
     fidelity = measure(stored.color, protected[: len(stored.color)], stored.width)
     image_name, label_name = protected_names(case)
     write_image(output_dir / image_name, protected, stored)
-    shutil.copyfile(case.label, output_dir / label_name)
+    write_atomically(output_dir / label_name, case.label.read_bytes())
     notes = []
     if output_name(case.image) != case.image.name:
         notes.append("lossy input was written as PNG")
