@@ -28,6 +28,7 @@ from .protectors import UMed
 from .training_set import map_cases
 
 MANIFEST = "manifest.json"
+UNFINISHED = ".unfinished"  # marks a folder as ours while it has no manifest yet
 
 
 def tool_version() -> str:
@@ -109,14 +110,17 @@ def _check_folders(cases: Sequence[Case], output_dir: Path) -> None:
             str(output_dir), [f"{name}: two cases would be written to it; rename one" for name in doubles]
         )
     if output_dir.is_dir():
-        expected = {*names, MANIFEST}
+        expected = {*names, MANIFEST, UNFINISHED}
         found = {path.relative_to(output_dir).as_posix() for path in output_dir.rglob("*") if path.is_file()}
         # Hidden temporary files are left when a write is killed; they are nobody's data.
         foreign = sorted(name for name in found - expected if not Path(name).match(".*.tmp"))
+        # Equal names alone prove nothing: the folder may be another copy of the originals.
+        if not foreign and found and not found & {MANIFEST, UNFINISHED}:
+            foreign = sorted(found)
         if foreign:
             raise DatasetError(
                 str(output_dir),
-                [f"{name}: not of this dataset; choose an empty folder or remove it" for name in foreign],
+                [f"{name}: not written by this program for this dataset; choose an empty folder" for name in foreign],
             )
 
 
@@ -133,7 +137,8 @@ def protect_dataset(
     """Protect all cases into a folder of the same layout with a ``manifest.json``.
 
     The manifest is removed first and written last, so a folder without one is unfinished; running again gives the
-    same bytes. Cases that cannot be used are listed in the manifest and left out.
+    same bytes. A folder that holds files but neither a manifest nor the mark of an unfinished run is
+    never touched. Cases that cannot be used are listed in the manifest and left out.
 
     Args:
         cases: what to protect, see :func:`monai_umed.data.find_cases`.
@@ -152,6 +157,7 @@ def protect_dataset(
     _check_folders(cases, output_dir)
     for folder in {Path(name).parent for case in cases for name in protected_names(case)}:
         (output_dir / folder).mkdir(parents=True, exist_ok=True)
+    (output_dir / UNFINISHED).touch()
     # Whatever an earlier run left is written anew, so that no case that turned bad since then stays behind.
     for leftover in [output_dir / MANIFEST, *output_dir.rglob(".*.tmp")]:
         leftover.unlink(missing_ok=True)
@@ -164,6 +170,7 @@ def protect_dataset(
 
     records, quarantined = map_cases(protect, cases, f"protect into {output_dir.name}", num_workers, progress)
     if not records:
+        (output_dir / UNFINISHED).unlink()
         raise DatasetError(str(output_dir), [f"{entry.id}: {entry.reason}" for entry in quarantined])
     manifest = Manifest(
         tool="monai_umed",
@@ -175,6 +182,7 @@ def protect_dataset(
         quarantined=quarantined,
     )
     manifest.save(output_dir / MANIFEST)
+    (output_dir / UNFINISHED).unlink()
     return manifest
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from protected_folder import noise, small_protector, square, tree, write_array
 
 from monai_umed.data import DatasetError, Manifest, find_cases
-from monai_umed.protect import MANIFEST, protect_dataset
+from monai_umed.protect import MANIFEST, UNFINISHED, protect_dataset
 
 SHAPE = (40, 48)
 
@@ -136,7 +137,9 @@ def test_an_output_folder_with_a_foreign_file_is_refused_untouched(dataset: Path
     foreign = out / name
     foreign.parent.mkdir(parents=True)
     foreign.write_text("mine")
-    with pytest.raises(DatasetError, match=f"{name}: not of this dataset; choose an empty folder"):
+    with pytest.raises(
+        DatasetError, match=f"{name}: not written by this program for this dataset; choose an empty folder"
+    ):
         protect_dataset(find_cases(dataset), small_protector(), out, progress=False)
     assert list(tree(out)) == [name] and foreign.read_text() == "mine"
 
@@ -166,3 +169,22 @@ def test_a_case_that_turned_bad_leaves_nothing_of_an_earlier_run(dataset: Path, 
     write_pair(dataset, "b", gray(), square(SHAPE, 0))
     protect_dataset(find_cases(dataset), small_protector(), out, progress=False)
     assert tree(out).keys() == {"images/a.png", "masks/a.png", MANIFEST}
+
+
+def test_another_copy_of_the_originals_is_never_overwritten(dataset: Path, tmp_path: Path) -> None:
+    backup = tmp_path / "backup"
+    shutil.copytree(dataset, backup)
+    before = tree(backup)
+    with pytest.raises(DatasetError, match="not written by this program"):
+        protect_dataset(find_cases(dataset), small_protector(), backup, progress=False)
+    assert tree(backup) == before
+
+
+def test_an_unfinished_run_may_go_on_and_leaves_no_mark(dataset: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    protect_dataset(find_cases(dataset), small_protector(), output, progress=False)
+    finished = tree(output)
+    (output / MANIFEST).unlink()
+    (output / UNFINISHED).touch()
+    protect_dataset(find_cases(dataset), small_protector(), output, progress=False)
+    assert tree(output) == finished
