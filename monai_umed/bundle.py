@@ -52,12 +52,17 @@ def bundle_root(name: str = "umed") -> str:
     raise FileNotFoundError(f"No bundle {name!r} in {', '.join(map(str, places))}; install monai_umed again.")
 
 
+def _bundle_arguments() -> list[str]:
+    """What follows ``python -m monai.bundle``; nothing in another program, whose options are its own."""
+    return sys.argv[1:] if Path(sys.argv[0]).parent.name == "bundle" else []
+
+
 def check_overrides(config_file: str | Path | Sequence[str | Path], arguments: Sequence[str] | None = None) -> None:
     """Refuse command-line overrides that name nothing in the configs; MONAI would silently add them as new ids.
 
     Args:
         config_file: the config, or several that were merged.
-        arguments: command line, by default that of this process.
+        arguments: command line, by default that of this process if it is ``python -m monai.bundle``.
 
     Raises:
         ValueError: names every unknown override and the nearest known name.
@@ -67,7 +72,7 @@ def check_overrides(config_file: str | Path | Sequence[str | Path], arguments: S
     for file in files:
         known |= json.loads(Path(file).read_text(encoding="utf-8")).keys()
     unknown = []
-    for argument in sys.argv[1:] if arguments is None else arguments:
+    for argument in _bundle_arguments() if arguments is None else arguments:
         if not re.match(r"--?[A-Za-z_]", argument):  # Fire takes one dash as well as two; -3 is a value
             continue
         name = argument.lstrip("-").split("=", 1)[0].split("#", 1)[0].split("::", 1)[0].replace("-", "_")

@@ -39,7 +39,8 @@ def require_matplotlib() -> None:
         raise ImportError('The picture needs matplotlib: pip install "monai_umed[report]"') from error
 
 
-def _show(axes: Axes, image: np.ndarray, mask: np.ndarray | None = None, predicted: np.ndarray | None = None) -> None:
+def show(axes: Axes, image: np.ndarray, mask: np.ndarray | None = None, predicted: np.ndarray | None = None) -> None:
+    """Draw an image in [0, 1], the true outline and the predicted region, where they are given, onto axes."""
     axes.imshow(image, cmap="gray", vmin=0, vmax=1)
     if predicted is not None and predicted.any():
         axes.contourf(predicted, levels=[0.5, 1.5], colors=[PREDICTED], alpha=OPACITY)
@@ -73,7 +74,7 @@ def draw(rows: Sequence[Panels], dice: Sequence[float]) -> bytes:
         for column, panel in zip(titles, [*left, *right], strict=True):
             axes = figure.add_subplot(grid[index, column])
             axes.set_axis_off()
-            _show(axes, *panel)
+            show(axes, *panel)
             for line, text in enumerate(titles[column][::-1] if index == 0 else ()):
                 style: dict[str, Any] = {"fontsize": 9} if line else {"fontsize": 8, "color": "0.35"}
                 axes.annotate(

@@ -14,8 +14,9 @@ from torch.nn import functional as F
 
 from .data import Case, DatasetError, Section, StoredImage, find_cases, load_case
 from .data.atomic import write_atomically
-from .exploiter import evaluate, train_exploiter, unet
 from .panels import GAIN, Panels, draw, require_matplotlib
+from .quick_check import train_reference
+from .scoring import evaluate
 from .training_set import load_training_set
 
 ROWS = 3
@@ -154,11 +155,7 @@ def make_picture(
     )
     for name, folder, section in parts:
         train = load_training_set(folder, SIZE, section, progress=progress)
-        with torch.random.fork_rng():
-            torch.manual_seed(seed)
-            network = unet(train.in_channels)
-        title = f"train on {name} files"
-        train_exploiter(network, train.items, epochs=epochs, seed=seed, progress=progress, title=title)
+        network = train_reference(train, seed, epochs=epochs, progress=progress, title=f"train on {name} files")
         networks.append(network)
         dice.append(evaluate(network, test.items).dice)
     tests = spread(test_cases, len(shown))

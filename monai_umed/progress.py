@@ -62,6 +62,6 @@ class TrainingProgress:
             bar.set_postfix(loss=f"{loss.item():.3f}", refresh=False)
 
 
-def track(items: Iterable[T], total: int, title: str, disable: bool = False) -> Iterable[T]:
+def track(items: Iterable[T], total: int, title: str, unit: str = "case", disable: bool = False) -> Iterable[T]:
     """Yield the items behind a progress bar."""
-    return tqdm(items, total=total, desc=title, unit="case", disable=disable, mininterval=1)
+    return tqdm(items, total=total, desc=title, unit=unit, disable=disable, mininterval=1)

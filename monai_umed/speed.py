@@ -21,7 +21,7 @@ from torch.nn import functional as F
 
 from .checkpoint import load_protector
 from .data import Case, find_cases, output_name, read_image, write_image
-from .folder_scores import write_json
+from .data.atomic import write_json
 from .functional import contour_band, lbp_code
 from .networks import CentralDifferenceConv
 from .protect import protect_dataset

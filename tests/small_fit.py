@@ -9,7 +9,7 @@ from monai.data import DataLoader, Dataset, DistributedSampler
 from monai.networks.nets import UNet
 
 from monai_umed.engines import UMedTrainer
-from monai_umed.exploiter import segmentation_loss
+from monai_umed.losses import segmentation_loss
 from monai_umed.networks import UMedPerturbator
 
 EPS = 8 / 255

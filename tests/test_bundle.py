@@ -108,8 +108,7 @@ def test_an_unknown_bundle_is_an_error_that_names_the_places(monkeypatch: pytest
 def test_outputs_follow_an_overridden_bundle_root(tmp_path: Path, tiny_phantom: Path, name: str) -> None:
     parser = ConfigParser(load(name))
     parser.update({"bundle_root": str(tmp_path), "dataset_dir": str(tiny_phantom)})
-    output = "output_file" if name == "evaluate.json" else "output_dir"
-    assert str(parser.get_parsed_content(output)).startswith(str(tmp_path / "outputs"))
+    assert str(parser.get_parsed_content("output_dir")).startswith(str(tmp_path / "outputs"))
 
 
 @pytest.mark.parametrize(

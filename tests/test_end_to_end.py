@@ -102,7 +102,7 @@ def test_another_seed_in_the_same_folder_is_refused_in_one_line(
     assert tree(fitted[0]) == before
 
 
-def test_the_checkpoint_protects_cases_that_it_was_not_fitted_on_and_files_are_scored(
+def test_the_checkpoint_protects_cases_that_it_was_not_fitted_on(
     fitted: tuple[Path, str], tiny_phantom: Path, work: Path
 ) -> None:
     names = json.loads((tiny_phantom / "split.json").read_text())["test"]
@@ -115,17 +115,23 @@ def test_the_checkpoint_protects_cases_that_it_was_not_fitted_on_and_files_are_s
     manifest = Manifest.load(out / "manifest.json")
     assert [record.id for record in manifest.cases] == names
     assert all(0 < record.max_abs_delta <= 4 for record in manifest.cases)
-    scores = work / "scores" / "protected.json"
+    assert list((work / "cwd").iterdir()) == []
+
+
+def test_protected_files_are_audited(fitted: tuple[Path, str], tiny_phantom: Path, work: Path) -> None:
+    protected, audit = fitted[0] / "protected", work / "audit"
     done = run_bundle(
-        "evaluate.json", work / "cwd", "--dataset_dir", str(out), "--test_dir", str(tiny_phantom), "--size", "[64,64]",
-        "--seeds", "[0,1]", "--norms", "['batch']", "--epochs", "2", "--output_file", str(scores),
+        "evaluate.json", work / "cwd", "--dataset_dir", str(protected), "--test_dir", str(tiny_phantom),
+        "--test_section", "all", "--size", "[64,64]", "--seeds", "[0,1]", "--exploiters", "['unet']",
+        "--defenses", "['none']", "--epochs", "2", "--output_dir", str(audit),
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    content = json.loads(scores.read_text())
-    assert [row["seed"] for row in content["rows"]] == [0, 1]
-    assert all(row["train_cases"] == 4 and row["cases"] == 4 and 0 <= row["dice"] <= 1 for row in content["rows"])
-    [summary] = content["summary"]
-    assert summary["dice"] == pytest.approx(sum(row["dice"] for row in content["rows"]) / 2)
+    scores = json.loads((audit / "scores.json").read_text())
+    assert f"Verdict: {scores['verdict']}" in done.stdout
+    [row] = scores["rows"]
+    values = row["details"]["protected"]["dice"]["values"]
+    assert row["seeds"] == len(values) == 2 and row["protected"] == pytest.approx(sum(values) / 2)
+    assert (audit / "report.html").is_file()
     assert list((work / "cwd").iterdir()) == []
 
 

@@ -1,7 +1,9 @@
 """Write a file completely or not at all."""
 
+import json
 import os
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 
@@ -29,3 +31,19 @@ def write_atomically(path: str | Path, content: bytes) -> None:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_json(path: str | Path, content: Any) -> None:
+    """Write readable JSON, all at once or not at all.
+
+    Args:
+        path: target; its folder is made if needed.
+        content: what JSON can hold.
+
+    Raises:
+        ValueError: a number is NaN or infinite, which JSON cannot hold.
+        OSError: as :func:`write_atomically`.
+    """
+    text = json.dumps(content, indent=1, allow_nan=False)
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, (text + "\n").encode("utf-8"))

@@ -1,0 +1,160 @@
+"""What an exploiter may do to the data or to the training: the hooks, all of which do nothing by default."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from ignite.engine import Engine
+from monai.transforms import Transform
+
+Items = list[dict[str, Any]]
+Objective = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+
+
+def no_items() -> Items:
+    """The default of :class:`Materials`: the exploiter has nothing beside the files under test."""
+    return []
+
+
+@dataclass(frozen=True)
+class Materials:
+    """What an exploiter has beside the files that are under test.
+
+    Items are dictionaries with ``id``, ``image`` ``(C, *spatial)`` in [0, 1] and ``label`` ``(1, *spatial)``, all on
+    the exploiter's grid and with its number of channels. They are read when they are asked for.
+
+    Attributes:
+        build: makes an untrained network of the exploiter's architecture.
+        train: trains a network on items the ordinary way, in place, and returns it in evaluation mode.
+        is_encoder: tells from a parameter's name whether it belongs to the encoder of that architecture.
+        eps: largest change of the files under test, a share of the intensity window.
+        seed: of everything that a defense draws.
+        num_classes: classes, background included.
+        device: where networks live.
+        clean: the clean originals of the training cases, under the same ids.
+        foreign: clean images of another dataset.
+        foreign_protected: the same images under the same ids, protected with this very tool by the exploiter.
+    """
+
+    build: Callable[[], torch.nn.Module]
+    train: Callable[[torch.nn.Module, Items], torch.nn.Module]
+    is_encoder: Callable[[str], bool]
+    eps: float = 4 / 255
+    seed: int = 0
+    num_classes: int = 2
+    device: str | torch.device = "cpu"
+    clean: Callable[[], Items] = no_items
+    foreign: Callable[[], Items] = no_items
+    foreign_protected: Callable[[], Items] = no_items
+
+
+class Defense:
+    """Ordinary training. A subclass overrides the hooks of the moments at which it differs.
+
+    Attributes:
+        needs: names of the :class:`Materials` that a defense cannot do without: ``"clean"``, ``"foreign"``,
+            ``"foreign_protected"``.
+    """
+
+    needs: frozenset[str] = frozenset()
+
+    def grid(self, size: Sequence[int]) -> tuple[int, ...]:
+        """The grid to train and test on instead of ``size``."""
+        return tuple(size)
+
+    def preprocess(self, image: torch.Tensor) -> torch.Tensor:
+        """Filter one image ``(C, *spatial)`` in [0, 1]; done to training and test images, as in any pipeline."""
+        return image
+
+    def prepare(self, items: Items, materials: Materials) -> Items:
+        """Change the training items once, before training; must not change what it is given in place."""
+        return items
+
+    def augmentation(self, materials: Materials) -> list[Transform]:
+        """MONAI dictionary transforms of ``image`` and ``label``, applied to every item at every epoch."""
+        return []
+
+    def start(self, network: torch.nn.Module, materials: Materials) -> None:
+        """Set the network's weights, or freeze some, before training."""
+
+    def batch(
+        self, image: torch.Tensor, label: torch.Tensor, objective: Objective, generator: torch.Generator
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Change one training batch.
+
+        Args:
+            image: ``(B, C, *spatial)`` in [0, 1].
+            label: float, ``(B, 1, *spatial)`` for two classes, one channel a class, ``(B, classes, *spatial)``, for
+                more. Values between 0 and 1 are soft labels.
+            objective: loss of every case, ``(B,)``, under the network as it is now, in evaluation mode; differentiable
+                in the image.
+            generator: source of randomness, on the CPU.
+        """
+        return image, label
+
+    def prediction(self, logits: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
+        """Change what the training loss sees of the network's output; both as ``label`` in :meth:`batch`."""
+        return logits
+
+    def attach(self, trainer: Engine, network: torch.nn.Module, materials: Materials) -> None:
+        """Add handlers to the training engine."""
+
+    def finish(self, network: torch.nn.Module, materials: Materials) -> None:
+        """Change the trained network in place."""
+
+
+class Composed(Defense):
+    """Several defenses, one after the other, at every hook.
+
+    Args:
+        defenses: in the order in which they are applied.
+    """
+
+    def __init__(self, defenses: Sequence[Defense]) -> None:
+        self.defenses = list(defenses)
+        self.needs = frozenset().union(*(defense.needs for defense in defenses))
+
+    def grid(self, size: Sequence[int]) -> tuple[int, ...]:
+        for defense in self.defenses:
+            size = defense.grid(size)
+        return tuple(size)
+
+    def preprocess(self, image: torch.Tensor) -> torch.Tensor:
+        for defense in self.defenses:
+            image = defense.preprocess(image)
+        return image
+
+    def prepare(self, items: Items, materials: Materials) -> Items:
+        for defense in self.defenses:
+            items = defense.prepare(items, materials)
+        return items
+
+    def augmentation(self, materials: Materials) -> list[Transform]:
+        return [transform for defense in self.defenses for transform in defense.augmentation(materials)]
+
+    def start(self, network: torch.nn.Module, materials: Materials) -> None:
+        for defense in self.defenses:
+            defense.start(network, materials)
+
+    def batch(
+        self, image: torch.Tensor, label: torch.Tensor, objective: Objective, generator: torch.Generator
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        for defense in self.defenses:
+            image, label = defense.batch(image, label, objective, generator)
+        return image, label
+
+    def prediction(self, logits: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
+        for defense in self.defenses:
+            logits = defense.prediction(logits, label)
+        return logits
+
+    def attach(self, trainer: Engine, network: torch.nn.Module, materials: Materials) -> None:
+        for defense in self.defenses:
+            defense.attach(trainer, network, materials)
+
+    def finish(self, network: torch.nn.Module, materials: Materials) -> None:
+        for defense in self.defenses:
+            defense.finish(network, materials)

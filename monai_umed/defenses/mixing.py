@@ -1,0 +1,135 @@
+"""Training on mixtures of two cases: Mixup and CutMix, images and labels alike."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from scipy import stats
+
+from .base import Defense, Objective
+
+
+def draw_shares(alpha: float, count: int, generator: torch.Generator) -> torch.Tensor:
+    """Draw ``count`` numbers from Beta(alpha, alpha), float64.
+
+    PyTorch's own Beta draws only from the global generator; the inverse of the distribution function turns uniform
+    numbers from any generator into Beta numbers.
+
+    Args:
+        alpha: both parameters of the distribution; 1 is uniform, smaller numbers lie closer to 0 and 1.
+        count: how many to draw.
+        generator: source of randomness, on the CPU.
+    """
+    uniform = torch.rand(count, generator=generator, dtype=torch.float64)
+    return torch.from_numpy(stats.beta.ppf(uniform.numpy(), alpha, alpha))
+
+
+def draw_boxes(share: torch.Tensor, size: Sequence[int], generator: torch.Generator) -> torch.Tensor:
+    """Draw one box per case, anywhere within the image.
+
+    All sides are the same fraction of the image's. A box never crosses the border, so that its area is what was asked
+    for, up to the rounding of each side to whole pixels.
+
+    Args:
+        share: part of the area that each box covers, ``(B,)`` in [0, 1].
+        size: the spatial axes.
+        generator: source of randomness, on the CPU.
+
+    Returns:
+        Boolean ``(B, 1, *size)``, True inside the boxes.
+    """
+    boxes = torch.ones(len(share), 1, *size, dtype=torch.bool)
+    for axis, length in enumerate(size):
+        side = (length * share ** (1 / len(size))).round()
+        start = (torch.rand(len(share), generator=generator, dtype=torch.float64) * (length - side + 1)).floor()
+        position = torch.arange(length)
+        inside = (position >= start[:, None]) & (position < (start + side)[:, None])
+        boxes &= inside.reshape(-1, *[length if other == axis else 1 for other in range(-1, len(size))])
+    return boxes
+
+
+def mix_with_partners(
+    image: torch.Tensor, label: torch.Tensor, weight: torch.Tensor, generator: torch.Generator
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mix every case with another one of the batch, ``weight`` of itself and the rest of the other.
+
+    Args:
+        image: ``(B, C, *spatial)``.
+        label: ``(B, 1 or classes, *spatial)``, float.
+        weight: of the case itself, in [0, 1], broadcastable to both.
+        generator: source of randomness, on the CPU; the partners are a permutation of the batch, as
+            published, so that a case may meet itself.
+    """
+    partner = torch.randperm(len(image), generator=generator).to(image.device)
+    weight = weight.to(image)
+    return weight * image + (1 - weight) * image[partner], weight * label + (1 - weight) * label[partner]
+
+
+def _check(alpha: float, probability: float) -> None:
+    if not (math.isfinite(alpha) and alpha > 0):
+        raise ValueError(f"alpha is {alpha}; it must be positive, 1 draws all shares alike.")
+    if not 0 <= probability <= 1:
+        raise ValueError(f"probability is {probability}; it must be between 0 and 1.")
+
+
+def _chosen(probability: float, count: int, generator: torch.Generator) -> torch.Tensor:
+    return torch.rand(count, generator=generator) < probability
+
+
+@dataclass(frozen=True)
+class Mixup(Defense):
+    """Weighted means of two images and of their labels (Zhang et al. 2018, arXiv 1710.09412, Eq. 1).
+
+    Every case has a coin, a weight and a partner of its own.
+
+    Args:
+        alpha: both parameters of the Beta distribution of the weights.
+        probability: of each case to be mixed.
+
+    Raises:
+        ValueError: if an argument is out of range.
+    """
+
+    alpha: float = 1.0
+    probability: float = 0.5
+
+    def __post_init__(self) -> None:
+        _check(self.alpha, self.probability)
+
+    def batch(
+        self, image: torch.Tensor, label: torch.Tensor, objective: Objective, generator: torch.Generator
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        chosen = _chosen(self.probability, len(image), generator)
+        share = draw_shares(self.alpha, len(image), generator).masked_fill(~chosen, 1)
+        return mix_with_partners(image, label, share.reshape(-1, *[1] * (image.ndim - 1)), generator)
+
+
+@dataclass(frozen=True)
+class CutMix(Defense):
+    """A box of another image, with its label, pasted at the same place (Yun et al. 2019, arXiv 1905.04899, Eq. 1, 2).
+
+    Every case has a coin, a box and a partner of its own. Labels of pixels need no weighting with the box's area.
+
+    Args:
+        alpha: both parameters of the Beta distribution of the share of the area that is kept.
+        probability: of each case to be mixed.
+
+    Raises:
+        ValueError: if an argument is out of range.
+    """
+
+    alpha: float = 1.0
+    probability: float = 0.5
+
+    def __post_init__(self) -> None:
+        _check(self.alpha, self.probability)
+
+    def batch(
+        self, image: torch.Tensor, label: torch.Tensor, objective: Objective, generator: torch.Generator
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        chosen = _chosen(self.probability, len(image), generator)
+        share = draw_shares(self.alpha, len(image), generator).masked_fill(~chosen, 1)
+        return mix_with_partners(image, label, ~draw_boxes(1 - share, image.shape[2:], generator), generator)

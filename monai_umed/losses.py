@@ -1,0 +1,20 @@
+"""The loss that surrogates, generators and exploiters all minimize."""
+
+from __future__ import annotations
+
+from monai.losses import DiceCELoss
+
+
+def segmentation_loss(num_classes: int = 2, one_hot_labels: bool = False) -> DiceCELoss:
+    """Cross-entropy plus Dice, the paper's loss: one logit for two classes, softmax over logits for more.
+
+    Dice is smoothed by one pixel and computed without the background class.
+
+    Args:
+        num_classes: classes, background included.
+        one_hot_labels: for more than two classes, whether labels come with one channel per class instead of class
+            numbers, which allows soft labels.
+    """
+    if num_classes == 2:
+        return DiceCELoss(sigmoid=True, smooth_nr=1, smooth_dr=1)
+    return DiceCELoss(include_background=False, to_onehot_y=not one_hot_labels, softmax=True, smooth_nr=1, smooth_dr=1)

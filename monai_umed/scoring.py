@@ -1,0 +1,131 @@
+"""How well a network segments clean images: class maps, pixel counts, Dice and Jaccard."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from ignite.engine import Engine, Events
+from monai.data import DataLoader, Dataset
+from monai.engines import SupervisedEvaluator
+from monai.utils.enums import CommonKeys as Keys
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Overlap of predicted and true foreground on a test set; means over classes if there are several.
+
+    Attributes:
+        dice: over all pixels of all images, as segmentation papers that pool do.
+        jaccard: the same way.
+        dice_per_image: mean over images; 1 for an image that is empty in both.
+        jaccard_per_image: the same way.
+        cases: number of test images.
+    """
+
+    dice: float
+    jaccard: float
+    dice_per_image: float
+    jaccard_per_image: float
+    cases: int
+
+
+def _dice(both: torch.Tensor, total: torch.Tensor) -> torch.Tensor:
+    return torch.where(total > 0, 2 * both / total.clamp(min=1), torch.ones_like(total))
+
+
+def case_dice(intersection: torch.Tensor, predicted: torch.Tensor, true: torch.Tensor) -> torch.Tensor:
+    """Dice of every case, ``(cases,)``, mean over classes, from pixel counts of shape ``(cases, classes)``."""
+    return _dice(intersection.double(), (predicted + true).double()).mean(1)
+
+
+def score(intersection: torch.Tensor, predicted: torch.Tensor, true: torch.Tensor) -> Scores:
+    """Scores from pixel counts of shape ``(cases, classes)``."""
+
+    def dice_and_jaccard(both: torch.Tensor, total: torch.Tensor) -> tuple[float, float]:
+        dice = _dice(both, total)
+        return dice.mean().item(), (dice / (2 - dice)).mean().item()
+
+    both, total = intersection.double(), (predicted + true).double()
+    dice, jaccard = dice_and_jaccard(both.sum(0), total.sum(0))
+    dice_per_image, jaccard_per_image = dice_and_jaccard(both, total)
+    return Scores(dice, jaccard, dice_per_image, jaccard_per_image, len(both))
+
+
+def class_map(logits: torch.Tensor) -> torch.Tensor:
+    """The predicted class of every pixel, uint8 ``(B, 1, *spatial)``.
+
+    Args:
+        logits: ``(B, 1, *spatial)`` for two classes (positive is foreground), ``(B, num_classes, *spatial)`` for more.
+    """
+    if logits.shape[1] == 1:
+        return (logits > 0).to(torch.uint8)
+    return logits.argmax(dim=1, keepdim=True).to(torch.uint8)
+
+
+def count_overlap(predicted: torch.Tensor, label: torch.Tensor, num_classes: int = 2) -> torch.Tensor:
+    """Pixels of intersection, prediction and truth per case and foreground class, ``(3, B, num_classes - 1)``.
+
+    Args:
+        predicted: class numbers, ``(B, 1, *spatial)``.
+        label: true class numbers, the same shape.
+        num_classes: classes, background included.
+    """
+    classes = torch.arange(1, num_classes, device=label.device).reshape(1, -1, *[1] * (label.ndim - 2))
+    found, true = predicted == classes, label.round() == classes
+    axes = tuple(range(2, label.ndim))
+    return torch.stack([(found & true).sum(axes), found.sum(axes), true.sum(axes)])
+
+
+def predict(
+    network: torch.nn.Module, items: Sequence[dict], batch_size: int = 16, device: str | torch.device = "cpu"
+) -> torch.Tensor:
+    """Class maps of all items, uint8 ``(cases, 1, *spatial)`` on the CPU, computed in float32.
+
+    Args:
+        network: trained network.
+        items: with ``image`` and ``label`` on one grid.
+        batch_size: images per forward pass.
+        device: where to compute.
+    """
+    maps: list[torch.Tensor] = []
+    evaluator = SupervisedEvaluator(
+        device=torch.device(device),
+        val_data_loader=DataLoader(Dataset(list(items)), batch_size=batch_size, num_workers=0),
+        network=network,
+        decollate=False,
+    )
+
+    @evaluator.on(Events.ITERATION_COMPLETED)
+    def collect(engine: Engine) -> None:
+        output = cast(dict, engine.state.output)  # ignite's annotation knows numbers only
+        maps.append(class_map(output[Keys.PRED]).cpu())
+
+    evaluator.run()
+    return torch.cat(maps)
+
+
+def count_items(predicted: torch.Tensor, items: Sequence[dict], num_classes: int = 2) -> torch.Tensor:
+    """As :func:`count_overlap`, for the class maps that :func:`predict` gives."""
+    return count_overlap(predicted, torch.stack([item["label"] for item in items]), num_classes)
+
+
+def evaluate(
+    network: torch.nn.Module,
+    items: Sequence[dict],
+    num_classes: int = 2,
+    batch_size: int = 16,
+    device: str | torch.device = "cpu",
+) -> Scores:
+    """Score a trained network on items with ``image`` and ``label``.
+
+    Args:
+        network: trained network.
+        items: cases on one grid.
+        num_classes: classes, background included.
+        batch_size: images per forward pass.
+        device: where to compute.
+    """
+    return score(*count_items(predict(network, items, batch_size, device), items, num_classes))
