@@ -30,14 +30,16 @@ def run_config(name: str, overrides: dict[str, Any]) -> None:
     """
     import logging
 
-    from monai.bundle import run
+    from monai.bundle import ConfigWorkflow
 
     from .bundle import bundle_root, show_plain_errors
 
-    logging.getLogger("monai.bundle").setLevel(logging.WARNING)  # it would print every override twice
+    logging.getLogger("monai").setLevel(logging.ERROR)  # it warns of configs from strangers; this one is ours
     show_plain_errors()
     given = {key: value for key, value in overrides.items() if value is not None}
-    run(config_file=f"{bundle_root('umed')}/configs/{name}", **given)
+    workflow = ConfigWorkflow(f"{bundle_root('umed')}/configs/{name}", logging_file=False, **given)
+    workflow.initialize()
+    workflow.run()
 
 
 def _names(text: str | None) -> list[str] | None:

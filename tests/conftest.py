@@ -6,8 +6,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from protected_folder import small_protector
 
+from monai_umed.audit import Audit
+from monai_umed.data import find_cases
 from monai_umed.data.phantom import write_phantom
+from monai_umed.protect import protect_dataset
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -20,3 +24,32 @@ def one_thread() -> None:
 def tiny_phantom(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A phantom of eight training and four test cases; read only."""
     return write_phantom(tmp_path_factory.mktemp("data") / "tiny", num_train=8, num_test=4)
+
+
+@pytest.fixture(scope="session")
+def clean_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twelve training and ten test cases; read only."""
+    return write_phantom(tmp_path_factory.mktemp("audit") / "clean", num_train=12, num_test=10)
+
+
+@pytest.fixture(scope="session")
+def protected_dir(clean_dir: Path) -> Path:
+    """The training cases, perturbed by random generators; read only."""
+    folder = clean_dir.parent / "protected"
+    protect_dataset(find_cases(clean_dir, "train"), small_protector(), folder, progress=False)
+    return folder
+
+
+@pytest.fixture
+def small_audit(clean_dir: Path, protected_dir: Path) -> Audit:
+    """One network, two defenses, one seed, one epoch."""
+    return Audit(
+        str(protected_dir),
+        str(clean_dir),
+        str(clean_dir),
+        size=(32, 32),
+        exploiters=("unet-batch",),
+        defenses=("blur-1.0",),
+        seeds=(0,),
+        recipe={"epochs": 1, "batch_size": 4, "amp": False},
+    )

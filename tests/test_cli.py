@@ -101,8 +101,19 @@ def test_list_prints_every_exploiter_and_defense() -> None:
 
 def test_only_options_that_were_given_override_the_config(monkeypatch: pytest.MonkeyPatch) -> None:
     found: dict[str, Any] = {}
-    monkeypatch.setattr("monai.bundle.run", lambda **overrides: found.update(overrides))
+
+    class Workflow:
+        def __init__(self, config_file: str, **options: Any) -> None:
+            found.update(options, config_file=config_file)
+
+        def initialize(self) -> None:
+            found["initialized"] = True
+
+        def run(self) -> None:
+            assert found["initialized"]
+
+    monkeypatch.setattr("monai.bundle.ConfigWorkflow", Workflow)
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)
     cli.run_config("evaluate.json", {"seeds": [1], "size": None})
     assert found.pop("config_file").endswith("configs/evaluate.json")
-    assert found == {"seeds": [1]}
+    assert found == {"seeds": [1], "logging_file": False, "initialized": True}

@@ -17,8 +17,10 @@ POWER_FLOOR = 1e-9  # of intensities in [0, 1], squared; rounding to 8 bits leav
 
 def _bands(length: int, count: int) -> torch.Tensor:
     """Band of every frequency of an axis, from 0 for constant to ``count - 1`` for alternating."""
-    frequency = torch.fft.fftfreq(length, dtype=torch.float64).abs()
-    return (2 * count * frequency).long().clamp_(max=count - 1)
+    waves = torch.arange(length)
+    waves = torch.minimum(waves, length - waves)
+    # In whole numbers: a rounding error at the edge of a band could leave it without any frequency.
+    return (2 * count * waves // length).clamp_(max=count - 1)
 
 
 def spectrum(image: torch.Tensor) -> torch.Tensor:

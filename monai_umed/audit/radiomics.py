@@ -45,7 +45,7 @@ FIRST_ORDER: dict[str, Callable[[np.ndarray], float]] = {
 """Functions of the region's intensities ``(N,)``, float64.
 
 Definitions and names of the Image Biomarker Standardisation Initiative (IBSI, Zwanenburg et al. 2020): intensity-based
-statistics Q4LE (mean), KE2M (skewness), QG58 and 8DWT (percentiles), N8CA (energy, the sum of squares), and TLU2
+statistics Q4LE (mean), KE2A (skewness), QG58 and 8DWT (percentiles), N8CA (energy, the sum of squares), and TLU2
 (entropy, in bits, of the 32 gray levels). Kurtosis is IPH6 plus 3, so that it is not divided by numbers near 0; the
 standard deviation is the square root of the variance ECT3. Constant regions have skewness 0 and kurtosis 3.
 """

@@ -87,7 +87,7 @@ def test_a_good_audit_has_no_warning() -> None:
     ],
 )
 def test_every_weakness_is_named(arguments: dict[str, Any], text: str) -> None:
-    settings = {"rows": [row(0.1)], "utility": utility(), "test_cases": 100, "seeds": 3} | arguments
+    settings: dict[str, Any] = {"rows": [row(0.1)], "utility": utility(), "test_cases": 100, "seeds": 3} | arguments
     [warning] = warn(**settings)
     assert text in warning
 
