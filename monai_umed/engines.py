@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader
 
 from .functional import add_bounded, check_eps
 from .networks import UMedPerturbator
+from .precision import autocast
 from .protectors import bound_noise, resize
 
 
@@ -73,7 +74,7 @@ class UMedTrainer(SupervisedTrainer):
         warmup_epochs: epochs of the surrogate before the first of the generators. 0 is the paper, whose generators
             spend their first epochs against a random network.
         native_scale: see :func:`perturb_batch`.
-        amp: compute in bfloat16 where autocast allows it, on CPU and GPU. bfloat16 needs no loss scaling.
+        amp: compute in bfloat16 where it is safe, see :func:`monai_umed.precision.autocast`; it needs no loss scaling.
         kwargs: everything else that :class:`monai.engines.SupervisedTrainer` takes.
 
     Raises:
@@ -147,7 +148,7 @@ class UMedTrainer(SupervisedTrainer):
         engine.perturbator.train(not surrogate_turn).requires_grad_(not surrogate_turn)
 
         optimizer.zero_grad(set_to_none=True)
-        with torch.autocast(engine.state.device.type, torch.bfloat16, enabled=engine.bfloat16):
+        with autocast(image, engine.bfloat16):
             protected = perturb_batch(engine.perturbator, image, extra["bounds"], engine.eps, engine.native_scale)
             engine.state.output = {Keys.IMAGE: protected.detach(), Keys.LABEL: label}
             engine.state.output[Keys.PRED] = engine.inferer(protected, engine.network)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -144,6 +145,11 @@ def run_cell(bench: Bench, cell: Cell) -> None:
             materials=materials,
             handlers=[curve],
             **audit.recipe,
+        )
+    if not all(map(math.isfinite, curve.losses)):
+        raise RuntimeError(
+            f"the loss is no number from epoch {[math.isfinite(loss) for loss in curve.losses].index(False) + 1} on; "
+            "lower the learning rate or set amp to False"
         )
     network = network.to(audit.device).eval()
     tests = {"scores": _filtered(defense, folders.test())}

@@ -1,6 +1,16 @@
-"""Networks of the protector: central-difference convolution and UMed's generators."""
+"""Networks: UMed's generators with their central-difference convolution, and those that exploiters train."""
 
+from .architectures import ARCHITECTURES, build_exploiter, exploiter_names
 from .central_difference import CentralDifferenceConv
 from .perturbator import Perturbator, UMedPerturbator
+from .transunet import TransUNet
 
-__all__ = ["CentralDifferenceConv", "Perturbator", "UMedPerturbator"]
+__all__ = [
+    "ARCHITECTURES",
+    "CentralDifferenceConv",
+    "Perturbator",
+    "TransUNet",
+    "UMedPerturbator",
+    "build_exploiter",
+    "exploiter_names",
+]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from monai_umed.audit.leaks import Leak
 
+from monai_umed.audit.leaks import Leak
 from monai_umed.audit.verdict import judge, utility_destroyed, warn
 
 
