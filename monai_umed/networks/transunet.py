@@ -162,7 +162,7 @@ class TransUNet(nn.Module):
         dropout_rate: in the MLPs and after the position embedding, from 0 to 1.
         head_channels: channels between transformer and decoder.
         decoder_channels: channels of the decoder at 1/8, 1/4, 1/2 and full resolution. The last costs most; without
-            it, with three numbers, the logits are made at 1/2 and interpolated.
+            it, with three numbers, features at 1/2 are interpolated before the logits.
         norm: normalization of the decoder, ``"batch"`` as published or ``"instance"``.
 
     Shape:
@@ -236,9 +236,10 @@ class TransUNet(nn.Module):
             nn.Sequential(convolution(before + skip, after), convolution(after, after))
             for (before, after), skip in zip(widths, (*reversed(skips), 0), strict=False)
         )
-        self.logits = nn.Sequential(Convolution(spatial_dims, decoder_channels[-1], out_channels, conv_only=True))
-        if len(decoder_channels) == 3:
-            self.logits.append(UpSample(spatial_dims, mode="nontrainable"))
+        last_step = UpSample(spatial_dims, mode="nontrainable") if len(decoder_channels) == 3 else nn.Identity()
+        self.logits = nn.Sequential(
+            last_step, Convolution(spatial_dims, decoder_channels[-1], out_channels, conv_only=True)
+        )
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         if list(image.shape[2:]) != self.img_size:
