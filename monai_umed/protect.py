@@ -20,10 +20,11 @@ from .data import (
     load_case,
     measure,
     output_name,
-    sha256_file,
+    sha256_path,
     write_image,
 )
-from .data.atomic import write_atomically
+from .data.atomic import leftovers, remove, write_atomically
+from .data.listing import visible
 from .protectors import UMed
 from .training_set import map_cases
 
@@ -43,6 +44,12 @@ def protected_names(case: Case) -> tuple[str, str]:
     """Where the image and the mask of a case go, relative to the protected folder: names and layout are mirrored."""
     images, masks = ("imagesTr", "labelsTr") if case.image.parent.name == "imagesTr" else ("images", "masks")
     return f"{images}/{output_name(case.image)}", f"{masks}/{case.label.name}"
+
+
+def _protected_files(case: Case) -> list[str]:
+    """Files that a case is written to: as `protected_names`, but for a series its slices, named as in the source."""
+    image, label = protected_names(case)
+    return [*(f"{image}/{path.name}" for path in visible(case.image)), label] if case.image.is_dir() else [image, label]
 
 
 def protect_case(
@@ -78,9 +85,9 @@ def protect_case(
         image=image_name,
         label=label_name,
         source=case.image.name,
-        sha256_before=sha256_file(case.image),
-        sha256_after=sha256_file(output_dir / image_name),
-        label_sha256=sha256_file(output_dir / label_name),
+        sha256_before=sha256_path(case.image),
+        sha256_after=sha256_path(output_dir / image_name),
+        label_sha256=sha256_path(output_dir / label_name),
         shape=protected.shape,
         dtype=str(protected.dtype),
         window=stored.window,
@@ -110,10 +117,11 @@ def _check_folders(cases: Sequence[Case], output_dir: Path) -> None:
             str(output_dir), [f"{name}: two cases would be written to it; rename one" for name in doubles]
         )
     if output_dir.is_dir():
-        expected = {*names, MANIFEST, UNFINISHED}
+        expected = {MANIFEST, UNFINISHED, *(name for case in cases for name in _protected_files(case))}
         found = {path.relative_to(output_dir).as_posix() for path in output_dir.rglob("*") if path.is_file()}
-        # Hidden temporary files are left when a write is killed; they are nobody's data.
-        foreign = sorted(name for name in found - expected if not Path(name).match(".*.tmp"))
+        # Hidden temporary files and folders are left when a write is killed; they are nobody's data.
+        killed = {path.relative_to(output_dir) for path in leftovers(output_dir)}
+        foreign = sorted(name for name in found - expected if not killed & {Path(name), *Path(name).parents})
         # Equal names alone prove nothing: the folder may be another copy of the originals.
         if not foreign and found and not found & {MANIFEST, UNFINISHED}:
             foreign = sorted(found)
@@ -159,11 +167,11 @@ def protect_dataset(
         (output_dir / folder).mkdir(parents=True, exist_ok=True)
     (output_dir / UNFINISHED).touch()
     # Whatever an earlier run left is written anew, so that no case that turned bad since then stays behind.
-    for leftover in [output_dir / MANIFEST, *output_dir.rglob(".*.tmp")]:
-        leftover.unlink(missing_ok=True)
+    for leftover in [output_dir / MANIFEST, *leftovers(output_dir)]:
+        remove(leftover)
     for case in cases:
         for name in protected_names(case):
-            (output_dir / name).unlink(missing_ok=True)
+            remove(output_dir / name)
 
     def protect(case: Case) -> CaseRecord:
         return protect_case(case, protector, output_dir, num_classes, window)

@@ -10,7 +10,7 @@ from functools import lru_cache
 import numpy as np
 import torch
 
-from ..data import Case, CodecError, DatasetError, Section, find_cases, read_image
+from ..data import Case, CodecError, DatasetError, Section, find_cases, read_image, sha256_path
 from ..defenses import Items
 from ..training_set import load_training_set
 from .plan import MIN_TEST_CASES, Audit
@@ -107,7 +107,7 @@ def _digest(cases: Sequence[Case]) -> str:
     for case in cases:
         for path in (case.image, case.label):
             digest.update(case.id.encode())
-            digest.update(hashlib.sha256(path.read_bytes()).digest())
+            digest.update(bytes.fromhex(sha256_path(path)))
     return digest.hexdigest()
 
 

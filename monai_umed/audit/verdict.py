@@ -64,15 +64,15 @@ def judge(rows: Sequence[dict[str, Any]]) -> Verdict:
     figures = f"(Dice {worst['protected']:.3f} of {worst['clean_ceiling']:.3f})"
     if worst["ratio"] <= LIMIT:
         return Verdict("protected", f"The worst case is {_named(worst)}: {share} {figures}.", _short(worst))
-    if plain and max(row["ratio"] for row in plain) <= LIMIT:
+    if not plain or max(row["ratio"] for row in plain) <= LIMIT:
         reason = f"Whoever just trains gets at most half, but {_named(worst)} gets {share} {figures}."
         return Verdict("partly protected", reason, _short(worst))
-    open_door = max(plain, key=lambda row: row["ratio"], default=worst)
+    open_door = max(plain, key=lambda row: row["ratio"])
     reason = (
-        f"{_named(open_door)} gets {open_door['ratio']:.0%} of what it learns from the clean files "
-        f"(Dice {open_door['protected']:.3f} of {open_door['clean_ceiling']:.3f})."
+        f"Whoever just trains {open_door['exploiter']} gets {open_door['ratio']:.0%} of what it learns from the clean "
+        f"files (Dice {open_door['protected']:.3f} of {open_door['clean_ceiling']:.3f})."
     )
-    return Verdict("not protected", reason[0].upper() + reason[1:], _short(worst))
+    return Verdict("not protected", reason, _short(worst))
 
 
 def _short(row: dict[str, Any]) -> dict[str, Any]:

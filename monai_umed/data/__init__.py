@@ -1,10 +1,11 @@
 """Datasets on disk: find cases, read and write them without loss, record what was done."""
 
 from monai_umed.data.cases import Section, find_cases
+from monai_umed.data.checksum import sha256_file, sha256_path
 from monai_umed.data.codec import read_image, read_label, write_image
 from monai_umed.data.fidelity import Fidelity, measure
 from monai_umed.data.loading import MIN_SIDE, CaseError, LoadedCase, load_case
-from monai_umed.data.manifest import CaseRecord, Manifest, ManifestError, Quarantined, sha256_file
+from monai_umed.data.manifest import CaseRecord, Manifest, ManifestError, Quarantined
 from monai_umed.data.pairs import Case, DatasetError
 from monai_umed.data.quantize import add_delta, floor_bound
 from monai_umed.data.stored import CodecError, StoredImage
@@ -36,5 +37,6 @@ __all__ = [
     "read_image",
     "read_label",
     "sha256_file",
+    "sha256_path",
     "write_image",
 ]

@@ -1,10 +1,15 @@
-"""Write a file completely or not at all."""
+"""Write a file or a folder completely or not at all."""
 
 import json
 import os
+import re
+import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
+
+_TEMPORARY = re.compile(r"\.[0-9a-f]{32}\.tmp")
 
 
 def write_atomically(path: str | Path, content: bytes) -> None:
@@ -21,16 +26,58 @@ def write_atomically(path: str | Path, content: bytes) -> None:
         OSError: the folder is missing or read-only, or the disk is full.
     """
     path = Path(path)
-    # A short name of its own, because the target's name may already be as long as the file system allows.
-    temporary = path.with_name(f".{uuid4().hex}.tmp")
+    temporary = _temporary(path)
     try:
-        with temporary.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+        _write(temporary, content)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_folder_atomically(path: str | Path, contents: Mapping[str, bytes]) -> None:
+    """Write a folder of files so that a reader never sees some of them without the others.
+
+    The files go to a hidden folder beside ``path``, are flushed to the disk, and the folder is then renamed. A folder
+    that exists is moved aside first, because no system call that all platforms have replaces one; for that moment there
+    is none, and whoever is killed in it leaves both under hidden names, see `leftovers`. On any other failure (also
+    Ctrl-C) an existing folder is left as it was, or put back.
+
+    Args:
+        path: target; the folder that it lies in must exist.
+        contents: whole content of each file by its name.
+
+    Raises:
+        FileExistsError: ``path`` is no folder, or holds files of other names, which would be lost.
+        OSError: as :func:`write_atomically`.
+    """
+    path = Path(path)
+    _check_replaceable(path, contents)
+    temporary, previous = _temporary(path), _temporary(path)
+    try:
+        temporary.mkdir()
+        for name, content in contents.items():
+            _write(temporary / name, content)
+        if path.exists():
+            path.rename(previous)
+        temporary.rename(path)
+    finally:
+        if previous.exists() and not path.exists():
+            previous.rename(path)
+        remove(temporary)
+        remove(previous)
+
+
+def remove(path: Path) -> None:
+    """Remove a file, a folder with all that it holds, or a link but not what it points to; nothing if there is none."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def leftovers(folder: Path) -> list[Path]:
+    """Hidden files and folders below ``folder`` that the functions of this module left when they were killed."""
+    return [path for path in folder.rglob(".*.tmp") if _TEMPORARY.fullmatch(path.name)]
 
 
 def write_json(path: str | Path, content: Any) -> None:
@@ -47,3 +94,22 @@ def write_json(path: str | Path, content: Any) -> None:
     text = json.dumps(content, indent=1, allow_nan=False)
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, (text + "\n").encode("utf-8"))
+
+
+def _temporary(path: Path) -> Path:
+    # A short name of its own, because the target's name may already be as long as the file system allows.
+    return path.with_name(f".{uuid4().hex}.tmp")
+
+
+def _write(path: Path, content: bytes) -> None:
+    with path.open("xb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _check_replaceable(path: Path, contents: Mapping[str, bytes]) -> None:
+    if path.is_symlink() or (path.exists() and not path.is_dir()):
+        raise FileExistsError(f"{path} is no folder; move it away or choose another name")
+    if path.is_dir() and (others := sorted({entry.name for entry in path.iterdir()} - contents.keys())):
+        raise FileExistsError(f"{path} holds {others[0]!r}, which would be lost; choose another or an empty folder")

@@ -21,6 +21,9 @@ def find_cases(dataset_dir: str | Path, section: Section = "all") -> list[Case]:
     * ``dataset.json``, or the path of any ``.json`` file: ``{"training" or "train": [{"image", "label"}], "test" or
       "validation": [...]}`` with paths relative to its folder. Test entries without a label are ignored.
 
+    A folder of ``.dcm`` files in the place of an image is one case, a series; its id is the folder's name. Its label is
+    one file like any other: a label map on its grid, or a DICOM SEG.
+
     Hidden files and those that operating systems leave behind are ignored.
 
     Sections come from a ``split.json`` = ``{"train": [id, ...], "test": [id, ...]}`` in the folder if there is one,
@@ -37,7 +40,7 @@ def find_cases(dataset_dir: str | Path, section: Section = "all") -> list[Case]:
 
     Raises:
         DatasetError: folder or files missing, images without label or labels without image, unknown file endings, two
-            images of one name, paths that leave the folder, a damaged list, or no case at all.
+            images of one name, paths or series that leave the folder, a damaged list, or no case at all.
         ValueError: unknown ``section``.
     """
     if section not in ("train", "test", "all"):

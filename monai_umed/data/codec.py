@@ -6,13 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
-from monai_umed.data import nifti, raster, tiff
-from monai_umed.data.atomic import write_atomically
+from monai_umed.data import dicom, dicom_geometry, dicom_segmentation, dicom_series, itk_image, nifti, raster, tiff
+from monai_umed.data.atomic import write_atomically, write_folder_atomically
 from monai_umed.data.stored import CodecError, Decoded, StoredImage
 from monai_umed.data.suffixes import LOSSY, SUPPORTED, output_name, split_name
 
 WINDOW_PERCENTILES = (0.5, 99.5)
-"""Percentiles of the volume that map to 0 and 1 for NIfTI and for 16-bit files, whose full range is mostly empty."""
+"""Percentiles of the volume that map to 0 and 1 for NIfTI, NRRD, MetaImage and for 16-bit files that name no window of
+their own: their full range is mostly empty."""
 
 _DECODERS: dict[str, Callable[[Path], Decoded]] = {
     ".png": raster.decode_png,
@@ -23,22 +24,41 @@ _DECODERS: dict[str, Callable[[Path], Decoded]] = {
     ".tiff": tiff.decode_tiff,
     ".nii": nifti.decode_nifti,
     ".nii.gz": nifti.decode_nifti,
+    ".nrrd": itk_image.decode_nrrd,
+    ".mha": itk_image.decode_mha,
+    ".dcm": dicom.decode_dicom,
 }
+# By ending of the target and format of the source.
+_ENCODERS: dict[tuple[str, str], Callable[[np.ndarray, StoredImage, int], bytes]] = {
+    (".png", "png"): lambda array, source, level: raster.encode_png(array, source.header, level),
+    (".png", "jpeg"): lambda array, source, level: raster.encode_png(array, source.header, level),
+    (".bmp", "bmp"): lambda array, source, level: raster.encode_bmp(array, source.header, level),
+    (".tif", "tiff"): lambda array, source, level: tiff.encode_tiff(array, source.header, level),
+    (".tiff", "tiff"): lambda array, source, level: tiff.encode_tiff(array, source.header, level),
+    (".nii", "nifti"): lambda array, source, level: nifti.encode_nifti(array, source.header, level, compressed=False),
+    (".nii.gz", "nifti"): lambda array, source, level: nifti.encode_nifti(array, source.header, level, compressed=True),
+    (".nrrd", "nrrd"): lambda array, source, level: itk_image.encode_nrrd(array, source.header, level),
+    (".mha", "mha"): lambda array, source, level: itk_image.encode_mha(array, source.header, level),
+    (".dcm", "dicom"): lambda array, source, _: dicom.encode_dicom(array, source),
+}
+_VOLUME_FORMATS = ("nifti", "nrrd", "mha")
+_DICOM_FORMATS = ("dicom", "dicom_series")
 
 
 def read_image(path: str | Path, window: tuple[float, float] | None = None) -> StoredImage:
     """Read an image in stored units.
 
     Args:
-        path: file of one of the `SUPPORTED` endings.
-        window: displayed values (HU in CT) that map to 0 and 1. Default: the full range for 8-bit 2D files, the
-            `WINDOW_PERCENTILES` of the values for 16-bit files and NIfTI.
+        path: file of one of the `SUPPORTED` endings, or folder with the slices of one DICOM series.
+        window: displayed values (HU in CT) that map to 0 and 1. Default: the full range for 8-bit 2D files, the window
+            that DICOM files name, the `WINDOW_PERCENTILES` of the values for all others.
 
     Returns:
         The image. Its ``window`` is in stored units, the file's slope already applied.
 
     Raises:
-        CodecError: unknown ending, damaged file, or a kind of pixels that cannot be written back without loss.
+        CodecError: unknown ending, damaged file, a kind of pixels that cannot be written back without loss, or a folder
+            that is no series, see `decode_series`.
         ValueError: ``window`` is not two different finite numbers.
     """
     path = Path(path)
@@ -46,7 +66,7 @@ def read_image(path: str | Path, window: tuple[float, float] | None = None) -> S
     if decoded.array.dtype.itemsize > 4 and decoded.array.dtype.kind in "iu":
         raise CodecError(path.name, f"voxels of type {decoded.array.dtype}", "save it as int16 or float32")
     if window is None:
-        stored_window = _default_window(decoded)
+        stored_window = decoded.window or _default_window(decoded)
     else:
         low, high = ((value - decoded.intercept) / decoded.slope for value in window)
         stored_window = (float(low), float(high))
@@ -57,23 +77,36 @@ def read_image(path: str | Path, window: tuple[float, float] | None = None) -> S
         has_alpha=decoded.has_alpha,
         format=decoded.format,
         header=decoded.header,
+        limits=decoded.limits,
+        affine=decoded.affine,
     )
 
 
-def read_label(path: str | Path) -> np.ndarray:
+def read_label(path: str | Path, image: StoredImage | None = None) -> np.ndarray:
     """Read a label map.
 
     Args:
-        path: gray file of 1, 8 or 16 bits, RGB file with equal channels, or NIfTI file with whole numbers.
+        path: gray file of 1, 8 or 16 bits, RGB file with equal channels, NIfTI, NRRD or MetaImage file with whole
+            numbers, or DICOM SEG.
+        image: the image that the label belongs to. A DICOM SEG needs it for its grid; other volumes that tell their
+            geometry must lie on its grid if it is a DICOM image.
 
     Returns:
         Integer array ``(1, *spatial)`` with the file's values; 1-bit files give 0 and 1. Alpha is dropped.
 
     Raises:
-        CodecError: unknown ending, damaged file, channels that differ, or values that are no whole numbers.
+        CodecError: unknown ending, damaged file, channels that differ, values that are no whole numbers, or a label
+            that is not on the grid of a DICOM image.
     """
     path = Path(path)
+    grid = image.affine if image is not None and image.format in _DICOM_FORMATS else None
+    if path.suffix.lower() == ".dcm" and dicom_segmentation.is_segmentation(path):
+        if image is None or grid is None:
+            raise CodecError(path.name, "a DICOM SEG without a series to lie on", "put it beside a folder of slices")
+        return dicom_segmentation.decode_segmentation(path, grid, image.shape)
     decoded = _decode(path)
+    if image is not None and grid is not None and decoded.affine is not None:
+        dicom_geometry.check_same_grid(path.name, decoded.affine, decoded.array.shape[1:], grid, image.shape)
     values = decoded.array[:-1] if decoded.has_alpha else decoded.array
     if len(values) > 1 and (values != values[:1]).any():
         raise CodecError(path.name, "the color channels of the mask differ", "save the class numbers as 8-bit gray")
@@ -91,47 +124,42 @@ def read_label(path: str | Path) -> np.ndarray:
 def write_image(path: str | Path, array: np.ndarray, source: StoredImage, compress_level: int = 1) -> None:
     """Write an image in the format of its source: same bit depth, mode, metadata; all at once or not at all.
 
-    JPEG sources are written as PNG, see `output_name`.
+    JPEG sources are written as PNG, see `output_name`. A DICOM series is written as a folder of as many files.
 
     Args:
-        path: target; its folder must exist.
+        path: target; the folder that it lies in must exist. An existing file is replaced, an existing folder as well if
+            it holds no files of other names.
         array: ``(C, *spatial)`` stored values, same shape and dtype as ``source.array``.
         source: image that was read with `read_image`.
         compress_level: 0 to 9 for PNG, TIFF and ``.nii.gz``. Noise hardly compresses: on 8-bit ultrasound with a
             perturbation of 8/255, level 1 takes 10 ms and 205 kB an image, level 4 to 9 take 15 ms and 188 kB.
 
     Raises:
-        CodecError: lossy target, other format than the source, or other shape or dtype than the source.
-        OSError: the folder is missing or read-only, or the disk is full; nothing is left behind.
+        CodecError: lossy target, other format than the source, other shape or dtype than the source, or changed values
+            that a DICOM file cannot hold.
+        OSError: the folder is missing or read-only, the disk is full, or a folder that would be replaced holds other
+            files; nothing is left behind.
     """
     path = Path(path)
     suffix = split_name(path.name)[1]
-    if suffix in LOSSY:
+    if suffix in LOSSY and source.format != "dicom_series":
         reason = f"{suffix} compression would erase the perturbation"
         raise CodecError(path.name, reason, f"write to {output_name(path)}")
     if array.shape != source.array.shape or array.dtype != source.array.dtype:
         reason = f"array is {array.dtype} {array.shape}, its source is {source.array.dtype} {source.array.shape}"
         raise CodecError(path.name, reason, "pass the array that add_delta returned for this source")
-    write_atomically(path, _encode(path.name, suffix, array, source, compress_level))
-
-
-def _encode(name: str, suffix: str, array: np.ndarray, source: StoredImage, compress_level: int) -> bytes:
-    if suffix == ".png" and source.format in ("png", "jpeg"):
-        return raster.encode_png(array, source.header, compress_level)
-    if suffix == ".bmp" and source.format == "bmp":
-        return raster.encode_bmp(array, source.header, compress_level)
-    if suffix in (".tif", ".tiff") and source.format == "tiff":
-        return tiff.encode_tiff(array, source.header, compress_level)
-    if suffix in (".nii", ".nii.gz") and source.format == "nifti":
-        return nifti.encode_nifti(array, source.header, compress_level, compressed=suffix == ".nii.gz")
-    raise CodecError(
-        name, f"a {source.format} image cannot be written as {suffix or 'a file without ending'}", "keep its ending"
-    )
+    if source.format == "dicom_series":
+        return write_folder_atomically(path, dicom_series.encode_series(array, source))
+    encoder = _ENCODERS.get((suffix, source.format))
+    if encoder is None:
+        reason = f"a {source.format} image cannot be written as {suffix or 'a file without ending'}"
+        raise CodecError(path.name, reason, "keep its ending")
+    return write_atomically(path, encoder(array, source, compress_level))
 
 
 def _decode(path: Path) -> Decoded:
     suffix = split_name(path.name)[1]
-    decoder = _DECODERS.get(suffix)
+    decoder = dicom_series.decode_series if path.is_dir() else _DECODERS.get(suffix)
     if decoder is None:
         raise CodecError(path.name, f"unknown file ending {suffix!r}", f"convert it to one of {', '.join(SUPPORTED)}")
     with _codec_errors(path):
@@ -161,10 +189,12 @@ def _codec_errors(path: Path) -> Iterator[None]:
 
 def _default_window(decoded: Decoded) -> tuple[float, float]:
     array = decoded.array
-    if array.dtype == np.uint8 and decoded.format != "nifti":
+    if array.dtype == np.uint8 and decoded.format not in _VOLUME_FORMATS:
         return (0.0, 1.0) if decoded.bilevel else (0.0, 255.0)
     color = array[:-1] if decoded.has_alpha else array
     finite = color[np.isfinite(color)] if color.dtype.kind == "f" else color.ravel()
+    if decoded.limits is not None:
+        finite = finite[(finite >= decoded.limits[0]) & (finite <= decoded.limits[1])]
     if finite.size == 0:
         return 0.0, 1.0
     # The methods pick values that occur in the file, so that the window's ends are whole levels.

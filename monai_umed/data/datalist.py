@@ -4,6 +4,7 @@ import json
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
+from monai_umed.data.listing import leaves, series_problem
 from monai_umed.data.pairs import Case, DatasetError, Found
 from monai_umed.data.suffixes import SUPPORTED, split_name
 
@@ -51,8 +52,9 @@ def _add_entry(found: Found, images: dict[str, str], root: Path, name: str, entr
     if not isinstance(entry, dict) or not all(isinstance(entry.get(key), str) for key in ("image", "label")):
         found.offenders.append(f"{name}: must hold one image and one label path; one channel per case is supported")
         return
-    case_id = split_name(PurePosixPath(entry["image"]).name)[0]
-    reasons = [reason for key in ("image", "label") if (reason := _path_problem(root, entry[key]))]
+    name_of_image = PurePosixPath(entry["image"]).name
+    case_id = name_of_image if (root / entry["image"]).is_dir() else split_name(name_of_image)[0]
+    reasons = [reason for key in ("image", "label") if (reason := _path_problem(root, entry[key], key))]
     if case_id in images:
         reasons.append(f"{entry['image']}: same name as {images[case_id]}; list each image once, rename equal names")
     images[case_id] = entry["image"]
@@ -64,12 +66,15 @@ def _add_entry(found: Found, images: dict[str, str], root: Path, name: str, entr
     found.sections[case_id] = section
 
 
-def _path_problem(root: Path, text: str) -> str | None:
+def _path_problem(root: Path, text: str, key: str) -> str | None:
     if PurePosixPath(text).is_absolute() or PureWindowsPath(text).drive or ".." in Path(text).parts:
         return f"{text}: leaves the dataset's folder; use a path relative to it, without '..'"
     target = root / text
-    if not target.resolve().is_relative_to(root.resolve()):
+    if leaves(target, root):
         return f"{text}: a link that leaves the dataset's folder; copy the file into it"
+    if key == "image" and target.is_dir():
+        problem = series_problem(target, root)
+        return problem and f"{text}: {problem}"
     if not target.is_file():
         return f"{text}: no such file; add it or remove the entry"
     if split_name(target.name)[1] not in SUPPORTED:

@@ -3,11 +3,10 @@
 import re
 from pathlib import Path
 
+from monai_umed.data.listing import series_problem, visible
 from monai_umed.data.pairs import Case, Found
 from monai_umed.data.suffixes import SUPPORTED, split_name
 
-# Left behind by Windows, macOS and network drives; hidden files are ignored anyway.
-_JUNK = {"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "@eadir", "icon\r"}
 _CHANNEL = re.compile(r"(?P<case>.+)_(?P<channel>\d{4})$")
 
 
@@ -15,7 +14,8 @@ def scan_folders(image_dir: Path, label_dir: Path) -> Found:
     """Pair the files of two folders by their names without ending.
 
     Args:
-        image_dir: existing folder of images; nnU-Net's ``_0000`` at the end of a name is dropped if that gives a pair.
+        image_dir: existing folder of images, each a file or a folder of DICOM slices; nnU-Net's ``_0000`` at the end of
+            a name is dropped if that gives a pair.
         label_dir: folder of labels.
 
     Returns:
@@ -25,8 +25,8 @@ def scan_folders(image_dir: Path, label_dir: Path) -> Found:
     if not label_dir.is_dir():
         found.offenders.append(f"{label_dir.name}/: no such folder; put one label per image there")
         return found
-    labels = _by_stem(label_dir, found)
-    images = _by_case(_by_stem(image_dir, found), labels, found)
+    labels = _by_stem(label_dir, found, series=False)
+    images = _by_case(_by_stem(image_dir, found, series=True), labels, found)
     for stem in sorted(images.keys() | labels.keys()):
         if stem in images and stem in labels:
             found.cases.append(Case(stem, images[stem], labels[stem]))
@@ -40,18 +40,14 @@ def scan_folders(image_dir: Path, label_dir: Path) -> Found:
     return found
 
 
-def _by_stem(folder: Path, found: Found) -> dict[str, Path]:
+def _by_stem(folder: Path, found: Found, series: bool) -> dict[str, Path]:
+    """Files by name without ending; with ``series`` also folders of DICOM slices by name."""
     files: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
-        if path.name.startswith(".") or path.name.lower() in _JUNK:
-            continue
+    for path in visible(folder):
         name = f"{folder.name}/{path.name}"
-        stem, suffix = split_name(path.name)
-        if path.is_dir():
-            found.offenders.append(f"{name}: a folder; move its files up, subfolders are not searched")
-        elif suffix not in SUPPORTED:
-            cure = f"convert it to one of {', '.join(SUPPORTED)} or move it away"
-            found.offenders.append(f"{name}: unknown file ending {suffix!r}; {cure}")
+        stem, suffix = (path.name, "") if path.is_dir() else split_name(path.name)
+        if problem := _problem(path, suffix, series):
+            found.offenders.append(f"{name}: {problem}")
             found.broken_ids.add(stem)
         elif stem in files:
             found.offenders.append(f"{name}: same name as {files[stem].name}; rename one of them, with its pair")
@@ -59,6 +55,16 @@ def _by_stem(folder: Path, found: Found) -> dict[str, Path]:
         else:
             files[stem] = path
     return files
+
+
+def _problem(path: Path, suffix: str, series: bool) -> str | None:
+    if path.is_dir():
+        if series:
+            return series_problem(path, root=path.parent.parent)
+        return "a folder; move its files up, subfolders are not searched"
+    if suffix not in SUPPORTED:
+        return f"unknown file ending {suffix!r}; convert it to one of {', '.join(SUPPORTED)} or move it away"
+    return None
 
 
 def _by_case(images: dict[str, Path], labels: dict[str, Path], found: Found) -> dict[str, Path]:

@@ -63,7 +63,7 @@ def load_case(case: Case, num_classes: int = 2, window: tuple[float, float] | No
         raise ValueError(f"num_classes is {num_classes}, must be 2 to 256")
     try:
         stored = read_image(case.image, window)
-        values = read_label(case.label)
+        values = read_label(case.label, stored)
     except CodecError as error:
         raise CaseError(case.id, str(error)) from error
     reason = _shape_problem(stored, values) or _image_problem(stored)

@@ -1,6 +1,5 @@
 """The record of a protected dataset: what was done to which file, with checksums, as byte-reproducible JSON."""
 
-import hashlib
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -23,11 +22,11 @@ class CaseRecord:
 
     Attributes:
         id: id of the case.
-        image: protected image, relative to the dataset's folder, with ``/``.
+        image: protected image, a file or a folder of slices, relative to the dataset's folder, with ``/``.
         label: label, relative to the dataset's folder, with ``/``.
-        source: name of the original image file.
-        sha256_before: checksum of the original image file.
-        sha256_after: checksum of the protected image file.
+        source: name of the original image file or folder.
+        sha256_before: checksum of the original image, see `sha256_path` for one that is a folder.
+        sha256_after: checksum of the protected image.
         label_sha256: checksum of the label file.
         shape: ``(C, *spatial)`` of the stored array.
         dtype: NumPy name of the stored type, for example ``"uint8"``.
@@ -133,25 +132,6 @@ class Manifest:
             return _parse_manifest(content)
         except FieldError as error:
             raise ManifestError(f"{path.name}: {error}") from error
-
-
-def sha256_file(path: str | Path) -> str:
-    """SHA-256 of a file.
-
-    Args:
-        path: file of any size.
-
-    Returns:
-        64 lower-case hexadecimal digits.
-
-    Raises:
-        OSError: the file cannot be read.
-    """
-    digest = hashlib.sha256()
-    with Path(path).open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _parse_manifest(content: Any) -> Manifest:

@@ -10,6 +10,7 @@ import numpy as np
 
 from monai_umed.data.stored import CodecError, Decoded
 
+_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])  # from NIfTI's RAS
 _GZIP_MAGIC = b"\x1f\x8b"
 
 
@@ -66,6 +67,7 @@ def decode_nifti(path: Path) -> Decoded:
         spacing=tuple(float(size) for size in header.get_zooms()[: len(spatial)]),
         slope=1.0 if slope is None else float(slope),
         intercept=0.0 if intercept is None else float(intercept),
+        affine=_LPS @ header.get_best_affine() if len(spatial) == 3 else None,
     )
 
 

@@ -12,8 +12,8 @@ class Case:
     """One image and its label.
 
     Attributes:
-        id: file name of the image without its ending, unique in the dataset.
-        image: image file.
+        id: file name of the image without its ending, or name of its folder; unique in the dataset.
+        image: image file, or folder of DICOM slices.
         label: label file.
     """
 

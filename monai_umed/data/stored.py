@@ -22,13 +22,18 @@ class Decoded:
 
     Attributes:
         array: ``(C, *spatial)`` stored values in native byte order, ``C`` includes alpha.
-        format: ``"png"``, ``"jpeg"``, ``"bmp"``, ``"tiff"`` or ``"nifti"``.
+        format: ``"png"``, ``"jpeg"``, ``"bmp"``, ``"tiff"``, ``"nifti"``, ``"nrrd"``, ``"mha"``, ``"dicom"`` or
+            ``"dicom_series"`` (a folder).
         header: everything the format's encoder needs to write the file again, opaque to all others.
         spacing: size of one pixel or voxel per spatial axis in the file's unit (mm for NIfTI), if stored.
         has_alpha: the last channel is an alpha channel.
         bilevel: the file has one bit per pixel; ``array`` holds 0 and 1.
         slope: stored value x ``slope`` + ``intercept`` is the file's displayed value (HU in CT).
         intercept: see ``slope``.
+        window: stored values that the file itself shows as black and white, if it says so.
+        limits: smallest and largest value that may be perturbed or written, if narrower than the dtype.
+        affine: 4 x 4, voxel ``(i, j, k, 1)`` to mm toward the patient's left, posterior and superior (LPS), for volumes
+            of formats that tell.
     """
 
     array: np.ndarray
@@ -39,6 +44,9 @@ class Decoded:
     bilevel: bool = False
     slope: float = 1.0
     intercept: float = 0.0
+    window: tuple[float, float] | None = None
+    limits: tuple[int, int] | None = None
+    affine: np.ndarray | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +61,9 @@ class StoredImage:
         has_alpha: the last channel is alpha; it is kept as it is and never perturbed.
         format: file format the image came from, see `Decoded`.
         header: what the format's encoder needs to write the file again, opaque to all others.
+        limits: smallest and largest value that may be perturbed or written, if narrower than the dtype.
+        affine: 4 x 4, voxel ``(i, j, k, 1)`` to mm toward the patient's left, posterior and superior (LPS), for volumes
+            of formats that tell.
     """
 
     array: np.ndarray
@@ -61,6 +72,8 @@ class StoredImage:
     has_alpha: bool = False
     format: str = "png"
     header: Any = None
+    limits: tuple[int, int] | None = None
+    affine: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         low, high = self.window

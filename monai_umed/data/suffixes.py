@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-LOSSLESS = (".png", ".bmp", ".tif", ".tiff", ".nii", ".nii.gz")
+LOSSLESS = (".png", ".bmp", ".tif", ".tiff", ".nii", ".nii.gz", ".nrrd", ".mha", ".dcm")
 """Formats that are read and written."""
 LOSSY = (".jpg", ".jpeg")
 """Formats that are read only: lossy compression would erase the perturbation."""
@@ -28,11 +28,11 @@ def output_name(path: str | Path) -> str:
     """Name under which the protected version of ``path`` is stored.
 
     Args:
-        path: image file.
+        path: image file, or folder of DICOM slices.
 
     Returns:
-        The same file name, except that a lossy ending (``.jpg``, ``.jpeg``) becomes ``.png``.
+        The same name, except that a file's lossy ending (``.jpg``, ``.jpeg``) becomes ``.png``.
     """
-    name = Path(path).name
-    stem, suffix = split_name(name)
-    return f"{stem}.png" if suffix in LOSSY else name
+    path = Path(path)
+    stem, suffix = split_name(path.name)
+    return f"{stem}.png" if suffix in LOSSY and not path.is_dir() else path.name
