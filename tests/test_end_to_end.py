@@ -152,3 +152,41 @@ def test_the_default_run_protects_the_default_dataset(tmp_path: Path) -> None:
     assert figures["clean_dice"] >= 0.80
     assert figures["protected_dice"] <= 0.15
     assert figures["psnr"] >= 48.0
+
+
+def run_cli(cwd: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "MONAI_UMED_CACHE": str(cwd.parent / "cache")}
+    command = [sys.executable, "-m", "monai_umed.cli", *map(str, arguments)]
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True)
+
+
+def test_a_release_is_protected_verified_and_undone_from_the_command_line(tiny_phantom: Path, tmp_path: Path) -> None:
+    cwd, out, key, back = (tmp_path / name for name in ("cwd", "out", "key", "back"))
+    cwd.mkdir()
+
+    def succeed(*arguments: str | Path) -> str:
+        done = run_cli(cwd, *arguments, *([] if arguments[0] == "new-key" else ["--no-progress"]))
+        assert (done.returncode, done.stderr) == (0, ""), done.stdout + done.stderr
+        return done.stdout
+
+    names = json.loads((tiny_phantom / "split.json").read_text())["train"]
+    succeed("new-key", key)
+    sizes = ("--size", "64,64", "--epochs", "3", "--batch-size", "4")
+    printed = succeed("protect", tiny_phantom, out, "--key", key, *sizes)
+    assert "WARNING" not in printed
+    for line in (f"Protected {len(names)} cases", f"Verified {len(names)} cases", f"Sealed {len(names)} cases"):
+        assert line in printed
+    assert f"Verified {len(names)} cases" in succeed("verify", out, "--original", tiny_phantom)
+    assert f"Restored {len(names)} cases" in succeed("restore", out, "--key", key, "--output", back)
+    originals = tree(tiny_phantom)
+    expected = {f"{kind}/{name}.png" for kind in ("images", "masks") for name in names}
+    assert tree(back) == {name: originals[name] for name in expected}
+    assert list(cwd.iterdir()) == []
+
+    spoiled = out / "protected" / "images" / f"{names[0]}.png"
+    spoiled.write_bytes(spoiled.read_bytes()[:-1])
+    failed = run_cli(cwd, "verify", out, "--no-progress")
+    assert failed.returncode == 1 and f"1 problem\n  {names[0]}: images/{names[0]}.png is not the file" in failed.stdout
+    wrong = run_cli(cwd, "restore", out, "--key", tmp_path / "none", "--output", back, "--no-progress")
+    assert (wrong.returncode, wrong.stdout) == (1, "")
+    assert wrong.stderr.startswith("error: ") and wrong.stderr.count("\n") == 1 and "no such file" in wrong.stderr

@@ -1,15 +1,15 @@
-"""The command line ``monai-umed``: one verb a function, each a thin layer over a config of the bundle."""
+"""Verbs that find out how far a protection holds: audit, list."""
 
 from __future__ import annotations
 
-import sys
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+from .options import NumClasses, Progress, parse_names, parse_numbers
+from .workflow import run_config
 
 
 class NetworkSize(str, Enum):
@@ -19,47 +19,6 @@ class NetworkSize(str, Enum):
     paper = "paper"
 
 
-def run_config(name: str, overrides: dict[str, Any]) -> None:
-    """Run a config of the bundle with overrides, those left out that were not given.
-
-    Heavy imports happen here, so that ``--help`` answers at once.
-
-    Args:
-        name: file below the bundle's ``configs``.
-        overrides: values by id; None leaves the config's own.
-    """
-    import logging
-
-    from monai.bundle import ConfigWorkflow
-
-    from .bundle import bundle_root, show_plain_errors
-
-    logging.getLogger("monai").setLevel(logging.ERROR)  # it warns of configs from strangers; this one is ours
-    show_plain_errors()
-    given = {key: value for key, value in overrides.items() if value is not None}
-    workflow = ConfigWorkflow(f"{bundle_root('umed')}/configs/{name}", logging_file=False, **given)
-    workflow.initialize()
-    workflow.run()
-
-
-def _names(text: str | None) -> list[str] | None:
-    return None if text is None else [name.strip() for name in text.split(",") if name.strip()]
-
-
-def _numbers(text: str | None) -> list[int] | None:
-    names = _names(text)
-    try:
-        return None if names is None else [int(name) for name in names]
-    except ValueError as error:
-        raise typer.BadParameter(f"{text!r} must be whole numbers joined by commas, such as 0,1,2") from error
-
-
-@app.callback()
-def main() -> None:
-    """Publish segmentation datasets that people can look at but nobody can usefully train on."""
-
-
-@app.command()
 def audit(
     protected: Annotated[Path, typer.Argument(help="protected files: images/ and masks/", show_default=False)],
     clean: Annotated[Path, typer.Option(help="folder of their clean originals, names as in PROTECTED")],
@@ -73,9 +32,9 @@ def audit(
     network_size: Annotated[NetworkSize | None, typer.Option(help="of the exploiters' networks")] = None,
     recipe: Annotated[str | None, typer.Option(help="fast (15 epochs) or paper (150 epochs, lr 1e-4)")] = None,
     foreign: Annotated[Path | None, typer.Option(help="other images that exploiters bring along")] = None,
-    num_classes: Annotated[int | None, typer.Option(help="classes of the masks, background included")] = None,
+    num_classes: NumClasses = None,
     workers: Annotated[int | None, typer.Option(help="trainings at the same time")] = None,
-    progress: Annotated[bool, typer.Option(help="show bars with the time left")] = True,
+    progress: Progress = True,
 ) -> None:
     """Find out what the worst is that someone can do with protected files.
 
@@ -91,10 +50,10 @@ def audit(
             "test_section": "test" if test.resolve() == clean.resolve() else "all",
             "output_dir": None if output is None else str(output),
             "preset": "quick" if quick else "full",
-            "exploiters": _names(exploiters),
-            "defenses": _names(defenses),
-            "seeds": _numbers(seeds),
-            "size": _numbers(size),
+            "exploiters": parse_names(exploiters),
+            "defenses": parse_names(defenses),
+            "seeds": parse_numbers(seeds),
+            "size": parse_numbers(size),
             "network_size": None if network_size is None else network_size.value,
             "recipe": recipe,
             "foreign_dir": None if foreign is None else str(foreign),
@@ -105,11 +64,10 @@ def audit(
     )
 
 
-@app.command(name="list")
 def list_names() -> None:
     """Print the names of exploiters and defenses."""
-    from .defenses import DEFENSES
-    from .networks.architectures import ARCHITECTURES, exploiter_names
+    from ..defenses import DEFENSES
+    from ..networks.architectures import ARCHITECTURES, exploiter_names
 
     print("exploiters:")
     for name in exploiter_names():
@@ -117,7 +75,3 @@ def list_names() -> None:
     print("defenses (the verdict counts those marked *; join several by +):")
     for name, entry in DEFENSES.items():
         print(f"  {name:<20} {'*' if entry.cheap else ' '} {entry.summary}")
-
-
-if __name__ == "__main__":
-    sys.exit(app())

@@ -1,0 +1,38 @@
+"""The command line ``monai-umed``: a table of verbs, each a thin layer over a config of the bundle or a function."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import typer
+
+from .auditing import audit, list_names
+from .places import bundle_path, phantom
+from .protecting import fit, protect, verify
+from .restoring import new_key, restore
+
+VERBS: dict[str, Callable[..., None]] = {
+    "protect": protect,
+    "fit": fit,
+    "verify": verify,
+    "audit": audit,
+    "restore": restore,
+    "new-key": new_key,
+    "list": list_names,
+    "phantom": phantom,
+    "bundle-path": bundle_path,
+}
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.callback()
+def main() -> None:
+    """Publish segmentation datasets that people can look at but nobody can usefully train on."""
+    from ..bundle import show_plain_errors
+
+    show_plain_errors()
+
+
+for _name, _verb in VERBS.items():
+    app.command(_name)(_verb)

@@ -1,0 +1,69 @@
+"""What several verbs share: options with their help, lists within one option, and what to do next."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Data = Annotated[Path, typer.Argument(help="folder with images/ and masks/, or a dataset.json", show_default=False)]
+Out = Annotated[Path, typer.Argument(help="folder for everything that is written", show_default=False)]
+Released = Annotated[Path, typer.Argument(help="OUT of protect, or the protected folder itself", show_default=False)]
+Eps = Annotated[str | None, typer.Option(help="largest change, a share of the window, such as 4/255")]
+Seed = Annotated[int | None, typer.Option(help="seed of the fit")]
+SpatialDims = Annotated[int | None, typer.Option(min=2, max=3, help="2 for images, 3 for volumes")]
+Size = Annotated[str | None, typer.Option(help="grid of the generators, such as 128,128")]
+Epochs = Annotated[int | None, typer.Option(min=1, help="epochs of the fit")]
+BatchSize = Annotated[int | None, typer.Option(min=1, help="cases in a step of the fit")]
+NumClasses = Annotated[int | None, typer.Option(help="classes of the masks, background included")]
+Window = Annotated[str | None, typer.Option(help="displayed values of black and white, such as -160,240")]
+Progress = Annotated[bool, typer.Option(help="show bars with the time left")]
+
+
+def parse_names(text: str | None) -> list[str] | None:
+    """Names joined by commas; None stays None, here and below."""
+    return None if text is None else [name.strip() for name in text.split(",") if name.strip()]
+
+
+def parse_numbers(text: str | None) -> list[int] | None:
+    """Whole numbers joined by commas.
+
+    Raises:
+        typer.BadParameter: one of them is none.
+    """
+    names = parse_names(text)
+    try:
+        return None if names is None else [int(name) for name in names]
+    except ValueError as error:
+        raise typer.BadParameter(f"{text!r} must be whole numbers joined by commas, such as 0,1,2") from error
+
+
+def parse_window(text: str | None) -> list[float] | None:
+    """Two numbers joined by a comma.
+
+    Raises:
+        typer.BadParameter: there are not two, or one is no number.
+    """
+    names = parse_names(text)
+    if names is None:
+        return None
+    try:
+        low, high = map(float, names)
+    except ValueError as error:
+        raise typer.BadParameter(f"{text!r} must be two numbers joined by a comma, such as -160,240") from error
+    return [low, high]
+
+
+def find_protected(out: Path) -> Path:
+    """The protected folder in the output folder of ``protect``; any other folder is taken for one itself."""
+    return out / "protected" if (out / "protected").is_dir() else out
+
+
+def say_next(steps: Sequence[tuple[str, Sequence[str | Path]]]) -> None:
+    """Print the commands that may follow, each with its purpose and ready to be pasted."""
+    print("Next:")
+    for purpose, arguments in steps:
+        print(f"  {purpose}: monai-umed {shlex.join(map(str, arguments))}")

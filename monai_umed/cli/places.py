@@ -1,0 +1,32 @@
+"""Verbs that name places on the disk: phantom, bundle-path."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .options import say_next
+
+
+def phantom(
+    folder: Annotated[Path | None, typer.Argument(help="where to write it", show_default="the cache")] = None,
+    spatial_dims: Annotated[int, typer.Option(min=2, max=3, help="2 for images, 3 for volumes")] = 2,
+) -> None:
+    """Write the synthetic dataset, or say where it is, to try everything without data of one's own."""
+    from ..data.phantom import phantom_dir, write_phantom
+
+    found = phantom_dir(spatial_dims) if folder is None else write_phantom(folder, spatial_dims)
+    split = json.loads((found / "split.json").read_text(encoding="utf-8"))
+    print(f"{len(split['train'])} training and {len(split['test'])} test cases of synthetic scans are in {found}.")
+    dims = ["--spatial-dims", "3"] if spatial_dims == 3 else []
+    say_next([("protect them", ["protect", found, "OUT", *dims])])
+
+
+def bundle_path() -> None:
+    """Print the folder of the MONAI bundle, and nothing else, for use in other commands."""
+    from ..bundle import bundle_root
+
+    print(bundle_root("umed"))

@@ -1,0 +1,110 @@
+"""Keys on disk: one text file each, which only its owner can read and which nothing ever overwrites."""
+
+from __future__ import annotations
+
+import base64
+import os
+import secrets
+import shlex
+import stat
+from collections.abc import Iterable
+from pathlib import Path
+
+KEY_BYTES = 32
+"""Length of a key: 256 random bits."""
+
+_KEY_HEADER = "monai_umed secret key 1"
+_MAX_KEY_FILE = 1024  # a file given by mistake may be of any size
+
+
+class KeyFileError(ValueError):
+    """A key file cannot be made or used; the message names the file, the reason and the cure, never its content."""
+
+
+def new_key(path: str | Path) -> bytes:
+    """Draw a key and write it to a file that only its owner can read.
+
+    Args:
+        path: file to make; its folder must exist, outside of whatever will be published.
+
+    Returns:
+        32 random bytes.
+
+    Raises:
+        KeyFileError: the file exists, or its file system cannot hide it from others.
+        OSError: the folder is missing or read-only, or the disk is full; nothing is left behind.
+    """
+    path = Path(path)
+    key = secrets.token_bytes(KEY_BYTES)
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        raise KeyFileError(f"{path}: exists already, and keys are never overwritten; choose another name") from None
+    try:
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            _check_private(path, os.fstat(descriptor))
+            file.write(f"{_KEY_HEADER}\n{base64.b64encode(key).decode('ascii')}\n")
+            file.flush()
+            os.fsync(descriptor)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+    return key
+
+
+def read_key(path: str | Path) -> bytes:
+    """Read a key.
+
+    Args:
+        path: file that :func:`new_key` wrote.
+
+    Returns:
+        32 bytes.
+
+    Raises:
+        KeyFileError: no such file, no key file, or (POSIX) others may read or change it.
+        OSError: the file cannot be read.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise KeyFileError(
+            f"{path}: no such file; pass the dataset's key, or make a new dataset's key by `monai-umed new-key`"
+        )
+    with path.open("rb") as file:
+        _check_private(path, os.fstat(file.fileno()))
+        content = file.read(_MAX_KEY_FILE)
+    try:
+        header, text = content.decode("ascii").splitlines()
+        key = base64.b64decode(text, validate=True)
+    except ValueError:
+        header, key = "", b""
+    if header != _KEY_HEADER or len(key) != KEY_BYTES:
+        # Neither the content nor the decoder's message may show: a damaged key is still most of a key.
+        raise KeyFileError(f"{path}: no key file, or a damaged one; restore it from a copy")
+    return key
+
+
+def is_key_file(path: str | Path) -> bool:
+    """Whether a file is a key, whole or damaged, so that one can be found where it must not lie.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    with Path(path).open("rb") as file:
+        return file.read(len(_KEY_HEADER)) == _KEY_HEADER.encode("ascii")
+
+
+def check_unpublished(path: str | Path, folders: Iterable[str | Path]) -> None:
+    """Raise `KeyFileError` if a key file, or what it links to, lies within one of the folders to be published."""
+    path = Path(path)
+    for folder in folders:
+        inside = Path(folder).resolve()
+        if any(place.is_relative_to(inside) for place in (path.resolve(), path.parent.resolve() / path.name)):
+            raise KeyFileError(f"{path}: lies in {folder}, which is made to be published; move the key out of it")
+
+
+def _check_private(path: Path, status: os.stat_result) -> None:
+    mode = stat.S_IMODE(status.st_mode)
+    if os.name == "posix" and mode & 0o077:
+        cure = f"run `chmod 600 {shlex.quote(str(path))}`, or keep it on a file system that knows permissions"
+        raise KeyFileError(f"{path}: its mode {mode:04o} lets others at the key, must be 0600; {cure}")

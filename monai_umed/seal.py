@@ -1,0 +1,210 @@
+"""Seal what protection took from one case, so that whoever has the key gets the original file back bit by bit.
+
+Restoring takes decoders only, whose results a standard fixes. Encoding the original pixels anew could make sealed PNG
+and ``.nii.gz`` files several times smaller, but zlib and its replacements write different bytes for equal pixels: what
+was sealed on one computer could not be restored on the next. Hence a file that is not stored pixel by pixel
+(PNG, JPEG, ``.nii.gz``) is sealed as a whole, any other as its difference from the protected file.
+
+Sizes are not padded: they tell an outsider less than the checksum of the original, which the manifest publishes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import lzma
+import secrets
+import struct
+import zlib
+from collections.abc import Callable
+
+import numpy as np
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from .data import CaseError, CaseRecord
+from .key_file import KEY_BYTES
+
+MAX_BYTES = 2**31 - 1
+"""Largest residual that AES-GCM takes in one piece, in bytes."""
+
+_FORMAT = 1
+_NONCE_BYTES = 12
+_CHECKSUM_BYTES = 32
+_PREFIX = struct.Struct(f">16sB{_NONCE_BYTES}s{KEY_BYTES}sI")  # magic, format, nonce, key check, length of identity
+_MAGIC = b"monai_umed seal\n"
+_IDENTITY = ("id", "image", "label", "source", "sha256_before", "sha256_after", "label_sha256")
+_PROBE_BYTES = 1 << 20
+_WORTH_COMPRESSING = 0.98  # share of its size that a sample may keep; files that are compressed already keep more
+
+# What a residual is the difference from, by the number that is sealed with it. Pixels stand at the end of files whose
+# headers differ in length, such as TIFF.
+_REFERENCES: tuple[Callable[[bytes, int], bytes], ...] = (
+    lambda protected, size: bytes(size),
+    lambda protected, size: protected[:size].ljust(size, b"\0"),
+    lambda protected, size: protected[max(0, len(protected) - size) :].rjust(size, b"\0"),
+)
+
+
+class DamagedError(CaseError):
+    """A sealed file is not what was written: truncated, changed, or no sealed file at all."""
+
+
+class WrongKeyError(CaseError):
+    """A sealed file is intact and was sealed with another key."""
+
+
+class SwappedError(CaseError):
+    """A sealed file is intact and belongs to another case, or to another protected version of the case."""
+
+
+class ChangedFileError(CaseError):
+    """An original, a protected image or a mask is not the one that the manifest describes."""
+
+
+def seal_case(original: bytes, protected: bytes, record: CaseRecord, key: bytes) -> bytes:
+    """Seal the lossless residual between a case's original file and its protected file.
+
+    AES-256-GCM (NIST SP 800-38D) with a key of the case, drawn by HKDF-SHA256 (RFC 5869) from ``key`` and all that
+    identifies the case: id, names and checksums. Sealing one case again is safe although the case's key comes back.
+    Nonces are 96 random bits, two of which coincide with a chance of 2^-33 after 2^32 seals *of that case*: other
+    cases do not count. The checksums also bind the case's key to one pair of files, hence to one residual.
+
+    Args:
+        original: whole original file.
+        protected: whole protected file.
+        record: the case's entry in the manifest.
+        key: 32 bytes, see :func:`monai_umed.key_file.new_key`.
+
+    Returns:
+        The sealed file. Without the key it tells its size and what the manifest tells.
+
+    Raises:
+        ChangedFileError: a file is not the one in ``record``.
+        CaseError: the residual exceeds 2 GiB.
+        ValueError: ``key`` has another length.
+    """
+    check_content(record, "original", original, record.sha256_before)
+    check_content(record, "protected image", protected, record.sha256_after)
+    content = _encode_residual(original, protected)
+    if len(content) > MAX_BYTES:
+        raise CaseError(record.id, f"{len(content)} bytes to seal, must be <= {MAX_BYTES}; split the volume")
+    identity, nonce = _identity(record), secrets.token_bytes(_NONCE_BYTES)
+    header = _PREFIX.pack(_MAGIC, _FORMAT, nonce, _key_check(key, nonce), len(identity)) + identity
+    sealed = header + AESGCM(_case_key(key, identity)).encrypt(nonce, content, header)
+    return sealed + hashlib.sha256(sealed).digest()
+
+
+def open_case(sealed: bytes, protected: bytes, record: CaseRecord, key: bytes) -> bytes:
+    """Undo :func:`seal_case`.
+
+    Damage is judged first, by a checksum that needs no key, then the key, by a value that only this key gives, last
+    whose file it is, once that is authenticated. A forged file may get the wrong error, but never gives a result.
+
+    Args:
+        sealed: whole sealed file.
+        protected: whole protected file.
+        record: the case's entry in the manifest.
+        key: 32 bytes, see :func:`monai_umed.key_file.read_key`.
+
+    Returns:
+        The whole original file, whose SHA-256 is ``record.sha256_before``.
+
+    Raises:
+        DamagedError: the sealed file is not what :func:`seal_case` returned.
+        WrongKeyError: it was sealed with another key.
+        SwappedError: it belongs to another case, or to another version of the files.
+        ChangedFileError: ``protected`` is not the protected file in ``record``.
+        CaseError: it has the format of a newer version of the package.
+        ValueError: ``key`` has another length.
+    """
+    damaged = DamagedError(record.id, "the sealed file is damaged or incomplete; fetch it again")
+    body = sealed[:-_CHECKSUM_BYTES]
+    if len(body) < _PREFIX.size or hashlib.sha256(body).digest() != sealed[-_CHECKSUM_BYTES:]:
+        raise damaged
+    magic, version, nonce, key_check, length = _PREFIX.unpack_from(body)
+    header = body[: _PREFIX.size + length]
+    if magic != _MAGIC:
+        raise damaged
+    if version != _FORMAT:
+        raise CaseError(record.id, f"sealed in format {version}, this version reads {_FORMAT}; update the package")
+    if not secrets.compare_digest(key_check, _key_check(key, nonce)):
+        raise WrongKeyError(record.id, "sealed with another key; pass the key file that was made for this dataset")
+    identity = header[_PREFIX.size :]
+    try:
+        content = AESGCM(_case_key(key, identity)).decrypt(nonce, body[len(header) :], header)
+    except InvalidTag:
+        raise damaged from None
+    if identity != _identity(record):  # only now are these bytes known to be those of an owner of the key
+        raise SwappedError(record.id, _explain_swap(identity, record))
+    check_content(record, "protected image", protected, record.sha256_after)
+    original = _decode_residual(content, protected)
+    check_content(record, "restored original", original, record.sha256_before)
+    return original
+
+
+def check_content(record: CaseRecord, what: str, content: bytes, sha256: str) -> None:
+    """Raise `ChangedFileError` unless ``content`` has the checksum that the manifest gives for it."""
+    if hashlib.sha256(content).hexdigest() != sha256:
+        reason = f"the {what} is not the file that the manifest describes; fetch it again, or protect the case again"
+        raise ChangedFileError(record.id, reason)
+
+
+def _derive(key: bytes, salt: bytes, purpose: str) -> bytes:
+    if len(key) != KEY_BYTES:
+        raise ValueError(f"the key has {len(key)} bytes, must be {KEY_BYTES}; take it from read_key or new_key")
+    return HKDF(SHA256(), KEY_BYTES, salt, f"monai_umed seal {_FORMAT} {purpose}".encode("ascii")).derive(key)
+
+
+def _case_key(key: bytes, identity: bytes) -> bytes:
+    return _derive(key, hashlib.sha256(identity).digest(), "encryption")
+
+
+def _key_check(key: bytes, nonce: bytes) -> bytes:
+    """Fingerprint of the key; the nonce in it keeps outsiders from seeing which datasets share a key."""
+    return _derive(key, nonce, "key check")
+
+
+def _identity(record: CaseRecord) -> bytes:
+    return json.dumps({name: getattr(record, name) for name in _IDENTITY}, sort_keys=True).encode("ascii")
+
+
+def _explain_swap(identity: bytes, record: CaseRecord) -> str:
+    other = json.loads(identity)
+    if other["id"] != record.id:
+        return f"the sealed file is that of case {other['id']!r}; put the files back under their own names"
+    names = ", ".join(name for name in _IDENTITY if other[name] != getattr(record, name))
+    return f"the sealed file and the manifest differ in {names}; fetch both from one release, or seal the case again"
+
+
+def _xor(left: bytes, right: bytes) -> bytes:
+    return np.bitwise_xor(np.frombuffer(left, np.uint8), np.frombuffer(right, np.uint8)).tobytes()
+
+
+def _encode_residual(original: bytes, protected: bytes) -> bytes:
+    """Two bytes, number of the reference and whether compressed, then the residual from the best reference."""
+    size = len(original)
+    middle = slice(max(0, (size - _PROBE_BYTES) // 2), (size + _PROBE_BYTES) // 2)
+
+    def residual(number: int) -> bytes:
+        return _xor(original, _REFERENCES[number](protected, size))
+
+    def probe(number: int) -> int:
+        return len(zlib.compress(residual(number)[middle], 1))
+
+    number = min(range(len(_REFERENCES)), key=probe)
+    best = residual(number)
+    # xz takes seconds per megabyte that is compressed already, and gains nothing there.
+    if probe(number) < _WORTH_COMPRESSING * min(size, _PROBE_BYTES):
+        compressed = lzma.compress(best)
+        if len(compressed) < size:
+            return bytes((number, True)) + compressed
+    return bytes((number, False)) + best
+
+
+def _decode_residual(content: bytes, protected: bytes) -> bytes:
+    number, is_compressed = content[:2]
+    residual = lzma.decompress(content[2:]) if is_compressed else content[2:]
+    return _xor(residual, _REFERENCES[number](protected, len(residual)))
