@@ -95,7 +95,7 @@ def show_plain_errors() -> None:
         cause = error
         while isinstance(cause, RuntimeError) and cause.__cause__ is not None:
             cause = cause.__cause__
-        if isinstance(cause, ValueError | OSError) and not os.environ.get("MONAI_UMED_TRACEBACK"):
+        if isinstance(cause, ValueError | OSError | ImportError) and not os.environ.get("MONAI_UMED_TRACEBACK"):
             print(f"error: {cause}", file=sys.stderr)
         else:
             sys.__excepthook__(kind, error, traceback)
