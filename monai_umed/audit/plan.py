@@ -131,7 +131,7 @@ class Audit:
             for seed in self.seeds
             for name, entry in self.entries.items()
             for exploiter in self.exploiters
-            for data in (("protected",) if entry.control else ("protected", "clean"))
+            for data in (("protected", "clean") if entry.own_ceiling else ("protected",))
         ]
         cells += [Cell(exploiter, "none", "untrained", seed) for exploiter in self.exploiters for seed in self.seeds]
         cells += [Cell(self.exploiters[0], "none", data, self.seeds[0]) for data in ("clean-half", "protected-half")]

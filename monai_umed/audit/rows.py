@@ -41,8 +41,7 @@ def build_rows(bench: Bench) -> list[dict[str, Any]]:
         for name, entry in bench.audit.entries.items():
             results = _results(bench, exploiter, name, "protected")
             protected = summarize(results)
-            # A control never sees protected files; what it is compared with is ordinary training on all clean ones.
-            ceiling = summarize(_results(bench, exploiter, "none" if entry.control else name, "clean"))
+            ceiling = summarize(_results(bench, exploiter, name if entry.own_ceiling else "none", "clean"))
             if protected is None:
                 continue
             dice = {

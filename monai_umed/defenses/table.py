@@ -28,6 +28,8 @@ class Entry:
             worst case over these.
         compare_with: another entry that says nothing without this one, and the other way round.
         control: whether it is not a defense but what one is compared with; it never sees the protected files.
+        own_ceiling: whether doing the same to clean files is what an exploiter of clean files could do, too; if not,
+            the ceiling is that of ordinary training.
     """
 
     make: Callable[[float], Defense]
@@ -35,6 +37,7 @@ class Entry:
     cheap: bool = True
     compare_with: str | None = None
     control: bool = False
+    own_ceiling: bool = True
 
 
 def _jpeg(quality: int) -> Entry:
@@ -62,7 +65,11 @@ def _partly(percent: int) -> dict[str, Entry]:
             lambda eps: PartlyProtected(share), f"{percent} % of the files are protected", False, alone
         ),
         alone: Entry(
-            lambda eps: CleanPartAlone(share), f"only the {100 - percent} % that are clean", False, control=True
+            lambda eps: CleanPartAlone(share),
+            f"only the {100 - percent} % that are clean",
+            False,
+            control=True,
+            own_ceiling=False,
         ),
     }
 
@@ -101,7 +108,11 @@ DEFENSES: dict[str, Entry] = {
     **{name: entry for percent in (20, 40, 60, 80) for name, entry in _partly(percent).items()},
     **{f"adversarial-{radius}": _adversarial(radius) for radius in (0.5, 1, 2)},
     "purifier": Entry(
-        lambda eps: ToolAwarePurifier(), "a network trained with this tool on other images removes it", False
+        # Taking a perturbation off clean images would put its negative onto them.
+        lambda eps: ToolAwarePurifier(),
+        "a network trained with this tool on other images removes it",
+        False,
+        own_ceiling=False,
     ),
 }
 
@@ -125,4 +136,5 @@ def defense_entry(name: str) -> Entry:
         lambda eps: Composed([entry.make(eps) for entry in entries]),
         ", ".join(entry.summary for entry in entries),
         all(entry.cheap for entry in entries),
+        own_ceiling=all(entry.own_ceiling for entry in entries),
     )

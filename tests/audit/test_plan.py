@@ -39,6 +39,11 @@ def test_a_partly_protected_set_always_stands_next_to_its_clean_part_alone() -> 
     assert {cell.data for cell in cells if cell.defense == "clean-40"} == {"protected"}
 
 
+def test_a_purifier_is_not_run_on_clean_files_onto_which_it_would_put_a_perturbation() -> None:
+    cells = audit(exploiters=("unet-batch",), defenses=("purifier",)).cells()
+    assert {cell.data for cell in cells if cell.defense == "purifier"} == {"protected"}
+
+
 @pytest.mark.parametrize("name", sorted(PRESETS))
 def test_presets_can_be_planned(name: str) -> None:
     assert audit(**preset(name)).cells()
