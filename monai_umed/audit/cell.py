@@ -84,7 +84,8 @@ def _filtered(defense: Defense, items: Items) -> Items:
 
 
 def _among(items: Items, ids: Sequence[str]) -> Items:
-    return [item for item in items if item["id"] in set(ids)]
+    chosen = set(ids)
+    return [item for item in items if item["id"] in chosen]
 
 
 def _materials(bench: Bench, cell: Cell, defense: Defense, folders: Folders) -> Materials:
@@ -134,18 +135,20 @@ def run_cell(bench: Bench, cell: Cell) -> None:
         materials = _materials(bench, cell, defense, folders)
         train = defense.prepare(train, materials)
         defense.start(network, materials)
-        train_exploiter(
-            network,
-            train,
-            audit.num_classes,
-            seed=cell.seed,
-            device=audit.device,
-            progress=False,
-            defense=defense,
-            materials=materials,
-            handlers=[curve],
-            **audit.recipe,
-        )
+        with torch.random.fork_rng():
+            torch.manual_seed(cell.seed)  # dropout draws from the global generator
+            train_exploiter(
+                network,
+                train,
+                audit.num_classes,
+                seed=cell.seed,
+                device=audit.device,
+                progress=False,
+                defense=defense,
+                materials=materials,
+                handlers=[curve],
+                **audit.recipe,
+            )
     if not all(map(math.isfinite, curve.losses)):
         raise RuntimeError(
             f"the loss is no number from epoch {[math.isfinite(loss) for loss in curve.losses].index(False) + 1} on; "

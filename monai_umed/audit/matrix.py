@@ -26,10 +26,6 @@ def share_of_this_machine(cells: Sequence[Cell]) -> list[Cell]:
     return list(cells)[rank::world]
 
 
-def _use_threads(count: int) -> None:
-    torch.set_num_threads(count)
-
-
 def _attempts(bench: Bench, cells: Sequence[Cell], workers: int, threads: int) -> Iterator[tuple[Cell, str | None]]:
     """Run all cells, each in the next free process, and yield every one with its error when it ends."""
     if workers == 1:

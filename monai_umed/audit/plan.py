@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..defenses import DEFENSES, defense_entry
-from ..networks.architectures import canonical_name, check_exploiter
+from ..networks.architectures import canonical_name, check_exploiter, exploiter_names
 
 MIN_TEST_CASES = 10
 
@@ -20,16 +20,7 @@ PRESETS: dict[str, dict[str, tuple]] = {
     },
     # Everything that this version knows.
     "full": {
-        "exploiters": (
-            "unet-batch",
-            "unet-instance",
-            "attentionunet",
-            "unetplusplus-batch",
-            "transunet-batch",
-            "swinunetr",
-            "segresnet",
-            "dynunet",
-        ),
+        "exploiters": tuple(exploiter_names()),
         "defenses": tuple(DEFENSES),
         "seeds": (0, 1, 2),
     },

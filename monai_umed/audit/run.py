@@ -97,7 +97,10 @@ def run_audit(
     failures = run_cells(bench, share_of_this_machine(cells), workers, progress)
     missing = [cell for cell in cells if not bench.result_file(cell).is_file() and cell not in failures]
     if missing:
-        print(f"{len(missing)} of {len(cells)} trainings are still running elsewhere; the last one writes the verdict.")
+        print(
+            f"{len(missing)} of {len(cells)} trainings are still running, or failed, elsewhere; the last one writes "
+            "the verdict, or the same command on one machine."
+        )
         return None
     scores = collect(bench, [f"{cell.name}: {reason}" for cell, reason in failures.items()], progress)
     write_scores(bench.output_dir / SCORES, scores)

@@ -9,6 +9,7 @@ import pytest
 from monai_umed.audit import PRESETS, Audit, preset
 from monai_umed.audit.plan import with_controls
 from monai_umed.defenses.table import DEFENSES, defense_entry
+from monai_umed.networks import exploiter_names
 
 
 def audit(**options: Any) -> Audit:
@@ -53,8 +54,9 @@ def test_the_quick_preset_has_three_exploiters_six_defenses_and_one_seed() -> No
     assert [len(value) for value in preset("quick").values()] == [3, 6, 1]
 
 
-def test_the_full_preset_has_every_defense() -> None:
+def test_the_full_preset_has_every_defense_and_every_exploiter() -> None:
     assert set(preset("full")["defenses"]) == set(DEFENSES)
+    assert set(preset("full")["exploiters"]) == set(exploiter_names())
 
 
 @pytest.mark.parametrize(

@@ -9,12 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
-from monai_umed.audit import Audit, run_audit
+from monai_umed.audit import Audit, Cell, run_audit
+from monai_umed.audit.cell import run_cell
 from monai_umed.audit.datasets import check_folders
 from monai_umed.audit.matrix import share_of_this_machine
-from monai_umed.audit.run import REPORT, SCORES
+from monai_umed.audit.run import REPORT, SCORES, set_up
 from monai_umed.data import DatasetError, find_cases
 
 ROW_KEYS = {"exploiter", "defense", "seeds", "protected", "clean_ceiling", "untrained_floor", "ratio", "cheap"}
@@ -67,6 +69,22 @@ def test_finished_trainings_are_never_repeated_and_missing_ones_give_the_same_nu
     assert (finished / kept).stat().st_mtime_ns == stamp
     without_time = [{**json.loads(content), "seconds": 0} for content in (before[lost], after[lost])]
     assert without_time[0] == without_time[1]
+
+
+def test_networks_with_dropout_give_the_same_numbers_again(
+    small_audit: Audit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def build(*arguments: object) -> torch.nn.Module:
+        return torch.nn.Sequential(torch.nn.Conv2d(1, 8, 3, padding=1), torch.nn.Dropout(), torch.nn.Conv2d(8, 1, 1))
+
+    monkeypatch.setattr("monai_umed.audit.cell.build_exploiter", build)
+    bench = set_up(small_audit, tmp_path, progress=False)
+    cell = Cell("unet-batch", "none", "protected", 0)
+    losses = []
+    for _ in range(2):
+        run_cell(bench, cell)
+        losses.append(json.loads(bench.result_file(cell).read_text())["losses"])
+    assert losses[0] == losses[1]
 
 
 def test_a_damaged_result_is_kept_aside_and_computed_again(small_audit: Audit, finished: Path) -> None:
