@@ -19,7 +19,10 @@ Size = Annotated[str | None, typer.Option(help="grid of the generators, such as 
 Epochs = Annotated[int | None, typer.Option(min=1, help="epochs of the fit")]
 BatchSize = Annotated[int | None, typer.Option(min=1, help="cases in a step of the fit")]
 NumClasses = Annotated[int | None, typer.Option(help="classes of the masks, background included")]
-Window = Annotated[str | None, typer.Option(help="displayed values of black and white, such as -160,240")]
+Window = Annotated[
+    str | None,
+    typer.Option(help="displayed values of black and white, such as -160,240, or ct-soft, ct-lung, ct-bone"),
+]
 Progress = Annotated[bool, typer.Option(help="show bars with the time left")]
 
 
@@ -42,19 +45,18 @@ def parse_numbers(text: str | None) -> list[int] | None:
 
 
 def parse_window(text: str | None) -> list[float] | None:
-    """Two numbers joined by a comma.
+    """Two numbers joined by a comma, or the name of a preset.
 
     Raises:
-        typer.BadParameter: there are not two, or one is no number.
+        typer.BadParameter: there is no such preset, or there are not two different numbers.
     """
-    names = parse_names(text)
-    if names is None:
-        return None
+    from ..data.windows import as_window
+
     try:
-        low, high = map(float, names)
+        window = as_window(text)
     except ValueError as error:
-        raise typer.BadParameter(f"{text!r} must be two numbers joined by a comma, such as -160,240") from error
-    return [low, high]
+        raise typer.BadParameter(str(error)) from error
+    return None if window is None else list(window)
 
 
 def find_protected(out: Path) -> Path:

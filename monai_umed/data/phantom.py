@@ -23,14 +23,16 @@ from PIL import Image
 from scipy import ndimage
 from scipy.special import expit
 
+from monai_umed.data.phantom_volume import VOLUME_SPACING, make_volume, standardize
+
 Array = npt.NDArray[np.float64]
 Case = tuple[npt.NDArray[np.uint8 | np.int16], npt.NDArray[np.uint8]]
 
-# Part of every dataset's record: raise it whenever make_phantom draws something else, so that no old cache is reused.
-VERSION = 1
+# By spatial_dims, part of every dataset's record: raise it whenever make_phantom draws something else, so that no old
+# cache is reused.
+VERSIONS = {2: 1, 3: 2}
 # spatial_dims -> (image folder, label folder, file suffix), in the layout usual for each kind of file.
 LAYOUTS = {2: ("images", "masks", ".png"), 3: ("imagesTr", "labelsTr", ".nii.gz")}
-VOLUME_SHAPE, VOLUME_SPACING = (48, 56, 40), (1.0, 1.0, 1.5)  # voxels, mm
 
 
 def make_phantom(seed: int, index: int, spatial_dims: int = 2) -> Case:
@@ -42,7 +44,7 @@ def make_phantom(seed: int, index: int, spatial_dims: int = 2) -> Case:
 
     Returns:
         `(image, label)` of equal shape. 2D: `(H, W)` with H in 200..280 and W in 220..320, uint8 gray values 0..255.
-        3D: `(48, 56, 40)`, int16 in Hounsfield units, voxels of 1 x 1 x 1.5 mm. Label: uint8, 0 or 1; the lesion
+        3D: `(48, 64, 48)`, int16 in Hounsfield units, voxels of 1 x 1 x 1.5 mm. Label: uint8, 0 or 1; the lesion
         covers 3..15 % of the image, the organ 10..20 % of the volume.
 
     Raises:
@@ -51,11 +53,15 @@ def make_phantom(seed: int, index: int, spatial_dims: int = 2) -> Case:
     if spatial_dims not in LAYOUTS or seed < 0 or index < 0:
         raise ValueError(f"spatial_dims ({spatial_dims}) must be 2 or 3, seed ({seed}) and index ({index}) >= 0")
     rng = np.random.default_rng([seed, index])
-    return _ultrasound(rng) if spatial_dims == 2 else _volume(rng)
+    return _ultrasound(rng) if spatial_dims == 2 else make_volume(rng)
 
 
 def write_phantom(
-    folder: str | os.PathLike[str], spatial_dims: int = 2, num_train: int = 400, num_test: int = 100, seed: int = 0
+    folder: str | os.PathLike[str],
+    spatial_dims: int = 2,
+    num_train: int | None = None,
+    num_test: int | None = None,
+    seed: int = 0,
 ) -> Path:
     """Write a dataset as ordinary files, or reuse the folder if it already holds exactly this dataset.
 
@@ -66,18 +72,20 @@ def write_phantom(
     Args:
         folder: where to write, and what is returned; missing parents are created.
         spatial_dims, seed: 2 or 3; non-negative number of the dataset.
-        num_train, num_test: numbers of training cases (at least 1) and test cases (at least 0).
+        num_train, num_test: numbers of training cases (at least 1) and test cases (at least 0), by default 400 and 100
+            images, or 120 and 30 volumes.
 
     Raises:
         ValueError: if a parameter is out of range.
         FileExistsError: if the folder holds anything else, also a phantom with other parameters.
     """
+    num_train, num_test = _counts(spatial_dims, num_train, num_test)
     if spatial_dims not in LAYOUTS or num_train < 1 or num_test < 0 or seed < 0:
         limits = f"num_train ({num_train}) >= 1, num_test ({num_test}) >= 0, seed ({seed}) >= 0"
         raise ValueError(f"spatial_dims ({spatial_dims}) must be 2 or 3, {limits}; pass values in these limits")
     folder = Path(folder)
-    record = {"version": VERSION, "spatial_dims": spatial_dims, "num_train": num_train, "num_test": num_test}
-    record["seed"] = seed
+    record = {"version": VERSIONS[spatial_dims], "spatial_dims": spatial_dims}
+    record |= {"num_train": num_train, "num_test": num_test, "seed": seed}
     if _holds(folder, record):
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -93,12 +101,22 @@ def write_phantom(
     return folder
 
 
-def phantom_dir(spatial_dims: int = 2, num_train: int = 400, num_test: int = 100, seed: int = 0) -> Path:
+def _counts(spatial_dims: int, num_train: int | None, num_test: int | None) -> tuple[int, int]:
+    """Training and test cases; a volume takes as long to train on as many images."""
+    train, test = (120, 30) if spatial_dims == 3 else (400, 100)
+    return train if num_train is None else num_train, test if num_test is None else num_test
+
+
+def phantom_dir(
+    spatial_dims: int = 2, num_train: int | None = None, num_test: int | None = None, seed: int = 0
+) -> Path:
     """The dataset in the cache, written on first use; arguments and errors as in `write_phantom`.
 
     The cache is the folder in the environment variable `MONAI_UMED_CACHE`, otherwise `~/.cache/monai_umed`."""
     cache = Path(os.environ.get("MONAI_UMED_CACHE") or Path.home() / ".cache/monai_umed")
-    name = f"phantom{spatial_dims}d_v{VERSION}_train{num_train}_test{num_test}_seed{seed}"
+    num_train, num_test = _counts(spatial_dims, num_train, num_test)
+    version = VERSIONS.get(spatial_dims)  # other dimensions are refused where all parameters are
+    name = f"phantom{spatial_dims}d_v{version}_train{num_train}_test{num_test}_seed{seed}"
     return write_phantom(cache / name, spatial_dims, num_train, num_test, seed)
 
 
@@ -215,36 +233,11 @@ def _speckle(rng: np.random.Generator, shape: tuple[int, int]) -> Array:
     power = np.zeros(shape)
     for _ in range(4):  # real and imaginary part of each look
         power += ndimage.gaussian_filter(rng.standard_normal(shape), spread, truncate=3) ** 2
-    return _standardize(np.log(power))
-
-
-def _volume(rng: np.random.Generator) -> Case:
-    """An irregular ellipsoid, brighter than uneven soft tissue, with small bright distractors and correlated noise."""
-    grid = np.indices(VOLUME_SHAPE) * np.reshape(VOLUME_SPACING, (3, 1, 1, 1))  # mm
-    extent = np.multiply(VOLUME_SHAPE, VOLUME_SPACING)
-
-    def distance(low: float, high: float) -> Array:
-        center, axes = extent * rng.uniform(low, high, 3), rng.uniform(0.8, 1.25, 3)
-        return np.sqrt(sum(((g - c) / a) ** 2 for g, c, a in zip(grid, center, axes, strict=True)))
-
-    # Not always in the middle: a network that learns the place cannot be misled by any perturbation.
-    organ = distance(0.3, 0.7) * np.exp(0.12 * _smooth_noise(rng, VOLUME_SHAPE, (4, 4, 4)))
-    label = organ <= np.quantile(organ, rng.uniform(0.10, 0.20))
-    hounsfield = 30 + 15 * _smooth_noise(rng, VOLUME_SHAPE, (4, 4, 4))
-    for _ in range(rng.integers(1, 4)):
-        hounsfield += rng.uniform(40, 90) * (distance(0.1, 0.9) <= rng.uniform(3, 6))
-    hounsfield[label] = rng.uniform(85, 125) + 6 * _smooth_noise(rng, VOLUME_SHAPE, (6, 6, 6))[label]
-    noise = _standardize(ndimage.gaussian_filter(rng.standard_normal(VOLUME_SHAPE), 0.8))
-    volume = ndimage.gaussian_filter(hounsfield, 0.6) + rng.uniform(10, 20) * noise
-    return np.rint(volume).astype(np.int16), label.astype(np.uint8)
+    return standardize(np.log(power))
 
 
 def _smooth_noise(rng: np.random.Generator, shape: tuple[int, ...], bumps: tuple[int, ...]) -> Array:
     """Noise with about as many independent bumps along each axis as told; mean 0, sd 1."""
     coarse = rng.standard_normal([n + 3 for n in bumps])
     axes = [np.linspace(1, b + 1, n) for b, n in zip(bumps, shape, strict=True)]
-    return _standardize(ndimage.map_coordinates(coarse, np.meshgrid(*axes, indexing="ij"), order=3, mode="nearest"))
-
-
-def _standardize(noise: Array) -> Array:
-    return (noise - noise.mean()) / noise.std()
+    return standardize(ndimage.map_coordinates(coarse, np.meshgrid(*axes, indexing="ij"), order=3, mode="nearest"))

@@ -4,6 +4,10 @@ The perturbation is brought into stored units, not the image into window units a
 gives the identical file, and an error of rounding can never exceed the promised budget.
 """
 
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from math import prod
+
 import numpy as np
 
 from monai_umed.data.stored import StoredImage
@@ -11,6 +15,21 @@ from monai_umed.data.stored import StoredImage
 # Share of one grey level that a bound may miss a whole level by and still be granted it: 8/255 in float32 times
 # 255 is 7.9999998, and flooring that to 7 would waste an eighth of the budget.
 LEVEL_TOLERANCE = 1e-3
+
+SLAB_VALUES = 2**21
+"""Values that are worked on at a time: temporary arrays take some 100 MiB however large the volume is, and pictures of
+1400 pixels a side are one piece."""
+
+
+def slabs(shape: Sequence[int]) -> Iterator[slice]:
+    """Pieces of the first spatial axis with at most `SLAB_VALUES` values each, but at least one row.
+
+    Args:
+        shape: ``(C, *spatial)``.
+    """
+    rows = max(1, SLAB_VALUES // (shape[0] * prod(shape[2:])))
+    for start in range(0, shape[1], rows):
+        yield slice(start, start + rows)
 
 
 def stored_limit(bound: np.ndarray, stored: StoredImage) -> np.ndarray:
@@ -78,18 +97,25 @@ def add_delta(stored: StoredImage, delta: np.ndarray, bound: np.ndarray) -> np.n
     delta = _checked("delta", delta, stored)
     bound = _checked("bound", bound, stored)
     _check_not_negative(bound)
-    color = stored.color
+    color, result = stored.color, stored.array.copy()
+    for rows in slabs(color.shape):
+        slab = replace(stored, array=color[:, rows], has_alpha=False)
+        result[: len(color), rows] = _add_to_color(slab, delta[:, rows], bound[:, rows])
+    return result
+
+
+def _add_to_color(stored: StoredImage, delta: np.ndarray, bound: np.ndarray) -> np.ndarray:
     limit = stored_limit(bound, stored)
     step = np.multiply(delta, stored.width, dtype=limit.dtype)
-    if np.issubdtype(color.dtype, np.integer):
+    if np.issubdtype(stored.array.dtype, np.integer):
         np.rint(step, out=step)
         perturbed = _add_levels(stored, np.clip(step, -limit, limit))
     else:
         perturbed = _add_real(stored, np.clip(step, -limit, limit), limit)
     outside = _outside(stored)
     if outside is not None:
-        np.copyto(perturbed, color, where=outside)
-    return np.concatenate([perturbed, stored.array[-1:]]) if stored.has_alpha else perturbed
+        np.copyto(perturbed, stored.array, where=outside)
+    return perturbed
 
 
 def _add_levels(stored: StoredImage, step: np.ndarray) -> np.ndarray:

@@ -15,6 +15,7 @@ from PIL import Image
 from scipy import ndimage
 
 from monai_umed.data import phantom
+from monai_umed.data.codec import WINDOW_PERCENTILES
 from monai_umed.data.phantom import make_phantom, phantom_dir, write_phantom
 
 SEED = 0
@@ -29,6 +30,26 @@ def digests(folder: Path) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def cases() -> list[phantom.Case]:
     return [make_phantom(SEED, index) for index in range(COUNT)]
+
+
+@pytest.fixture(scope="module")
+def volumes() -> list[phantom.Case]:
+    return [make_phantom(SEED, index, 3) for index in range(COUNT)]
+
+
+def scaled(volume: np.ndarray) -> np.ndarray:
+    """The volume in the window in which it would be protected."""
+    low, high = np.percentile(volume, WINDOW_PERCENTILES)
+    return np.clip((volume - low) / (high - low), 0, 1)
+
+
+def best_dice(guesses: list[np.ndarray], labels: list[np.ndarray]) -> float:
+    """Mean Dice of whatever exceeds one threshold, the best for all cases."""
+    truths = [label > 0 for label in labels]
+    return max(
+        np.mean([2 * (g > t)[y].sum() / ((g > t).sum() + y.sum()) for g, y in zip(guesses, truths, strict=True)])
+        for t in np.linspace(0.05, 0.95, 37)
+    )
 
 
 @pytest.mark.parametrize("spatial_dims", [2, 3])
@@ -93,15 +114,40 @@ def test_lesions_are_darker_than_their_surround_by_varying_amounts(cases: list[p
     assert np.ptp(contrasts) > 0.1
 
 
-def test_volumes_have_the_documented_type_size_and_organ() -> None:
-    for index in range(6):
-        image, label = make_phantom(SEED, index, 3)
+def test_volumes_have_the_documented_type_size_and_organ(volumes: list[phantom.Case]) -> None:
+    for image, label in volumes:
         assert image.dtype == np.int16 and label.dtype == np.uint8
-        assert image.shape == label.shape == (48, 56, 40)
+        assert image.shape == label.shape == (48, 64, 48)
         assert set(np.unique(label)) == {0, 1}
         assert 0.099 <= label.mean() <= 0.201
-        assert image[label > 0].mean() > image[label == 0].mean() + 20
         assert image.min() >= -1024 and image.max() <= 3071
+        pieces, _ = ndimage.label(label, np.ones((3, 3, 3)))
+        sizes = np.bincount(pieces.ravel())[1:]
+        assert sizes.max() > 0.98 * sizes.sum()
+
+
+def test_windows_of_volumes_are_as_wide_as_those_of_real_scans(volumes: list[phantom.Case]) -> None:
+    widths = [np.ptp(np.percentile(image, WINDOW_PERCENTILES)) for image, _ in volumes]
+    assert min(widths) > 300 and max(widths) < 600
+
+
+def test_organs_vary_in_contrast_texture_and_size(volumes: list[phantom.Case]) -> None:
+    contrasts, grains = [], []
+    for image, label in volumes:
+        ring = ndimage.binary_dilation(label, iterations=4) & (label == 0)
+        values = scaled(image)
+        contrasts.append(values[label > 0].mean() - values[ring].mean())
+        grains.append((values - ndimage.uniform_filter(values, 3))[label > 0].std())
+    assert 0.13 < np.median(contrasts) < 0.21 and np.ptp(contrasts) > 0.1
+    assert 0.02 < np.median(grains) < 0.03 and np.ptp(grains) > 0.01
+    assert np.ptp([label.mean() for _, label in volumes]) > 0.07
+
+
+def test_neither_a_threshold_nor_the_usual_place_finds_the_organ(volumes: list[phantom.Case]) -> None:
+    """A task that is solved without looking at structure is learned whatever the training images look like."""
+    labels = [label for _, label in volumes]
+    assert best_dice([ndimage.gaussian_filter(scaled(image), 1) for image, _ in volumes], labels) < 0.75
+    assert best_dice([np.mean(labels, axis=0)] * COUNT, labels) < 0.6
 
 
 @pytest.mark.parametrize("spatial_dims", [-1, 0, 1, 4])
@@ -216,6 +262,7 @@ def test_cache_folder_follows_the_environment_and_the_parameters(
     assert first.parent == second.parent == tmp_path / "cache"
     assert first != second
     assert phantom_dir(2, 1, 1) == first
+    assert "phantom2d_v1" in first.name and "phantom3d_v2" in phantom_dir(3, 1, 0).name
 
 
 def test_cache_folder_defaults_to_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,11 +1,13 @@
 """Adding a perturbation: identity at zero, budget, dtype and window are promises and hold for every input."""
 
+from unittest.mock import patch
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monai_umed.data import StoredImage, add_delta, floor_bound
+from monai_umed.data import StoredImage, add_delta, floor_bound, quantize
 from monai_umed.data.quantize import LEVEL_TOLERANCE
 
 # Windows in stored units: whole range, part of it, odd ends, and a descending one (negative slope).
@@ -88,6 +90,25 @@ def test_a_delta_within_the_floored_bound_survives_whole(
     moved = (add_delta(middle, floored, bound).astype(np.float64) - middle.array)[: len(middle.color)]
     if middle.array.dtype.kind != "f":
         np.testing.assert_allclose(moved, np.broadcast_to(floored * middle.width, moved.shape), rtol=1e-5, atol=1e-9)
+
+
+@settings(max_examples=200, deadline=None)
+@given(inputs(), st.integers(1, 200))
+def test_slabs_of_any_height_give_the_same_bits(
+    case: tuple[StoredImage, np.ndarray, np.ndarray, float], values: int
+) -> None:
+    stored, delta, bound, _ = case
+    whole = add_delta(stored, delta, bound)
+    with patch.object(quantize, "SLAB_VALUES", values):
+        in_slabs = add_delta(stored, delta, bound)
+    assert in_slabs.dtype == whole.dtype and in_slabs.tobytes() == whole.tobytes()
+
+
+def test_perturbing_leaves_the_original_as_it_is() -> None:
+    stored = StoredImage(np.full((1, 4, 4), 100, np.uint8), (0.0, 255.0))
+    delta = np.full((1, 4, 4), 0.1, np.float32)
+    assert (add_delta(stored, delta, delta) != 100).all()
+    assert (stored.array == 100).all()
 
 
 @pytest.mark.parametrize("eps_levels", range(1, 17))

@@ -1,0 +1,43 @@
+"""Intensity windows that have a name, and the ways in which a window may be given."""
+
+import math
+from collections.abc import Sequence
+from difflib import get_close_matches
+
+# Level -/+ half the width in HU. Lung (-600, 1500) and bone (400, 1800; there for the spine) are the typical values of
+# Radiopaedia, "Windowing (CT)". Soft tissue (40, 400) is the usual general setting; sites differ by some ten HU.
+WINDOWS: dict[str, tuple[float, float]] = {
+    "ct-soft": (-160.0, 240.0),
+    "ct-lung": (-1350.0, 150.0),
+    "ct-bone": (-500.0, 1300.0),
+}
+"""Displayed values (HU) that map to 0 and 1, by the name of the preset."""
+
+
+def as_window(value: str | Sequence[float] | None) -> tuple[float, float] | None:
+    """Window from a preset's name, from text or from numbers.
+
+    Args:
+        value: name in `WINDOWS`, ``"lo,hi"`` or two numbers, in displayed units (HU in CT); None for what
+            `monai_umed.data.read_image` takes by default: the file's own window, the full range or percentiles.
+
+    Returns:
+        Displayed values that map to 0 and 1, or None.
+
+    Raises:
+        ValueError: it is none of these (the nearest name is offered), or not two different finite numbers.
+    """
+    if value is None:
+        return None
+    if isinstance(value, str) and value.strip() in WINDOWS:
+        return WINDOWS[value.strip()]
+    try:
+        low, high = map(float, value.split(",") if isinstance(value, str) else value)
+    except (TypeError, ValueError) as error:
+        nearest = get_close_matches(str(value).lower(), WINDOWS, n=1, cutoff=0.4)
+        hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
+        ways = f"two numbers such as -160,240, or one of {', '.join(WINDOWS)}"
+        raise ValueError(f"There is no window {value!r}.{hint} Pass {ways}.") from error
+    if not (math.isfinite(low) and math.isfinite(high)) or low == high:
+        raise ValueError(f"window {value!r} must be two different finite numbers, such as -160,240")
+    return low, high
