@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path
 
-from .data import Case, CaseError, CaseRecord, DatasetError, Manifest, Quarantined, sha256_file
-from .data.atomic import write_atomically
+from .data import Case, CaseError, CaseRecord, DatasetError, Quarantined, sha256_path
+from .data.atomic import write_atomically, write_folder_atomically
+from .data.content import Content, read_content
 from .progress import track
-from .protect import MANIFEST
-from .seal import WrongKeyError, check_content, open_case, seal_case
-
-SEALED_SUFFIX = ".sealed"
-"""What a sealed file's name ends with; the rest of it is the public name of the protected image."""
+from .release import SEALED_SUFFIX, open_original, original_name, path_inside, read_inside, read_mask, read_records
+from .seal import WrongKeyError, open_case, seal_case
 
 
 @dataclass(frozen=True)
@@ -75,7 +72,7 @@ def seal_dataset(
         ValueError: ``key`` has another length.
     """
     protected_dir, sealed_dir = Path(protected_dir), Path(sealed_dir)
-    records = _read_records(protected_dir)
+    records = read_records(protected_dir)
     used = {path.parent for case in cases for path in (case.image, case.label)}
     used |= {(protected_dir / name).parent for record in records for name in (record.image, record.label)}
     _check_apart(sealed_dir, used)
@@ -84,10 +81,9 @@ def seal_dataset(
     def seal(record: CaseRecord) -> bool:
         if record.id not in originals:
             raise CaseError(record.id, "its original is not among the cases; pass the dataset that was protected")
-        if originals[record.id].is_dir():
-            raise CaseError(record.id, "a series, and folders cannot be sealed yet; keep the original in a safe place")
-        original, protected = originals[record.id].read_bytes(), _read(protected_dir, record.image, record)
-        target = _inside(sealed_dir, record.image + SEALED_SUFFIX, record)
+        original = read_content(originals[record.id])
+        protected = read_inside(protected_dir, record.image, record, read_content)
+        target = path_inside(sealed_dir, record.image + SEALED_SUFFIX, record)
         if target.exists():
             try:
                 if open_case(target.read_bytes(), protected, record, key) == original:
@@ -134,17 +130,12 @@ def restore_dataset(
         ValueError: ``key`` has another length.
     """
     protected_dir, sealed_dir, output_dir = Path(protected_dir), Path(sealed_dir), Path(output_dir)
-    records = _read_records(protected_dir)
+    records = read_records(protected_dir, cases)
     _check_apart(output_dir, (protected_dir, sealed_dir))
-    if cases is not None:
-        unknown = sorted(set(cases) - {record.id for record in records})
-        if unknown:
-            raise DatasetError(str(protected_dir), [f"{name}: no such case in {MANIFEST}" for name in unknown])
-        records = [record for record in records if record.id in cases]
 
     def restore(record: CaseRecord) -> bool:
-        image = _inside(output_dir, _original_name(record), record)
-        label = _inside(output_dir, record.label, record)
+        image = path_inside(output_dir, original_name(record), record)
+        label = path_inside(output_dir, record.label, record)
         missing = [
             path
             for path, sha256 in ((image, record.sha256_before), (label, record.label_sha256))
@@ -152,37 +143,14 @@ def restore_dataset(
         ]
         if not missing:
             return False
-        sealed = _read(sealed_dir, record.image + SEALED_SUFFIX, record)
-        mask = _read(protected_dir, record.label, record)
         # Also for a mask alone: it shows that the owner of the key vouches for names and checksums.
-        original = open_case(sealed, _read(protected_dir, record.image, record), record, key)
-        check_content(record, "mask", mask, record.label_sha256)
+        original = open_original(protected_dir, sealed_dir, record, key)
+        mask = read_mask(protected_dir, record)
         for path in missing:
             _write(path, original if path == image else mask)
         return True
 
     return _for_each(restore, records, f"restore into {output_dir.name}", progress)
-
-
-def _original_name(record: CaseRecord) -> str:
-    return (PurePosixPath(record.image).parent / record.source).as_posix()
-
-
-def _read_records(protected_dir: Path) -> list[CaseRecord]:
-    """The manifest's cases, once it is clear that no two of them, nor image and mask, go to the same file."""
-    records = Manifest.load(protected_dir / MANIFEST).cases
-    counts = Counter(name for record in records for name in {_original_name(record), record.label})
-    offenders = [f"{name}: two cases would be written to it" for name, count in counts.items() if count > 1]
-    for record in records:
-        if {PurePosixPath(record.source).name, PureWindowsPath(record.source).name} != {record.source}:
-            offenders.append(f"{record.id}: the source {record.source!r} must be a file name without folders")
-        if "\0" in record.image + record.label + record.source:
-            offenders.append(f"{record.id}: a name holds a zero byte")
-        if _original_name(record) == record.label:
-            offenders.append(f"{record.id}: image and mask would both be written to {record.label}")
-    if offenders:
-        raise DatasetError(str(protected_dir), [f"{text}; restore {MANIFEST} from a copy" for text in offenders])
-    return records
 
 
 def _check_apart(output_dir: Path, used: Iterable[Path]) -> None:
@@ -196,36 +164,20 @@ def _check_apart(output_dir: Path, used: Iterable[Path]) -> None:
         raise DatasetError(str(output_dir), offenders)
 
 
-def _inside(folder: Path, name: str, record: CaseRecord) -> Path:
-    """``folder / name``, refused if a symbolic link on the way leads out of ``folder``."""
-    path = folder / name
-    try:
-        leaves = not path.resolve().is_relative_to(folder.resolve())
-    except RuntimeError:  # a link to itself, before Python 3.13
-        leaves = True
-    if leaves:
-        raise CaseError(record.id, f"{path} is a link that leaves {folder}; replace it by what it points to")
-    return path
-
-
-def _read(folder: Path, name: str, record: CaseRecord) -> bytes:
-    try:
-        return _inside(folder, name, record).read_bytes()
-    except FileNotFoundError:
-        raise CaseError(record.id, f"{folder / name} is missing; fetch it again") from None
-
-
 def _is_there(path: Path, sha256: str, record: CaseRecord) -> bool:
     if not path.exists():
         return False
-    if sha256_file(path) != sha256:
+    if sha256_path(path) != sha256:
         raise CaseError(record.id, f"{path} exists with other content; move it away or choose an empty folder")
     return True
 
 
-def _write(path: Path, content: bytes) -> None:
+def _write(path: Path, content: Content) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, content)
+    if isinstance(content, bytes):
+        write_atomically(path, content)
+    else:
+        write_folder_atomically(path, content)
 
 
 def _for_each(

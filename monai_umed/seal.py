@@ -1,9 +1,10 @@
-"""Seal what protection took from one case, so that whoever has the key gets the original file back bit by bit.
+"""Seal what protection took from one case, so that whoever has the key gets the original back bit by bit.
 
 Restoring takes decoders only, whose results a standard fixes. Encoding the original pixels anew could make sealed PNG
 and ``.nii.gz`` files several times smaller, but zlib and its replacements write different bytes for equal pixels: what
 was sealed on one computer could not be restored on the next. Hence a file that is not stored pixel by pixel
-(PNG, JPEG, ``.nii.gz``) is sealed as a whole, any other as its difference from the protected file.
+(PNG, JPEG, ``.nii.gz``) is sealed as a whole, any other as its difference from the protected file, see
+:mod:`monai_umed.residual`. A DICOM series is sealed as one: all of its slices come back, or none.
 
 Sizes are not padded: they tell an outsider less than the checksum of the original, which the manifest publishes.
 """
@@ -12,40 +13,37 @@ from __future__ import annotations
 
 import hashlib
 import json
-import lzma
 import secrets
 import struct
-import zlib
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
-import numpy as np
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from .data import CaseError, CaseRecord
+from .data.content import Content, sha256_content
 from .key_file import KEY_BYTES
+from .residual import decode_file, decode_folder, encode_file, encode_folder
 
 MAX_BYTES = 2**31 - 1
 """Largest residual that AES-GCM takes in one piece, in bytes."""
 
-_FORMAT = 1
 _NONCE_BYTES = 12
 _CHECKSUM_BYTES = 32
 _PREFIX = struct.Struct(f">16sB{_NONCE_BYTES}s{KEY_BYTES}sI")  # magic, format, nonce, key check, length of identity
 _MAGIC = b"monai_umed seal\n"
 _IDENTITY = ("id", "image", "label", "source", "sha256_before", "sha256_after", "label_sha256")
-_PROBE_BYTES = 1 << 20
-_WORTH_COMPRESSING = 0.98  # share of its size that a sample may keep; files that are compressed already keep more
 
-# What a residual is the difference from, by the number that is sealed with it. Pixels stand at the end of files whose
-# headers differ in length, such as TIFF.
-_REFERENCES: tuple[Callable[[bytes, int], bytes], ...] = (
-    lambda protected, size: bytes(size),
-    lambda protected, size: protected[:size].ljust(size, b"\0"),
-    lambda protected, size: protected[max(0, len(protected) - size) :].rjust(size, b"\0"),
-)
+_FILE, _FOLDER = 1, 2
+# By the format that a sealed file names: versions that know none but the first ask for an update at the second.
+_CODECS: dict[int, tuple[Callable[[Any, Any], bytes], Callable[[bytes, Any], Content]]] = {
+    _FILE: (encode_file, decode_file),
+    _FOLDER: (encode_folder, decode_folder),
+}
 
 
 class DamagedError(CaseError):
@@ -64,8 +62,8 @@ class ChangedFileError(CaseError):
     """An original, a protected image or a mask is not the one that the manifest describes."""
 
 
-def seal_case(original: bytes, protected: bytes, record: CaseRecord, key: bytes) -> bytes:
-    """Seal the lossless residual between a case's original file and its protected file.
+def seal_case(original: Content, protected: Content, record: CaseRecord, key: bytes) -> bytes:
+    """Seal the lossless residual between a case's original and its protected version.
 
     AES-256-GCM (NIST SP 800-38D) with a key of the case, drawn by HKDF-SHA256 (RFC 5869) from ``key`` and all that
     identifies the case: id, names and checksums. Sealing one case again is safe although the case's key comes back.
@@ -73,8 +71,8 @@ def seal_case(original: bytes, protected: bytes, record: CaseRecord, key: bytes)
     cases do not count. The checksums also bind the case's key to one pair of files, hence to one residual.
 
     Args:
-        original: whole original file.
-        protected: whole protected file.
+        original: whole original file, or all slices of a series by file name.
+        protected: whole protected file, or all slices of the protected series.
         record: the case's entry in the manifest.
         key: 32 bytes, see :func:`monai_umed.key_file.new_key`.
 
@@ -83,21 +81,26 @@ def seal_case(original: bytes, protected: bytes, record: CaseRecord, key: bytes)
 
     Raises:
         ChangedFileError: a file is not the one in ``record``.
-        CaseError: the residual exceeds 2 GiB.
+        CaseError: the residual exceeds 2 GiB, or one of the two is a file and the other a series.
         ValueError: ``key`` has another length.
     """
     check_content(record, "original", original, record.sha256_before)
     check_content(record, "protected image", protected, record.sha256_after)
-    content = _encode_residual(original, protected)
+    version = _format_of(original)
+    if version != _format_of(protected):
+        raise CaseError(
+            record.id, "one of original and protected image is a file, the other a folder; protect it again"
+        )
+    content = _CODECS[version][0](original, protected)
     if len(content) > MAX_BYTES:
         raise CaseError(record.id, f"{len(content)} bytes to seal, must be <= {MAX_BYTES}; split the volume")
     identity, nonce = _identity(record), secrets.token_bytes(_NONCE_BYTES)
-    header = _PREFIX.pack(_MAGIC, _FORMAT, nonce, _key_check(key, nonce), len(identity)) + identity
+    header = _PREFIX.pack(_MAGIC, version, nonce, _key_check(key, nonce), len(identity)) + identity
     sealed = header + AESGCM(_case_key(key, identity)).encrypt(nonce, content, header)
     return sealed + hashlib.sha256(sealed).digest()
 
 
-def open_case(sealed: bytes, protected: bytes, record: CaseRecord, key: bytes) -> bytes:
+def open_case(sealed: bytes, protected: Content, record: CaseRecord, key: bytes) -> Content:
     """Undo :func:`seal_case`.
 
     Damage is judged first, by a checksum that needs no key, then the key, by a value that only this key gives, last
@@ -105,19 +108,20 @@ def open_case(sealed: bytes, protected: bytes, record: CaseRecord, key: bytes) -
 
     Args:
         sealed: whole sealed file.
-        protected: whole protected file.
+        protected: whole protected file, or all slices of the protected series by file name.
         record: the case's entry in the manifest.
         key: 32 bytes, see :func:`monai_umed.key_file.read_key`.
 
     Returns:
-        The whole original file, whose SHA-256 is ``record.sha256_before``.
+        The whole original file, or all slices of the original series by file name; its SHA-256, see
+        :func:`monai_umed.data.sha256_path`, is ``record.sha256_before``. Names are plain, without folders.
 
     Raises:
         DamagedError: the sealed file is not what :func:`seal_case` returned.
         WrongKeyError: it was sealed with another key.
         SwappedError: it belongs to another case, or to another version of the files.
         ChangedFileError: ``protected`` is not the protected file in ``record``.
-        CaseError: it has the format of a newer version of the package.
+        CaseError: it has the format of a newer version of the package, or names a slice that lies elsewhere.
         ValueError: ``key`` has another length.
     """
     damaged = DamagedError(record.id, "the sealed file is damaged or incomplete; fetch it again")
@@ -128,8 +132,10 @@ def open_case(sealed: bytes, protected: bytes, record: CaseRecord, key: bytes) -
     header = body[: _PREFIX.size + length]
     if magic != _MAGIC:
         raise damaged
-    if version != _FORMAT:
-        raise CaseError(record.id, f"sealed in format {version}, this version reads {_FORMAT}; update the package")
+    if version not in _CODECS:
+        raise CaseError(
+            record.id, f"sealed in format {version}, this version reads 1 to {max(_CODECS)}; update the package"
+        )
     if not secrets.compare_digest(key_check, _key_check(key, nonce)):
         raise WrongKeyError(record.id, "sealed with another key; pass the key file that was made for this dataset")
     identity = header[_PREFIX.size :]
@@ -140,14 +146,15 @@ def open_case(sealed: bytes, protected: bytes, record: CaseRecord, key: bytes) -
     if identity != _identity(record):  # only now are these bytes known to be those of an owner of the key
         raise SwappedError(record.id, _explain_swap(identity, record))
     check_content(record, "protected image", protected, record.sha256_after)
-    original = _decode_residual(content, protected)
+    original = _CODECS[version][1](content, protected)
+    _check_names(record, original)
     check_content(record, "restored original", original, record.sha256_before)
     return original
 
 
-def check_content(record: CaseRecord, what: str, content: bytes, sha256: str) -> None:
+def check_content(record: CaseRecord, what: str, content: Content, sha256: str) -> None:
     """Raise `ChangedFileError` unless ``content`` has the checksum that the manifest gives for it."""
-    if hashlib.sha256(content).hexdigest() != sha256:
+    if sha256_content(content) != sha256:
         reason = f"the {what} is not the file that the manifest describes; fetch it again, or protect the case again"
         raise ChangedFileError(record.id, reason)
 
@@ -155,7 +162,7 @@ def check_content(record: CaseRecord, what: str, content: bytes, sha256: str) ->
 def _derive(key: bytes, salt: bytes, purpose: str) -> bytes:
     if len(key) != KEY_BYTES:
         raise ValueError(f"the key has {len(key)} bytes, must be {KEY_BYTES}; take it from read_key or new_key")
-    return HKDF(SHA256(), KEY_BYTES, salt, f"monai_umed seal {_FORMAT} {purpose}".encode("ascii")).derive(key)
+    return HKDF(SHA256(), KEY_BYTES, salt, f"monai_umed seal 1 {purpose}".encode("ascii")).derive(key)
 
 
 def _case_key(key: bytes, identity: bytes) -> bytes:
@@ -179,32 +186,13 @@ def _explain_swap(identity: bytes, record: CaseRecord) -> str:
     return f"the sealed file and the manifest differ in {names}; fetch both from one release, or seal the case again"
 
 
-def _xor(left: bytes, right: bytes) -> bytes:
-    return np.bitwise_xor(np.frombuffer(left, np.uint8), np.frombuffer(right, np.uint8)).tobytes()
+def _format_of(content: Content) -> int:
+    return _FILE if isinstance(content, bytes) else _FOLDER
 
 
-def _encode_residual(original: bytes, protected: bytes) -> bytes:
-    """Two bytes, number of the reference and whether compressed, then the residual from the best reference."""
-    size = len(original)
-    middle = slice(max(0, (size - _PROBE_BYTES) // 2), (size + _PROBE_BYTES) // 2)
-
-    def residual(number: int) -> bytes:
-        return _xor(original, _REFERENCES[number](protected, size))
-
-    def probe(number: int) -> int:
-        return len(zlib.compress(residual(number)[middle], 1))
-
-    number = min(range(len(_REFERENCES)), key=probe)
-    best = residual(number)
-    # xz takes seconds per megabyte that is compressed already, and gains nothing there.
-    if probe(number) < _WORTH_COMPRESSING * min(size, _PROBE_BYTES):
-        compressed = lzma.compress(best)
-        if len(compressed) < size:
-            return bytes((number, True)) + compressed
-    return bytes((number, False)) + best
-
-
-def _decode_residual(content: bytes, protected: bytes) -> bytes:
-    number, is_compressed = content[:2]
-    residual = lzma.decompress(content[2:]) if is_compressed else content[2:]
-    return _xor(residual, _REFERENCES[number](protected, len(residual)))
+def _check_names(record: CaseRecord, original: Content) -> None:
+    """Whoever holds the key could have sealed slices that would be written outside of their folder."""
+    for name in () if isinstance(original, bytes) else original:
+        if not name or name.startswith(".") or "\0" in name or Path(name).name != name:
+            reason = f"the sealed series holds a slice {name!r}, which is no plain file name; do not trust this release"
+            raise CaseError(record.id, reason)

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from monai_umed.data.listing import visible
@@ -26,12 +27,20 @@ def sha256_file(path: str | Path) -> str:
     return digest.hexdigest()
 
 
+def sha256_listing(checksums: Mapping[str, str]) -> str:
+    """Checksum of a folder from those of its files by name: of the list ``"<checksum>  <name>\\0"``, sorted by name.
+
+    It is what ``sha256sum -z * | sha256sum`` prints in the folder with ``LC_ALL=C``.
+    """
+    lines = sorted((os.fsencode(name), checksum) for name, checksum in checksums.items())
+    return hashlib.sha256(b"".join(f"{checksum}  ".encode() + name + b"\0" for name, checksum in lines)).hexdigest()
+
+
 def sha256_path(path: str | Path) -> str:
     """SHA-256 of a file, or of a folder of files such as a DICOM series.
 
-    A folder's checksum is that of the list ``"<checksum of the file>  <name>\\0"``, sorted by name: what
-    ``sha256sum -z * | sha256sum`` prints in it with ``LC_ALL=C``. Hidden files and those that operating systems leave
-    behind do not count, see `visible`.
+    For a folder see `sha256_listing`; hidden files and those that operating systems leave behind do not count, see
+    `visible`.
 
     Args:
         path: file, or folder without subfolders.
@@ -45,7 +54,4 @@ def sha256_path(path: str | Path) -> str:
     path = Path(path)
     if not path.is_dir():
         return sha256_file(path)
-    digest = hashlib.sha256()
-    for name in sorted(os.fsencode(file.name) for file in visible(path)):
-        digest.update(f"{sha256_file(path / os.fsdecode(name))}  ".encode() + name + b"\0")
-    return digest.hexdigest()
+    return sha256_listing({file.name: sha256_file(file) for file in visible(path)})

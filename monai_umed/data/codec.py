@@ -8,6 +8,8 @@ import numpy as np
 
 from monai_umed.data import dicom, dicom_geometry, dicom_segmentation, dicom_series, itk_image, nifti, raster, tiff
 from monai_umed.data.atomic import write_atomically, write_folder_atomically
+from monai_umed.data.content import Content
+from monai_umed.data.source import MemoryFile, Source
 from monai_umed.data.stored import CodecError, Decoded, StoredImage
 from monai_umed.data.suffixes import LOSSY, SUPPORTED, output_name, split_name
 
@@ -15,7 +17,7 @@ WINDOW_PERCENTILES = (0.5, 99.5)
 """Percentiles of the volume that map to 0 and 1 for NIfTI, NRRD, MetaImage and for 16-bit files that name no window of
 their own: their full range is mostly empty."""
 
-_DECODERS: dict[str, Callable[[Path], Decoded]] = {
+_DECODERS: dict[str, Callable[[Source], Decoded]] = {
     ".png": raster.decode_png,
     ".jpg": raster.decode_jpeg,
     ".jpeg": raster.decode_jpeg,
@@ -50,8 +52,9 @@ def read_image(path: str | Path, window: tuple[float, float] | None = None) -> S
 
     Args:
         path: file of one of the `SUPPORTED` endings, or folder with the slices of one DICOM series.
-        window: displayed values (HU in CT) that map to 0 and 1. Default: the full range for 8-bit 2D files, the window
-            that DICOM files name, the `WINDOW_PERCENTILES` of the values for all others.
+        window: displayed values (HU in CT) that map to 0 and 1, for presets see `monai_umed.data.windows.as_window`.
+            Default: the full range for 8-bit 2D files, the window that DICOM files name, the `WINDOW_PERCENTILES` of
+            the values for all others.
 
     Returns:
         The image. Its ``window`` is in stored units, the file's slope already applied.
@@ -80,6 +83,26 @@ def read_image(path: str | Path, window: tuple[float, float] | None = None) -> S
         limits=decoded.limits,
         affine=decoded.affine,
     )
+
+
+def decode_image(name: str, content: Content) -> Decoded:
+    """Decode an image that is in memory, as `read_image` does with the file or folder of this name; no disk is used.
+
+    Args:
+        name: name of the file, whose ending tells its format, or of a folder with the slices of one DICOM series.
+        content: the whole file, or the slices by file name.
+
+    Returns:
+        The image in stored units, with all that its decoder tells.
+
+    Raises:
+        CodecError: as in `read_image`; on systems other than Linux also an NRRD, a MetaImage, a TIFF file with LZW or
+            PackBits compression and a PNG file with colors of 16 bits, whose decoders read named files only.
+    """
+    if isinstance(content, bytes):
+        return _decode_file(MemoryFile(name, content))
+    slices = [MemoryFile(*item) for item in content.items()]
+    return _checked(name, lambda: dicom_series.decode_slices(name, slices))
 
 
 def read_label(path: str | Path, image: StoredImage | None = None) -> np.ndarray:
@@ -158,33 +181,41 @@ def write_image(path: str | Path, array: np.ndarray, source: StoredImage, compre
 
 
 def _decode(path: Path) -> Decoded:
-    suffix = split_name(path.name)[1]
-    decoder = dicom_series.decode_series if path.is_dir() else _DECODERS.get(suffix)
+    if path.is_dir():
+        return _checked(path.name, lambda: dicom_series.decode_series(path))
+    return _decode_file(path)
+
+
+def _decode_file(source: Source) -> Decoded:
+    suffix = split_name(source.name)[1]
+    decoder = _DECODERS.get(suffix)
     if decoder is None:
-        raise CodecError(path.name, f"unknown file ending {suffix!r}", f"convert it to one of {', '.join(SUPPORTED)}")
-    with _codec_errors(path):
-        decoded = decoder(path)
+        raise CodecError(source.name, f"unknown file ending {suffix!r}", f"convert it to one of {', '.join(SUPPORTED)}")
+    return _checked(source.name, lambda: decoder(source))
+
+
+def _checked(name: str, decode: Callable[[], Decoded]) -> Decoded:
+    with _codec_errors(name):
+        decoded = decode()
     if decoded.array.size == 0:
         reason = f"it holds no pixels, its shape is {decoded.array.shape[1:]}"
-        raise CodecError(path.name, reason, "fetch or export it again")
+        raise CodecError(name, reason, "fetch or export it again")
     return decoded
 
 
 @contextmanager
-def _codec_errors(path: Path) -> Iterator[None]:
+def _codec_errors(name: str) -> Iterator[None]:
     """Turn whatever a decoder raises on a damaged file into a `CodecError`."""
     try:
         yield
     except CodecError:
         raise
     except FileNotFoundError as error:
-        raise CodecError(path.name, "the file does not exist", "check the path") from error
+        raise CodecError(name, "the file does not exist", "check the path") from error
     except Exception as error:  # five decoders raise a dozen unrelated types on damaged files
         detail = str(error).strip().splitlines()
         reason = f"cannot be read ({type(error).__name__}: {detail[-1] if detail else 'no details'})"
-        raise CodecError(
-            path.name, reason, "the file is damaged or not what its ending says: fetch it again"
-        ) from error
+        raise CodecError(name, reason, "the file is damaged or not what its ending says: fetch it again") from error
 
 
 def _default_window(decoded: Decoded) -> tuple[float, float]:

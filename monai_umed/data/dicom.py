@@ -3,7 +3,6 @@
 import hashlib
 import io
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from monai_umed.data.dicom_elements import AGAIN, DicomFile, dicom_errors
 from monai_umed.data.dicom_geometry import frames_geometry
 from monai_umed.data.dicom_pixels import allowed_limits, bit_range, check_limits, read_pixels
 from monai_umed.data.dicom_scale import display_window, displayed_scale
+from monai_umed.data.source import Source
 from monai_umed.data.stored import CodecError, Decoded, StoredImage
 
 _NOT_IMAGES = {
@@ -41,7 +41,7 @@ class DicomHeader:
     content: bytes
 
 
-def decode_dicom(path: Path) -> Decoded:
+def decode_dicom(source: Source) -> Decoded:
     """Decode a DICOM image of one or several frames.
 
     ``MONOCHROME1`` files show small values bright. They get a negative slope: displayed values are those of the
@@ -55,7 +55,7 @@ def decode_dicom(path: Path) -> Decoded:
     the values below and above it, those may be perturbed which most of the image is made of.
 
     Args:
-        path: DICOM file, uncompressed or with any compression, also lossy, for which pydicom finds a decoder.
+        source: DICOM file, uncompressed or with any compression, also lossy, for which pydicom finds a decoder.
 
     Returns:
         uint8, int8, uint16 or int16 array ``(1 or 3, H, W)``, or ``(1, i, j, k)`` for several frames, with ``i`` along
@@ -67,9 +67,9 @@ def decode_dicom(path: Path) -> Decoded:
             bits in use above the stored ones, values mapped by a table or by frame, frames that are no even stack, big
             endian, digital signatures, or a decoder that is not installed.
     """
-    file = read_file(path)
+    file = read_file(source)
     slope, intercept = displayed_scale(file)
-    with dicom_errors(path.name):
+    with dicom_errors(source.name):
         affine, spacing = frames_geometry(file)
         limits = allowed_limits([file], file.pixels)
         window = display_window([file], file.pixels)
@@ -81,7 +81,7 @@ def decode_dicom(path: Path) -> Decoded:
     return Decoded(
         array=np.array(array, order="C"),
         format="dicom",
-        header=DicomHeader(path.name, file.content),
+        header=DicomHeader(source.name, file.content),
         spacing=spacing,
         slope=slope,
         intercept=intercept,
@@ -111,11 +111,11 @@ def encode_dicom(array: np.ndarray, source: StoredImage) -> bytes:
     return encode_file(array[0] if len(array) == 1 else np.moveaxis(array, 0, -1), header.content)
 
 
-def read_file(path: Path) -> DicomFile:
+def read_file(source: Source) -> DicomFile:
     """Read and check one image file.
 
     Args:
-        path: DICOM file.
+        source: DICOM file.
 
     Returns:
         Elements and pixels apart.
@@ -123,28 +123,28 @@ def read_file(path: Path) -> DicomFile:
     Raises:
         CodecError: see `decode_dicom`.
     """
-    with dicom_errors(path.name):
-        dataset: Any = pydicom.dcmread(path)
-        _check_kind(path.name, dataset)
-        pixels = read_pixels(path.name, dataset)
+    with dicom_errors(source.name):
+        dataset: Any = pydicom.dcmread(io.BytesIO(source.read_bytes()))
+        _check_kind(source.name, dataset)
+        pixels = read_pixels(source.name, dataset)
         announced = (
             max(int(dataset.get("NumberOfFrames") or 1), 1) * dataset.Rows * dataset.Columns * dataset.SamplesPerPixel
         )
         if pixels.size != announced:
-            raise CodecError(path.name, f"{pixels.size} values, its header announces {announced}", AGAIN)
+            raise CodecError(source.name, f"{pixels.size} values, its header announces {announced}", AGAIN)
         low, high = bit_range(dataset)
         if pixels.min() < low or pixels.max() > high:
             reason = (
                 f"values {pixels.min()} to {pixels.max()}, its {dataset.BitsStored} stored bits hold {low} to {high}"
             )
-            raise CodecError(path.name, reason, "remove overlays from the unused bits, or correct Bits Stored")
+            raise CodecError(source.name, reason, "remove overlays from the unused bits, or correct Bits Stored")
         for keyword in ("PixelData", "ExtendedOffsetTable", "ExtendedOffsetTableLengths"):
             if keyword in dataset:
                 del dataset[keyword]
-        content = _transcode(path.name, dataset)
+        content = _transcode(source.name, dataset)
         # On a few pixels, so that elements that cannot be written are known before anything is computed.
         encode_file(pixels[:1], content)
-        return DicomFile(path.name, dataset, pixels, content)
+        return DicomFile(source.name, dataset, pixels, content)
 
 
 def encode_file(pixels: np.ndarray, content: bytes, *series_entropy: str) -> bytes:

@@ -1,6 +1,7 @@
 """A folder of DICOM slices as one volume."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from monai_umed.data.dicom_geometry import stack_affine
 from monai_umed.data.dicom_pixels import allowed_limits, check_limits
 from monai_umed.data.dicom_scale import display_window, displayed_scale
 from monai_umed.data.listing import visible
+from monai_umed.data.source import Source
 from monai_umed.data.stored import CodecError, Decoded, StoredImage
 
 _ONE_GRID = "move localizers and other images to a folder of their own"
@@ -53,11 +55,31 @@ class SeriesHeader:
 def decode_series(folder: Path) -> Decoded:
     """Decode a folder of single-frame DICOM files, one series, as a volume.
 
+    Args:
+        folder: folder with the slices and nothing else; hidden files and those of operating systems are ignored.
+
+    Returns:
+        See `decode_slices`.
+
+    Raises:
+        CodecError: the reasons of `decode_slices`, or a folder within it.
+        FileNotFoundError: ``folder`` does not exist.
+    """
+    paths = visible(folder)
+    if subfolders := [path.name for path in paths if path.is_dir()]:
+        raise CodecError(f"{folder.name}/{subfolders[0]}", "a folder within a series", "keep one series per folder")
+    return decode_slices(folder.name, paths)
+
+
+def decode_slices(name: str, slices: Sequence[Source]) -> Decoded:
+    """Decode single-frame DICOM files, one series, as a volume.
+
     Slices are ordered by Image Position (Patient) along the normal of the image plane, never by name or number. Window
     and limits are those of `decode_dicom`, over all slices; no window if the slices disagree.
 
     Args:
-        folder: folder with the slices and nothing else; hidden files and those of operating systems are ignored.
+        name: name of the folder, for errors.
+        slices: its files, in any order.
 
     Returns:
         Array ``(1, i, j, k)`` with ``i`` along the columns, ``j`` along the rows, ``k`` along the normal: the order of
@@ -67,17 +89,13 @@ def decode_series(folder: Path) -> Decoded:
         CodecError: the reasons of `decode_dicom`, fewer than two slices, color, several series, sizes, orientations,
             pixel types or rescale slopes (as in PET), or slices that are missing or doubled. The message names the
             slices.
-        FileNotFoundError: ``folder`` does not exist.
     """
-    paths = visible(folder)
-    if len(paths) < 2:
-        raise CodecError(folder.name, f"a series of {len(paths)} files", "put all its slices into one folder")
-    if subfolders := [path.name for path in paths if path.is_dir()]:
-        raise CodecError(f"{folder.name}/{subfolders[0]}", "a folder within a series", "keep one series per folder")
-    files = [read_file(path) for path in paths]
+    if len(slices) < 2:
+        raise CodecError(name, f"a series of {len(slices)} files", "put all its slices into one folder")
+    files = [read_file(file) for file in slices]
     for file in files:
-        _check_slice(folder.name, file, files[0])
-    with dicom_errors(folder.name):
+        _check_slice(name, file, files[0])
+    with dicom_errors(name):
         dataset = files[0].dataset
         orientation = [float(value) for value in dataset.ImageOrientationPatient]
         normal = np.cross(orientation[:3], orientation[3:])
@@ -85,7 +103,7 @@ def decode_series(folder: Path) -> Decoded:
         positions = np.stack([_position(file) for file in files])
         pixel_spacing = [float(size) for size in dataset.PixelSpacing]
         names = [file.name for file in files]
-        affine, spacing = stack_affine(folder.name, names, positions, orientation, pixel_spacing)
+        affine, spacing = stack_affine(name, names, positions, orientation, pixel_spacing)
         array = np.stack([file.pixels.T for file in files], axis=-1)[None]
         limits, window = allowed_limits(files, array), display_window(files, array)
     contents = tuple((file.name, file.content) for file in files)
@@ -93,7 +111,7 @@ def decode_series(folder: Path) -> Decoded:
     return Decoded(
         array=np.ascontiguousarray(array),
         format="dicom_series",
-        header=SeriesHeader(folder.name, contents),
+        header=SeriesHeader(name, contents),
         spacing=spacing,
         slope=slope,
         intercept=intercept,

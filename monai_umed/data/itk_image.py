@@ -9,11 +9,11 @@ import re
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import SimpleITK
 
+from monai_umed.data.source import Source, named
 from monai_umed.data.stored import CodecError, Decoded
 
 _DTYPES = {
@@ -51,11 +51,11 @@ class ItkHeader:
     compressed: bool
 
 
-def decode_nrrd(path: Path) -> Decoded:
+def decode_nrrd(source: Source) -> Decoded:
     """Decode an NRRD file of one channel with header and voxels in one file.
 
     Args:
-        path: ``.nrrd`` file with raw or gzip encoding.
+        source: ``.nrrd`` file with raw or gzip encoding.
 
     Returns:
         Array ``(1, i, j, k)`` (or ``(1, i, j)``), ``i`` fastest in the file, in native byte order; spacing in mm.
@@ -64,25 +64,25 @@ def decode_nrrd(path: Path) -> Decoded:
         CodecError: several channels, a voxel type or encoding that is not handled, voxels in another file, or a damaged
             file.
     """
-    content = path.read_bytes()
+    content = source.read_bytes()
     end = re.search(rb"\r?\n\r?\n", content[:_MAX_HEADER])
     if not content.startswith(b"NRRD") or end is None:
-        raise CodecError(path.name, "no NRRD header", "fetch or export it again")
+        raise CodecError(source.name, "no NRRD header", "fetch or export it again")
     text, payload = content[: end.end()], content[end.end() :]
     fields = _fields(text, rb"(?m)^([^:#\r\n]+): (.*?)\r?$")
     if fields.keys() & {"data file", "datafile"}:
-        raise CodecError(path.name, "header and voxels are in two files", "save it as one .nrrd file")
+        raise CodecError(source.name, "header and voxels are in two files", "save it as one .nrrd file")
     if skipped := fields.keys() & {"line skip", "lineskip", "byte skip", "byteskip"}:
-        raise CodecError(path.name, f"its voxels begin after a {sorted(skipped)[0]}", _CURE)
+        raise CodecError(source.name, f"its voxels begin after a {sorted(skipped)[0]}", _CURE)
     encoding = fields.get("encoding", "").lower()
     if encoding not in _NRRD_COMPRESSED:
-        raise CodecError(path.name, f"voxels in the encoding {encoding!r}", _CURE)
+        raise CodecError(source.name, f"voxels in the encoding {encoding!r}", _CURE)
     order = _NRRD_BYTE_ORDERS.get(fields.get("endian", "little").lower())
     if order is None:
-        raise CodecError(path.name, f"byte order {fields['endian']!r}, must be little or big", _CURE)
+        raise CodecError(source.name, f"byte order {fields['endian']!r}, must be little or big", _CURE)
     if compressed := _NRRD_COMPRESSED[encoding]:
-        payload = _unpack(path.name, gzip.decompress, payload)
-    return _decoded(path, "NrrdImageIO", "nrrd", text, payload, order, compressed)
+        payload = _unpack(source.name, gzip.decompress, payload)
+    return _decoded(source, "NrrdImageIO", "nrrd", text, payload, order, compressed)
 
 
 def encode_nrrd(array: np.ndarray, header: ItkHeader, compress_level: int) -> bytes:
@@ -102,11 +102,11 @@ def encode_nrrd(array: np.ndarray, header: ItkHeader, compress_level: int) -> by
     return header.text + (gzip.compress(voxels, compress_level, mtime=0) if header.compressed else voxels)
 
 
-def decode_mha(path: Path) -> Decoded:
+def decode_mha(source: Source) -> Decoded:
     """Decode a MetaImage file of one channel with header and voxels in one file.
 
     Args:
-        path: ``.mha`` file, with or without compression.
+        source: ``.mha`` file, with or without compression.
 
     Returns:
         Array ``(1, i, j, k)`` (or ``(1, i, j)``), ``i`` fastest in the file, in native byte order; spacing in mm.
@@ -116,20 +116,20 @@ def decode_mha(path: Path) -> Decoded:
         CodecError: several channels, a voxel type that is not handled, voxels as text or in another file, or a damaged
             file.
     """
-    content = path.read_bytes()
+    content = source.read_bytes()
     end = re.search(rb"(?m)^ElementDataFile\s*=\s*(.*?)\r?\n", content[:_MAX_HEADER])
     if end is None:
-        raise CodecError(path.name, "no MetaImage header", "fetch or export it again")
+        raise CodecError(source.name, "no MetaImage header", "fetch or export it again")
     if end[1] != b"LOCAL":
-        raise CodecError(path.name, "header and voxels are in two files", "save it as one .mha file")
+        raise CodecError(source.name, "header and voxels are in two files", "save it as one .mha file")
     text, payload = content[: end.end()], content[end.end() :]
     fields = _fields(text, rb"(?m)^(\w+)\s*=\s*(.*?)\s*$")
     if fields.get("binarydata", "true").lower() != "true" or "headersize" in fields:
-        raise CodecError(path.name, "voxels as text or after a header of their own", "save it again with SimpleITK")
+        raise CodecError(source.name, "voxels as text or after a header of their own", "save it again with SimpleITK")
     swapped = fields.get("binarydatabyteordermsb", fields.get("elementbyteordermsb", "false")).lower() == "true"
     if compressed := fields.get("compresseddata", "false").lower() == "true":
-        payload = _unpack(path.name, zlib.decompress, payload)
-    return _decoded(path, "MetaImageIO", "mha", text, payload, ">" if swapped else "<", compressed)
+        payload = _unpack(source.name, zlib.decompress, payload)
+    return _decoded(source, "MetaImageIO", "mha", text, payload, ">" if swapped else "<", compressed)
 
 
 def encode_mha(array: np.ndarray, header: ItkHeader, compress_level: int) -> bytes:
@@ -167,31 +167,34 @@ def _unpack(name: str, unpack: Callable[[bytes], bytes], payload: bytes) -> byte
 
 
 def _decoded(
-    path: Path, image_io: str, kind: str, text: bytes, payload: bytes, order: str, compressed: bool
+    source: Source, image_io: str, kind: str, text: bytes, payload: bytes, order: str, compressed: bool
 ) -> Decoded:
     reader = SimpleITK.ImageFileReader()
     reader.SetImageIO(image_io)
-    reader.SetFileName(str(path))
-    try:
-        reader.ReadImageInformation()
-    except RuntimeError as error:
-        detail = str(error).strip().splitlines()[-1]
-        raise CodecError(path.name, f"header cannot be understood ({detail})", "fetch or export it again") from error
+    with named(source) as path:
+        reader.SetFileName(path)
+        try:
+            reader.ReadImageInformation()
+        except RuntimeError as error:
+            reason = f"header cannot be understood ({str(error).strip().splitlines()[-1]})"
+            raise CodecError(source.name, reason, "fetch or export it again") from error
     ndim = reader.GetDimension()
     if reader.GetNumberOfComponents() != 1:
         cure = "store each channel as a file of its own"
-        raise CodecError(path.name, f"{reader.GetNumberOfComponents()} values per voxel", cure)
+        raise CodecError(source.name, f"{reader.GetNumberOfComponents()} values per voxel", cure)
     if ndim not in (2, 3):
-        raise CodecError(path.name, f"shape {reader.GetSize()}, must have 2 or 3 axes", "store each volume on its own")
+        raise CodecError(
+            source.name, f"shape {reader.GetSize()}, must have 2 or 3 axes", "store each volume on its own"
+        )
     if reader.GetPixelID() not in _DTYPES:
         kind_of_voxel = SimpleITK.GetPixelIDValueAsString(reader.GetPixelID())
-        raise CodecError(path.name, f"voxels of type {kind_of_voxel}", "save it as int16 or float32")
+        raise CodecError(source.name, f"voxels of type {kind_of_voxel}", "save it as int16 or float32")
     dtype = np.dtype(order + _DTYPES[reader.GetPixelID()])
     shape = tuple(int(side) for side in reader.GetSize())
     expected = int(np.prod(shape)) * dtype.itemsize
     if len(payload) != expected:
         reason = f"{len(payload)} bytes of voxels, its header announces {expected}"
-        raise CodecError(path.name, reason, "fetch or export it again")
+        raise CodecError(source.name, reason, "fetch or export it again")
     voxels = np.frombuffer(payload, dtype).reshape(shape, order="F")
     return Decoded(
         array=np.array(voxels, dtype=dtype.newbyteorder("="), order="C")[None],

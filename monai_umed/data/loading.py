@@ -9,7 +9,7 @@ from monai_umed.data.pairs import Case
 from monai_umed.data.stored import CodecError, StoredImage
 
 MIN_SIDE = 16
-"""Smallest permitted spatial side in pixels or voxels."""
+"""Smallest permitted spatial side in pixels or voxels, but for the thinnest side of a volume."""
 _MAX_LISTED = 10
 _BINARY_FOREGROUNDS = (1, 255, 65535)
 
@@ -55,8 +55,8 @@ def load_case(case: Case, num_classes: int = 2, window: tuple[float, float] | No
         The case with its label as class numbers ``0 .. num_classes - 1``.
 
     Raises:
-        CaseError: unreadable files, shapes that differ, a side below 16, NaN, infinity, a constant image, or a mask
-            that is empty, covers everything or holds other values.
+        CaseError: unreadable files, shapes that differ, a side below 16 (the thinnest one of a volume does not count),
+            NaN, infinity, a constant image, or a mask that is empty, covers everything or holds other values.
         ValueError: ``num_classes`` or ``window`` is out of range.
     """
     if not 2 <= num_classes <= 256:
@@ -69,7 +69,7 @@ def load_case(case: Case, num_classes: int = 2, window: tuple[float, float] | No
     reason = _shape_problem(stored, values) or _image_problem(stored)
     if reason:
         raise CaseError(case.id, reason)
-    label = _class_numbers(case.id, values, num_classes)
+    label = class_numbers(case.id, values, num_classes)
     if not label.any():
         raise CaseError(case.id, "the mask is empty; draw the structure or remove the case")
     if label.all():
@@ -81,8 +81,10 @@ def _shape_problem(stored: StoredImage, values: np.ndarray) -> str | None:
     label_shape = tuple(values.shape[1:])
     if stored.shape != label_shape:
         return f"the image has shape {stored.shape}, its mask {label_shape}; export the mask on the image's grid"
-    if min(stored.shape) < MIN_SIDE:
-        return f"shape {stored.shape} has a side of {min(stored.shape)}, must be >= {MIN_SIDE}; remove the case"
+    # A volume may be a stack of a few slices.
+    side = sorted(stored.shape)[len(stored.shape) - 2]
+    if side < MIN_SIDE:
+        return f"shape {stored.shape} has a side of {side}, must be >= {MIN_SIDE}; remove the case"
     return None
 
 
@@ -102,7 +104,7 @@ def _image_problem(stored: StoredImage) -> str | None:
     return None
 
 
-def _class_numbers(case_id: str, values: np.ndarray, num_classes: int) -> np.ndarray:
+def class_numbers(case_id: str, values: np.ndarray, num_classes: int) -> np.ndarray:
     """Class numbers as uint8; `CaseError` for values that are none."""
     highest = int(values.max())
     if num_classes == 2:

@@ -3,11 +3,11 @@
 import gzip
 import io
 from dataclasses import dataclass
-from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 
+from monai_umed.data.source import Source
 from monai_umed.data.stored import CodecError, Decoded
 
 _LPS = np.diag([-1.0, -1.0, 1.0, 1.0])  # from NIfTI's RAS
@@ -29,11 +29,11 @@ class NiftiHeader:
     dtype: np.dtype
 
 
-def decode_nifti(path: Path) -> Decoded:
+def decode_nifti(source: Source) -> Decoded:
     """Decode a NIfTI-1 or NIfTI-2 file of one channel, without applying its slope.
 
     Args:
-        path: ``.nii`` or ``.nii.gz`` file.
+        source: ``.nii`` or ``.nii.gz`` file.
 
     Returns:
         Array ``(1, i, j, k)`` (or ``(1, i, j)``) in nibabel's axis order, with the stored dtype in native byte order.
@@ -42,22 +42,22 @@ def decode_nifti(path: Path) -> Decoded:
         CodecError: several channels or time points, complex or color voxels, or the file ends early.
         Exception: damaged files raise what gzip or nibabel raise.
     """
-    content = path.read_bytes()
+    content = source.read_bytes()
     if content.startswith(_GZIP_MAGIC):
         content = gzip.decompress(content)
     is_second = nib.Nifti2Header.may_contain_header(content[:540])
     header = (nib.Nifti2Header if is_second else nib.Nifti1Header).from_fileobj(io.BytesIO(content))
     shape = tuple(int(side) for side in header.get_data_shape())
-    spatial = _spatial_shape(path.name, shape)
+    spatial = _spatial_shape(source.name, shape)
     dtype = header.get_data_dtype()
     if dtype.kind not in "iuf" or dtype.itemsize > 8:
-        raise CodecError(path.name, f"voxels of type {dtype}", "save it as int16 or float32")
+        raise CodecError(source.name, f"voxels of type {dtype}", "save it as int16 or float32")
     begin = int(header.get_data_offset())
     end = begin + int(np.prod(shape)) * dtype.itemsize
     if not header["magic"].item().startswith(b"n+") or begin < header.sizeof_hdr:
-        raise CodecError(path.name, "header and voxels are in two files", "save it as one .nii.gz file")
+        raise CodecError(source.name, "header and voxels are in two files", "save it as one .nii.gz file")
     if len(content) < end:
-        raise CodecError(path.name, f"the file ends after {len(content)} of {end} bytes", "fetch or export it again")
+        raise CodecError(source.name, f"the file ends after {len(content)} of {end} bytes", "fetch or export it again")
     voxels = np.frombuffer(content, dtype, offset=begin, count=int(np.prod(shape))).reshape(spatial, order="F")
     slope, intercept = header.get_slope_inter()
     return Decoded(
@@ -94,4 +94,6 @@ def _spatial_shape(name: str, shape: tuple[int, ...]) -> tuple[int, ...]:
         spatial = spatial[:-1]
     if len(spatial) not in (2, 3):
         raise CodecError(name, f"shape {shape}, must have 2 or 3 axes", "store each channel as a file of its own")
+    if min(spatial) < 0:
+        raise CodecError(name, f"shape {shape}, must not be negative", "fetch or export it again")
     return spatial

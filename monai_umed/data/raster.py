@@ -11,17 +11,18 @@ from PIL import Image
 
 from monai_umed.data import png_chunks
 from monai_umed.data.png_chunks import PngHeader
+from monai_umed.data.source import Source, named
 from monai_umed.data.stored import CodecError, Decoded
 
 # Metadata of a JPEG or BMP file that Pillow can write again.
 _KEPT_INFO = ("dpi", "icc_profile", "exif")
 
 
-def decode_png(path: Path) -> Decoded:
+def decode_png(source: Source) -> Decoded:
     """Decode a PNG file of 1 or 8 bits, or 16 bits per sample, gray or RGB, with or without alpha.
 
     Args:
-        path: PNG file.
+        source: PNG file.
 
     Returns:
         uint8 or uint16 array ``(C, H, W)``; 1-bit files hold 0 and 1.
@@ -30,17 +31,17 @@ def decode_png(path: Path) -> Decoded:
         CodecError: palette, 2 or 4 bits per sample, 16-bit gray with alpha, or animation.
         Exception: damaged files raise what the decoder raises.
     """
-    content = path.read_bytes()
+    content = source.read_bytes()
     header = png_chunks.read_header(content)
     if header.color_type == png_chunks.PALETTE:
-        raise CodecError(path.name, "colors come from a palette", "convert it to 8-bit gray or RGB")
+        raise CodecError(source.name, "colors come from a palette", "convert it to 8-bit gray or RGB")
     if header.bit_depth in (2, 4):
-        raise CodecError(path.name, f"{header.bit_depth} bits per pixel", "convert it to 8 bits per pixel")
+        raise CodecError(source.name, f"{header.bit_depth} bits per pixel", "convert it to 8 bits per pixel")
     if b"acTL" in header.before:
-        raise CodecError(path.name, "the PNG file is animated", "store each frame as a file of its own")
+        raise CodecError(source.name, "the PNG file is animated", "store each frame as a file of its own")
     with Image.open(io.BytesIO(content)) as image:
         if header.bit_depth == 16 and header.color_type != png_chunks.GRAY:
-            pixels = _decode_deep_png(path, header)
+            pixels = _decode_deep_png(source, header)
         else:
             pixels = np.asarray(image)
     return Decoded(
@@ -52,11 +53,11 @@ def decode_png(path: Path) -> Decoded:
     )
 
 
-def decode_jpeg(path: Path) -> Decoded:
+def decode_jpeg(source: Source) -> Decoded:
     """Decode a gray or RGB JPEG file; it will be written as PNG.
 
     Args:
-        path: JPEG file.
+        source: JPEG file.
 
     Returns:
         uint8 array ``(1 or 3, H, W)``, not turned by the EXIF orientation, which is kept in the metadata.
@@ -65,15 +66,15 @@ def decode_jpeg(path: Path) -> Decoded:
         CodecError: other color spaces.
         Exception: damaged files raise what the decoder raises.
     """
-    pixels, info = _decode_with_pillow(path, ("L", "RGB"))
+    pixels, info = _decode_with_pillow(source, ("L", "RGB"))
     return Decoded(array=pixels, format="jpeg", header=info)
 
 
-def decode_bmp(path: Path) -> Decoded:
+def decode_bmp(source: Source) -> Decoded:
     """Decode a gray or RGB BMP file.
 
     Args:
-        path: BMP file.
+        source: BMP file.
 
     Returns:
         uint8 array ``(1 or 3, H, W)``; 1-bit files hold 0 and 1.
@@ -82,7 +83,7 @@ def decode_bmp(path: Path) -> Decoded:
         CodecError: palette or alpha.
         Exception: damaged files raise what the decoder raises.
     """
-    pixels, info = _decode_with_pillow(path, ("1", "L", "RGB"))
+    pixels, info = _decode_with_pillow(source, ("1", "L", "RGB"))
     return Decoded(array=pixels, format="bmp", header=info, bilevel=info["bilevel"])
 
 
@@ -121,11 +122,11 @@ def encode_bmp(array: np.ndarray, header: dict[str, Any] | None, compress_level:
     return _encode_with_pillow(array, "BMP", header or {})
 
 
-def _decode_with_pillow(path: Path, modes: tuple[str, ...]) -> tuple[np.ndarray, dict[str, Any]]:
-    with Image.open(path) as image:
+def _decode_with_pillow(source: Source, modes: tuple[str, ...]) -> tuple[np.ndarray, dict[str, Any]]:
+    with Image.open(io.BytesIO(source.read_bytes())) as image:
         if image.mode not in modes:
             reason = f"its pixels are of the kind {image.mode!r}, this format is read as {', '.join(modes)}"
-            raise CodecError(path.name, reason, "convert it to an 8-bit gray or RGB PNG file")
+            raise CodecError(source.name, reason, "convert it to an 8-bit gray or RGB PNG file")
         pixels = _channels_first(np.asarray(image))
         info = {key: image.info[key] for key in _KEPT_INFO if image.info.get(key)}
         info["bilevel"] = image.mode == "1"
@@ -142,11 +143,12 @@ def _encode_with_pillow(array: np.ndarray, file_format: str, info: dict[str, Any
     return buffer.getvalue()
 
 
-def _decode_deep_png(path: Path, header: PngHeader) -> np.ndarray:
+def _decode_deep_png(source: Source, header: PngHeader) -> np.ndarray:
     """16 bits per sample and several channels: Pillow would drop the lower 8 bits, SimpleITK does not."""
     if header.color_type == png_chunks.GRAY_ALPHA or b"tRNS" in header.before:
-        raise CodecError(path.name, "16-bit pixels with transparency", "remove the transparency")
-    return SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(path), imageIO="PNGImageIO"))
+        raise CodecError(source.name, "16-bit pixels with transparency", "remove the transparency")
+    with named(source) as path:
+        return SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(path, imageIO="PNGImageIO"))
 
 
 def _encode_deep_png(array: np.ndarray) -> bytes:

@@ -2,7 +2,6 @@
 
 import io
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +9,7 @@ import SimpleITK
 import tifffile
 from PIL import Image
 
+from monai_umed.data.source import Source, named
 from monai_umed.data.stored import CodecError, Decoded
 
 # Tags that describe how the pixels lie in the file: written anew. Resolution (282, 283, 296) has arguments of its own.
@@ -34,11 +34,11 @@ class TiffHeader:
     bilevel: bool
 
 
-def decode_tiff(path: Path) -> Decoded:
+def decode_tiff(source: Source) -> Decoded:
     """Decode a TIFF file of one page.
 
     Args:
-        path: TIFF file, uncompressed or with lossless compression, in strips or tiles.
+        source: TIFF file, uncompressed or with lossless compression, in strips or tiles.
 
     Returns:
         uint8 or uint16 array ``(C, H, W)``; 1-bit files hold 0 and 1.
@@ -47,13 +47,13 @@ def decode_tiff(path: Path) -> Decoded:
         CodecError: several pages, palette, inverted gray, other bit depths, or lossy compression.
         Exception: damaged files raise what the decoder raises.
     """
-    with tifffile.TiffFile(path) as file:
+    with tifffile.TiffFile(io.BytesIO(source.read_bytes())) as file:
         if len(file.pages) != 1:
-            raise CodecError(path.name, f"{len(file.pages)} pages", "store each page as a file of its own")
+            raise CodecError(source.name, f"{len(file.pages)} pages", "store each page as a file of its own")
         page = file.pages.first
-        _check_layout(path.name, page)
+        _check_layout(source.name, page)
         header = _read_header(page, file.byteorder)
-        pixels = _read_pixels(path, page)
+        pixels = _read_pixels(source, page)
         planes_first = page.axes.startswith("S")
         has_alpha = bool(page.extrasamples)
     if pixels.dtype == bool:
@@ -63,6 +63,8 @@ def decode_tiff(path: Path) -> Decoded:
     elif not planes_first:
         pixels = np.moveaxis(pixels, -1, 0)
     array = np.array(pixels, dtype=pixels.dtype.newbyteorder("="), order="C")
+    # One pixel, so that tags that cannot be written are known before anything is computed.
+    encode_tiff(array[:, :1, :1], header, compress_level=0)
     return Decoded(array=array, format="tiff", header=header, has_alpha=has_alpha, bilevel=header.bilevel)
 
 
@@ -141,16 +143,17 @@ def _read_header(page: tifffile.TiffPage, byteorder: str) -> TiffHeader:
     return TiffHeader(arguments, compressed=compressed, bilevel=page.dtype == np.dtype(bool))
 
 
-def _read_pixels(path: Path, page: tifffile.TiffPage) -> np.ndarray:
+def _read_pixels(source: Source, page: tifffile.TiffPage) -> np.ndarray:
     native = (tifffile.COMPRESSION.NONE, tifffile.COMPRESSION.DEFLATE, tifffile.COMPRESSION.ADOBE_DEFLATE)
     if page.compression in native:
         return page.asarray()
     # tifffile needs one more package for LZW, PackBits and the fax codes; Pillow and SimpleITK bring libtiff.
     if page.dtype == np.dtype(bool):
-        with Image.open(path) as image:
+        with Image.open(io.BytesIO(source.read_bytes())) as image:
             return np.asarray(image)
-    pixels = SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(path), imageIO="TIFFImageIO"))
+    with named(source) as path:
+        pixels = SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(path, imageIO="TIFFImageIO"))
     if pixels.shape != page.shape or pixels.dtype != page.dtype:
         reason = f"pixels compressed with {tifffile.COMPRESSION(page.compression).name} in the layout {page.axes}"
-        raise CodecError(path.name, reason, "save it with Deflate compression")
+        raise CodecError(source.name, reason, "save it with Deflate compression")
     return pixels

@@ -15,6 +15,7 @@ from .dictionary import (
     UMedProtectd,
     UMedProtectDict,
 )
+from .restored import UMedRestore, UMedRestoreD, UMedRestored, UMedRestoreDict
 
 __all__ = [
     "ApplyPerturbation",
@@ -33,4 +34,8 @@ __all__ = [
     "UMedProtectD",
     "UMedProtectDict",
     "UMedProtectd",
+    "UMedRestore",
+    "UMedRestoreD",
+    "UMedRestoreDict",
+    "UMedRestored",
 ]
