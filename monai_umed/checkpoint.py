@@ -54,15 +54,17 @@ def save_protector(path: str | Path, protector: UMed, record: dict[str, Any] | N
     return path
 
 
-def load_protector(path: str | Path, device: str | torch.device = "cpu") -> UMed:
+def load_protector(path: str | Path, device: str | torch.device = "cpu", slice_axis: int | None = None) -> UMed:
     """Read a fitted protector, ready to use (evaluation mode, no gradients).
 
     Args:
         path: file that :func:`save_protector` wrote.
         device: where the generators run.
+        slice_axis: axis along which a protector for images takes volumes apart; None for what it was fitted with.
 
     Raises:
-        CheckpointError: if the file is missing, damaged, of a newer format, or not a protector.
+        CheckpointError: if the file is missing, damaged, of a newer format, not a protector, or not one for slices
+            although ``slice_axis`` is given.
     """
     path = Path(path)
     try:
@@ -85,7 +87,8 @@ def load_protector(path: str | Path, device: str | torch.device = "cpu") -> UMed
         )
     try:
         perturbator = UMedPerturbator(**content["network"])
-        protector = UMed(perturbator, **content["protector"])
+        settings = content["protector"] if slice_axis is None else {**content["protector"], "slice_axis": slice_axis}
+        protector = UMed(perturbator, **settings)
     except (TypeError, ValueError) as error:
         raise CheckpointError(
             f"{path.name} holds settings that are none ({error}); update monai_umed or fit again."

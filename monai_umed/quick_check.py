@@ -15,7 +15,7 @@ from .exploiter import train_exploiter
 from .networks.architectures import build_exploiter
 from .protect import MANIFEST
 from .scoring import evaluate
-from .training_set import TrainingSet, load_training_set
+from .training_set import Layout, TrainingSet, load_training_set
 
 EXPLOITER = "unet-batch"
 
@@ -82,10 +82,11 @@ def quick_check(
         What was written.
     """
 
-    def load(folder: str | Path, section: Section) -> TrainingSet:
-        return load_training_set(folder, size, section, None, num_classes, window, progress=progress)
+    def load(folder: str | Path, section: Section, layout: Layout = "patches") -> TrainingSet:
+        return load_training_set(folder, size, section, None, num_classes, window, progress=progress, layout=layout)
 
-    test = load(dataset_dir, "test")
+    test = load(dataset_dir, "test", "whole")
+    sliding = size if len(size) == 3 else None
     figures: dict[str, float | None] = {}
     sources: list[tuple[str, str | Path, Section]] = [
         ("clean", dataset_dir, "train"),
@@ -94,7 +95,7 @@ def quick_check(
     for name, folder, section in sources:
         training = {"title": f"train on {name} files", "progress": progress, **recipe}
         network = train_reference(load(folder, section), seed, num_classes, device, **training)
-        figures[f"{name}_dice"] = evaluate(network, test.items, num_classes, device=device).dice
+        figures[f"{name}_dice"] = evaluate(network, test.items, num_classes, device=device, window=sliding).dice
     figures |= mean_fidelity(protected_dir)
     write_json(output_file, figures)
     psnr = "unchanged" if figures["psnr"] is None else f"{figures['psnr']:.2f} dB"

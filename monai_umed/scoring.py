@@ -10,6 +10,7 @@ import torch
 from ignite.engine import Engine, Events
 from monai.data import DataLoader, Dataset
 from monai.engines import SupervisedEvaluator
+from monai.inferers import SlidingWindowInferer
 from monai.utils.enums import CommonKeys as Keys
 
 
@@ -80,36 +81,48 @@ def count_overlap(predicted: torch.Tensor, label: torch.Tensor, num_classes: int
 
 
 def predict(
-    network: torch.nn.Module, items: Sequence[dict], batch_size: int = 16, device: str | torch.device = "cpu"
-) -> torch.Tensor:
-    """Class maps of all items, uint8 ``(cases, 1, *spatial)`` on the CPU, computed in float32.
+    network: torch.nn.Module,
+    items: Sequence[dict],
+    batch_size: int = 16,
+    device: str | torch.device = "cpu",
+    window: Sequence[int] | None = None,
+) -> list[torch.Tensor]:
+    """Class maps of all items, uint8 ``(1, *spatial)`` on the CPU, computed in float32.
 
     Args:
         network: trained network.
-        items: with ``image`` and ``label`` on one grid.
+        items: with ``image`` and ``label``; on one grid, unless there is a window.
         batch_size: images per forward pass.
         device: where to compute.
+        window: what the network was trained on, for images of any size: it slides over each of them, overlapping by a
+            quarter, and its logits are blended.
     """
     maps: list[torch.Tensor] = []
+    sliding = None if window is None else SlidingWindowInferer(tuple(window), batch_size, overlap=0.25, mode="gaussian")
     evaluator = SupervisedEvaluator(
         device=torch.device(device),
-        val_data_loader=DataLoader(Dataset(list(items)), batch_size=batch_size, num_workers=0),
+        val_data_loader=DataLoader(Dataset(list(items)), batch_size=batch_size if window is None else 1, num_workers=0),
         network=network,
+        inferer=sliding,
         decollate=False,
     )
 
     @evaluator.on(Events.ITERATION_COMPLETED)
     def collect(engine: Engine) -> None:
         output = cast(dict, engine.state.output)  # ignite's annotation knows numbers only
-        maps.append(class_map(output[Keys.PRED]).cpu())
+        maps.extend(class_map(output[Keys.PRED]).cpu())
 
     evaluator.run()
-    return torch.cat(maps)
+    return maps
 
 
-def count_items(predicted: torch.Tensor, items: Sequence[dict], num_classes: int = 2) -> torch.Tensor:
+def count_items(predicted: Sequence[torch.Tensor], items: Sequence[dict], num_classes: int = 2) -> torch.Tensor:
     """As :func:`count_overlap`, for the class maps that :func:`predict` gives."""
-    return count_overlap(predicted, torch.stack([item["label"] for item in items]), num_classes)
+    counts = [
+        count_overlap(found[None], item["label"][None], num_classes)
+        for found, item in zip(predicted, items, strict=True)
+    ]
+    return torch.cat(counts, dim=1)
 
 
 def evaluate(
@@ -118,14 +131,16 @@ def evaluate(
     num_classes: int = 2,
     batch_size: int = 16,
     device: str | torch.device = "cpu",
+    window: Sequence[int] | None = None,
 ) -> Scores:
     """Score a trained network on items with ``image`` and ``label``.
 
     Args:
         network: trained network.
-        items: cases on one grid.
+        items: cases, see :func:`predict`.
         num_classes: classes, background included.
         batch_size: images per forward pass.
         device: where to compute.
+        window: see :func:`predict`.
     """
-    return score(*count_items(predict(network, items, batch_size, device), items, num_classes))
+    return score(*count_items(predict(network, items, batch_size, device, window), items, num_classes))

@@ -1,22 +1,29 @@
-"""Cases as tensors on one grid: what networks are trained and tested on."""
+"""Cases as tensors of one size: what networks are trained and tested on."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import torch
 from torch.nn import functional as F
 
-from .data import Case, CaseError, CodecError, DatasetError, Quarantined, Section, find_cases, load_case, read_image
+from .data import Case, CaseError, DatasetError, LoadedCase, Quarantined, Section, find_cases, load_case
+from .patches import choose_boxes, choose_slices, pad_to
 from .progress import track
 from .protectors import UMed, resize
 
 T = TypeVar("T")
+Layout = Literal["patches", "whole", "resampled"]
+
+PATCHES = 4
+"""Patches of a volume that is larger than the window."""
+SLICES = 16
+"""Slices of a volume for networks that see images."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,8 +31,8 @@ class TrainingSet:
     """Cases on one grid.
 
     Attributes:
-        items: one dictionary per case with ``image`` ``(C, *size)`` in [0, 1], ``label`` ``(1, *size)``, ``id`` and,
-            if a protector was given, ``bounds`` ``(2, *size)``.
+        items: dictionaries with ``image`` ``(C, *size)`` in [0, 1], ``label`` ``(1, *size)``, ``id`` and, if a
+            protector was given, ``bounds`` ``(2, *size)``: one per image, one or several per volume.
         quarantined: cases that were left out, with reasons.
     """
 
@@ -38,45 +45,73 @@ class TrainingSet:
         return int(self.items[0]["image"].shape[0])
 
 
-def _on_grid(
+def _limits(
+    case: Case,
+    protector: UMed,
+    image: torch.Tensor,
+    label: torch.Tensor,
+    spacing: Sequence[float] | None,
+    levels: float | None,
+) -> torch.Tensor:
+    try:
+        return protector.limits(image, label, spacing, levels)
+    except ValueError as error:
+        raise CaseError(case.id, str(error)) from error
+
+
+def _resampled(loaded: LoadedCase, size: Sequence[int], protector: UMed | None) -> dict:
+    """The whole case on the grid."""
+    case, stored = loaded.case, loaded.stored
+    image, label = torch.from_numpy(stored.scaled()), torch.from_numpy(loaded.label)
+    item = {"id": case.id, "image": resize(image[None], size)[0]}
+    item["label"] = F.interpolate(label[None].to(torch.float32), size=tuple(size), mode="nearest")[0]
+    if protector is not None:
+        # The exploiter's grid sees the average of what the file can hold, so bounds are averaged the same way.
+        bounds = _limits(case, protector, image, label, stored.spacing, stored.levels)
+        item["bounds"] = resize(bounds[None], size)[0].clamp_(min=0)
+    return item
+
+
+def _patches(loaded: LoadedCase, size: Sequence[int], protector: UMed | None, axis: int | None) -> Iterator[dict]:
+    """Windows of native voxels, of the volume or of its slices across ``axis``, with zeros around if it is smaller."""
+    case, spacing, levels = loaded.case, loaded.stored.spacing, loaded.stored.levels
+    volume, classes = torch.from_numpy(loaded.stored.scaled()), torch.from_numpy(loaded.label)
+    parts = [(case.id, volume, classes)]
+    if axis is not None:
+        spacing = spacing and tuple(length for other, length in enumerate(spacing) if other != axis)
+        parts = [
+            (f"{case.id}:{index}", volume.select(axis + 1, index), classes.select(axis + 1, index))
+            for index in choose_slices(classes, axis, SLICES)
+        ]
+    for name, image, label in parts:
+        for box in choose_boxes(label, size, PATCHES, name):
+            at = (slice(None), *box)
+            item = {"image": image[at], "label": label[at].to(torch.float32)}
+            if protector is not None:
+                item["bounds"] = _limits(case, protector, image[at], label[at], spacing, levels)
+            yield {"id": case.id, **{key: pad_to(value, size) for key, value in item.items()}}
+
+
+def _items(
     case: Case,
     size: Sequence[int],
     protector: UMed | None,
     num_classes: int,
     window: tuple[float, float] | None,
-) -> dict:
+    slice_axis: int | None,
+    layout: Layout,
+) -> list[dict]:
     loaded = load_case(case, num_classes, window)
-    image, label = torch.from_numpy(loaded.stored.scaled()), torch.from_numpy(loaded.label)
-    if image.ndim - 1 != len(size):
-        raise CaseError(
-            case.id,
-            f"is {image.ndim - 1}D, the grid {tuple(size)} is {len(size)}D; protect volumes and slices as two datasets",
-        )
-    item = {"id": case.id, "image": resize(image[None], size)[0]}
-    item["label"] = F.interpolate(label[None].to(torch.float32), size=tuple(size), mode="nearest")[0]
-    if protector is not None:
-        # The exploiter's grid sees the average of what the file can hold, so bounds are averaged the same way.
-        try:
-            bounds = protector.limits(image, label, loaded.stored.spacing, loaded.stored.levels)
-        except ValueError as error:
-            raise CaseError(case.id, str(error)) from error
-        item["bounds"] = resize(bounds[None], size)[0].clamp_(min=0)
-    return item
-
-
-def count_channels(dataset_dir: str | Path, section: Section = "all") -> int:
-    """Channels, without alpha, of a dataset's first readable image: what a network for it must be built with.
-
-    Raises:
-        DatasetError: if the folder is malformed or none of its images can be read.
-    """
-    reasons = []
-    for case in find_cases(dataset_dir, section):
-        try:
-            return len(read_image(case.image).color)
-        except CodecError as error:
-            reasons.append(f"{case.id}: {error}")
-    raise DatasetError(str(dataset_dir), reasons)
+    dims = len(loaded.stored.shape)
+    if dims != (len(size) if slice_axis is None else 3):
+        cure = "protect volumes and slices as two datasets, or volumes slice by slice"
+        raise CaseError(case.id, f"is {dims}D, the grid {tuple(size)} is {len(size)}D; {cure}")
+    if dims == 2 or layout == "resampled":
+        return [_resampled(loaded, size, protector)]
+    if layout == "patches":
+        return list(_patches(loaded, size, protector, slice_axis))
+    label = torch.from_numpy(loaded.label).to(torch.float32)
+    return [{"id": case.id, "image": torch.from_numpy(loaded.stored.scaled()), "label": label}]
 
 
 def map_cases(
@@ -95,7 +130,7 @@ def map_cases(
             return Quarantined(case.id, error.reason)
 
     threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # the cases are the parallel work; nested threads would fight for the same cores
+    torch.set_num_threads(max(1, threads // num_workers))  # nested threads would fight for the same cores
     try:
         with ThreadPoolExecutor(num_workers) as pool:
             results = list(track(pool.map(attempt, cases), len(cases), title, disable=not progress))
@@ -114,40 +149,48 @@ def load_training_set(
     window: tuple[float, float] | None = None,
     num_workers: int = 2,
     progress: bool = True,
+    slice_axis: int | None = None,
+    layout: Layout = "patches",
 ) -> TrainingSet:
-    """Read the cases of a folder and resample them to one grid.
+    """Read the cases of a folder and bring them to one size.
+
+    Images are resampled to it, as exploiters do. Volumes keep their voxels: one that fits into the window is surrounded
+    by zeros, of a larger one a few patches are cut out, always the same ones.
 
     Args:
         dataset_dir: folder with images and masks, see :func:`monai_umed.data.find_cases`.
-        size: grid, one number per spatial axis.
+        size: grid of images, window of volumes; one number per spatial axis.
         section: ``"train"``, ``"test"`` or ``"all"``.
-        protector: if given, its bounds at each image's native size are added, averaged over the grid.
+        protector: if given, its bounds at each image's native size are added, for images averaged over the grid.
         num_classes: classes of the masks, background included.
         window: intensities that map to 0 and 1, see :func:`monai_umed.data.read_image`.
         num_workers: threads that read.
         progress: whether to show a progress bar.
+        slice_axis: axis along which volumes become images for networks that see images; ``size`` is that of a slice.
+        layout: of volumes: ``"patches"``; ``"whole"``, each at its own size; or ``"resampled"`` as images are.
 
     Raises:
         DatasetError: if the folder is malformed or no case is usable; all offenders are listed.
     """
     cases = find_cases(dataset_dir, section)
 
-    def on_grid(case: Case) -> dict:
-        return _on_grid(case, size, protector, num_classes, window)
+    def items_of(case: Case) -> list[dict]:
+        return _items(case, size, protector, num_classes, window, slice_axis, layout)
 
-    items, quarantined = map_cases(on_grid, cases, f"read {Path(dataset_dir).name} ({section})", num_workers, progress)
-    if items:
-        channels = Counter(int(item["image"].shape[0]) for item in items).most_common(1)[0][0]
-        others = [item for item in items if item["image"].shape[0] != channels]
+    found, quarantined = map_cases(items_of, cases, f"read {Path(dataset_dir).name} ({section})", num_workers, progress)
+    if found:
+        channels = Counter(int(items[0]["image"].shape[0]) for items in found).most_common(1)[0][0]
         quarantined += [
             Quarantined(
-                item["id"],
-                f"has {item['image'].shape[0]} channel(s), most of the dataset {channels}; convert it or protect it "
-                "as a dataset of its own",
+                items[0]["id"],
+                f"has {items[0]['image'].shape[0]} channel(s), most of the dataset {channels}; convert it or protect "
+                "it as a dataset of its own",
             )
-            for item in others
+            for items in found
+            if items[0]["image"].shape[0] != channels
         ]
-        items = [item for item in items if item["image"].shape[0] == channels]
-    if not items:
+        found = [items for items in found if items[0]["image"].shape[0] == channels]
+    if not found:
         raise DatasetError(str(dataset_dir), [f"{entry.id}: {entry.reason}" for entry in quarantined])
+    items = [item for items in found for item in items]
     return TrainingSet(items, sorted(quarantined, key=lambda entry: entry.id))

@@ -172,6 +172,7 @@ def test_lists_are_joined_by_commas(calls: Calls) -> None:
         (["protect", "D"], "out"),
         (["protect", "D", "O", "--window", "3"], "two numbers"),
         (["protect", "D", "O", "--window", "black,white"], "two numbers"),
+        (["protect", "D", "O", "--window", "ct-sofd"], "'ct-soft'"),
         (["protect", "D", "O", "--section", "half"], "half"),
         (["protect", "D", "O", "--section", "test"], "--checkpoint"),
         (["protect", "D", "O", "--checkpoint", "C", "--eps", "8/255", "--epochs", "3"], "--eps, --epochs"),
@@ -183,6 +184,19 @@ def test_wrong_options_are_named(arguments: list[str], text: str, calls: Calls) 
     done = runner.invoke(cli.app, arguments)
     assert done.exit_code == 2 and text in done.output
     assert calls == []
+
+
+def test_a_preset_is_handed_on_as_its_numbers(calls: Calls) -> None:
+    for verb in ("fit", "protect"):
+        runner.invoke(cli.app, [verb, "D", "O", "--window", "ct-lung"])
+    assert [overrides["window"] for _, overrides in calls] == [[-1350.0, 150.0]] * 2
+
+
+def test_the_help_names_every_preset_of_windows() -> None:
+    from monai_umed.data.windows import WINDOWS
+
+    printed = run("protect", "--help")
+    assert all(name in printed for name in WINDOWS)
 
 
 def test_list_prints_every_exploiter_and_defense() -> None:

@@ -138,7 +138,7 @@ def test_only_the_good_series_are_there_and_networks_can_train_on_them(protected
     slices = {f"images/{name}/{letter}.dcm" for name in GOOD for letter in NAMES}
     assert tree(after).keys() == slices | {MANIFEST, *GOOD.values()}
     assert Manifest.load(after / MANIFEST) == manifest
-    items = load_training_set(after, (16, 16, 16), progress=False).items
+    items = load_training_set(after, (16, 16, 16), progress=False, layout="whole").items
     assert [item["id"] for item in items] == sorted(GOOD)
     np.testing.assert_array_equal(items[0]["label"], items[1]["label"])
 

@@ -1,9 +1,8 @@
-"""Cases on one grid: shapes, ranges and bounds, and what is left out with which reason."""
+"""Cases of one size: shapes, ranges and bounds, and what is left out with which reason."""
 
 from __future__ import annotations
 
 import re
-import shutil
 from pathlib import Path
 
 import nibabel as nib
@@ -16,7 +15,7 @@ from torch.nn import functional as F
 from monai_umed.data import DatasetError
 from monai_umed.networks import UMedPerturbator
 from monai_umed.protectors import UMed
-from monai_umed.training_set import count_channels, load_training_set
+from monai_umed.training_set import load_training_set
 
 EPS = 4 / 255
 SIDE = 64
@@ -135,7 +134,7 @@ def test_a_flat_image_among_volumes_is_left_out_with_the_reason(tmp_path: Path) 
     write_volume(tmp_path, "volume")
     volumes = protector(size=(16, 16, 16))
     training_set = load_training_set(tmp_path, (16, 16, 16), protector=volumes, progress=False)
-    assert [item["id"] for item in training_set.items] == ["volume"]
+    assert {item["id"] for item in training_set.items} == {"volume"}
     assert training_set.items[0]["bounds"].shape == (2, 16, 16, 16)
     [entry] = training_set.quarantined
     assert entry.id == "flat" and re.search("[23]D", entry.reason)
@@ -151,19 +150,33 @@ def test_a_folder_of_bad_cases_only_is_refused_and_all_are_listed(tmp_path: Path
     assert str(error.value).count("the mask is empty") == 2
 
 
-@pytest.mark.parametrize("channels", [1, 3])
-def test_channels_are_counted_before_a_network_is_built(tmp_path: Path, channels: int) -> None:
-    write_case(tmp_path, "a", channels)
-    assert count_channels(tmp_path) == channels
+def test_a_volume_keeps_its_voxels_and_is_surrounded_by_zeros(tmp_path: Path) -> None:
+    write_volume(tmp_path, "a")
+    [item] = load_training_set(tmp_path, (32, 32, 32), "all", protector(size=(32, 32, 32)), progress=False).items
+    [whole] = load_training_set(tmp_path, (32, 32, 32), "all", progress=False, layout="whole").items
+    assert whole["image"].shape == (1, 20, 24, 28)
+    for name in ("image", "label"):
+        assert torch.equal(item[name][:, 6:26, 4:28, 2:30], whole[name])
+        assert item[name].sum() == whole[name].sum()
+    assert item["bounds"].shape == (2, 32, 32, 32) and item["bounds"].amax() == pytest.approx(EPS, abs=1e-3)
 
 
-def test_a_damaged_first_image_does_not_decide_the_number_of_channels(tiny_phantom: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "data"
-    shutil.copytree(tiny_phantom, folder)
-    images = sorted((folder / "images").iterdir())
-    images[0].write_bytes(b"no image")
-    assert count_channels(folder) == 1
-    for image in images:
-        image.write_bytes(b"no image")
-    with pytest.raises(DatasetError, match=f"{len(images)} problems"):
-        count_channels(folder)
+def test_patches_of_a_larger_volume_are_native_voxels_with_bounds(tmp_path: Path) -> None:
+    write_volume(tmp_path, "a")
+    items = load_training_set(tmp_path, (16, 16, 16), "all", protector(size=(16, 16, 16)), progress=False).items
+    assert len(items) == 4 and {item["id"] for item in items} == {"a"}
+    assert all(item["image"].shape == (1, 16, 16, 16) for item in items)
+    assert all(item["bounds"].any() == item["label"].any() for item in items[::2])
+
+
+def test_slices_of_a_volume_are_images_with_foreground(tmp_path: Path) -> None:
+    write_volume(tmp_path, "a")
+    items = load_training_set(tmp_path, (32, 32), "all", protector(), progress=False, slice_axis=2).items
+    assert len(items) == 12  # slices 8 to 19
+    assert all(item["image"].shape == (1, 32, 32) and item["label"].any() and item["bounds"].any() for item in items)
+
+
+def test_volumes_resampled_lie_on_one_grid(tmp_path: Path) -> None:
+    write_volume(tmp_path, "a")
+    [item] = load_training_set(tmp_path, (8, 8, 8), "all", progress=False, layout="resampled").items
+    assert item["image"].shape == (1, 8, 8, 8)

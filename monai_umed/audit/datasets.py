@@ -12,7 +12,7 @@ import torch
 
 from ..data import Case, CodecError, DatasetError, Section, find_cases, read_image, sha256_path
 from ..defenses import Items
-from ..training_set import load_training_set
+from ..training_set import Layout, load_training_set
 from .plan import MIN_TEST_CASES, Audit
 
 
@@ -113,29 +113,42 @@ def _digest(cases: Sequence[Case]) -> str:
 
 @lru_cache(maxsize=12)
 def read_items(
-    folder: str, section: Section, size: tuple[int, ...], num_classes: int, window: tuple[float, float] | None
+    folder: str,
+    section: Section,
+    size: tuple[int, ...],
+    num_classes: int,
+    window: tuple[float, float] | None,
+    layout: Layout = "patches",
 ) -> tuple[dict, ...]:
-    """Cases of a folder on one grid; the last few folders and grids stay in memory."""
-    return tuple(load_training_set(folder, size, section, None, num_classes, window, progress=False).items)
+    """Cases of a folder, see :func:`load_training_set`; the last few folders and grids stay in memory."""
+    read = load_training_set(folder, size, section, None, num_classes, window, progress=False, layout=layout)
+    return tuple(read.items)
 
 
 class Folders:
-    """The items of an audit on one grid.
+    """The items of an audit.
 
     Args:
         audit: what is audited.
         facts: from :func:`check_folders`.
-        size: the grid.
+        size: grid of images, window of volumes.
+        layout: of volumes to train on, see :func:`monai_umed.training_set.load_training_set`.
     """
 
-    def __init__(self, audit: Audit, facts: Facts, size: tuple[int, ...]) -> None:
+    def __init__(self, audit: Audit, facts: Facts, size: tuple[int, ...], layout: Layout = "patches") -> None:
         self.audit = audit
         self.facts = facts
         self.size = size
+        self.layout = layout
 
-    def _read(self, folder: str, section: Section = "all") -> Items:
+    @property
+    def window(self) -> tuple[int, ...] | None:
+        """What slides over volumes when they are tested; None for images, which are on one grid."""
+        return self.size if len(self.size) == 3 else None
+
+    def _read(self, folder: str, section: Section = "all", layout: Layout | None = None) -> Items:
         audit = self.audit
-        return list(read_items(folder, section, self.size, audit.num_classes, audit.window))
+        return list(read_items(folder, section, self.size, audit.num_classes, audit.window, layout or self.layout))
 
     def protected(self) -> Items:
         """The files under test."""
@@ -147,8 +160,9 @@ class Folders:
         return [item for item in self._read(self.audit.clean_dir) if item["id"] in ids]
 
     def test(self) -> Items:
-        """Clean images to score on."""
-        return self._read(self.audit.test_dir, _section(self.audit))
+        """Clean images to score on; volumes are whole unless all are resampled."""
+        layout: Layout = "whole" if self.layout == "patches" else self.layout
+        return self._read(self.audit.test_dir, _section(self.audit), layout)
 
     def foreign(self, folder: str, section: Section) -> Items:
         """Another dataset with two classes, brought to the number of channels of this one."""

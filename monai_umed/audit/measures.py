@@ -63,13 +63,15 @@ def measure_files(bench: Bench, progress: bool = True) -> tuple[dict[str, Any], 
     folders = Folders(bench.audit, bench.facts, bench.audit.size)
     ids = set(bench.facts.ids)
     protected = [item for item in folders.protected() if item["id"] in ids]
+    enough = len({item["id"] for item in protected}) >= MIN_CASES
     files = {
         **compare_files(bench, progress),
         "max_levels": bench.facts.max_levels,
         "eps": bench.facts.eps,
-        "detector_auc": detector_auc(folders.clean(), protected) if len(protected) >= MIN_CASES else None,
+        "detector_auc": detector_auc(folders.clean(), protected) if enough else None,
     }
-    leaks = find_leaks(folders.clean(), folders.test())
+    whole = Folders(bench.audit, bench.facts, bench.audit.size, "resampled")  # two cases are compared on one grid
+    leaks = find_leaks(whole.clean(), whole.test())
     write_json(path, {"files": files, "leaks": [asdict(leak) for leak in leaks]})
     return files, leaks
 

@@ -23,13 +23,13 @@ def flat(array: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
     return array if array.ndim == 3 else array[..., shown_slice(label)]
 
 
-def save_predictions(folder: Path, items: Sequence[dict], maps: torch.Tensor) -> None:
+def save_predictions(folder: Path, items: Sequence[dict], maps: Sequence[torch.Tensor]) -> None:
     """Write one 8-bit PNG of class numbers per item, ``ID.png``; of volumes the slice with most of the label.
 
     Args:
         folder: made if needed.
         items: test cases.
-        maps: class maps ``(cases, 1, *spatial)``.
+        maps: class maps ``(1, *spatial)``.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for item, predicted in zip(items, maps, strict=True):

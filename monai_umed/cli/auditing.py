@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from .options import NumClasses, Progress, parse_names, parse_numbers
+from .options import NumClasses, Progress, Window, parse_names, parse_numbers, parse_window
 from .workflow import run_config
 
 
@@ -33,6 +33,7 @@ def audit(
     recipe: Annotated[str | None, typer.Option(help="fast (15 epochs) or paper (150 epochs, lr 1e-4)")] = None,
     foreign: Annotated[Path | None, typer.Option(help="other images that exploiters bring along")] = None,
     num_classes: NumClasses = None,
+    window: Window = None,
     workers: Annotated[int | None, typer.Option(help="trainings at the same time")] = None,
     progress: Progress = True,
 ) -> None:
@@ -58,6 +59,7 @@ def audit(
             "recipe": recipe,
             "foreign_dir": None if foreign is None else str(foreign),
             "num_classes": num_classes,
+            "window": parse_window(window),
             "workers": workers,
             "progress": progress,
         },

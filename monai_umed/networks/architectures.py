@@ -88,6 +88,13 @@ ARCHITECTURES: dict[str, Architecture] = {
         Variant(partial(BasicUNet, features=(*_WIDTHS, 64)), stride=16),
         norms=("batch", "instance"),
     ),
+    "basicunet": Architecture(
+        "U-Net with pooling, Falk et al. 2019, doi 10.1038/s41592-018-0261-2; MONAI's BasicUNet at its default widths",
+        _encoder(r"conv_0|down_\d"),
+        Variant(partial(BasicUNet, features=(8, 8, 16, 32, 64, 8)), stride=16),
+        Variant(partial(BasicUNet, features=(32, 32, 64, 128, 256, 32)), stride=16),
+        norms=("batch", "instance"),
+    ),
     "unetplusplus": Architecture(
         "U-Net++, Zhou et al. 2018, arXiv 1807.10165, without deep supervision; small: at half the resolution",
         _encoder(r"conv_\d_0"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import NamedTuple, final
+from typing import NamedTuple, cast, final
 
 import torch
 
@@ -27,21 +27,35 @@ class Protector(ABC):
         spatial_dims: 2 or 3.
         in_channels: channels of the images.
         eps: largest change of any pixel as a share of the [0, 1] intensity window.
+        slice_axis: axis (0, 1 or 2) along which a method for images takes volumes apart; None refuses volumes.
 
     Raises:
         ValueError: if an argument is out of range.
     """
 
-    def __init__(self, spatial_dims: int, in_channels: int, eps: float) -> None:
+    def __init__(self, spatial_dims: int, in_channels: int, eps: float, slice_axis: int | None = None) -> None:
         if spatial_dims not in (2, 3):
             raise ValueError(f"spatial_dims is {spatial_dims}; it must be 2 or 3.")
+        if slice_axis is not None and (spatial_dims != 2 or slice_axis not in (0, 1, 2)):
+            raise ValueError(
+                f"slice_axis is {slice_axis} with spatial_dims {spatial_dims}; it must be 0, 1 or 2 with spatial_dims "
+                "2, or None."
+            )
         self.spatial_dims = spatial_dims
         self.in_channels = in_channels
         self.eps = check_eps(eps)
+        self.slice_axis = slice_axis
 
     @abstractmethod
     def bounds(self, image: torch.Tensor, label: torch.Tensor, spacing: Sequence[float] | None = None) -> torch.Tensor:
         """Limits per pixel and region, shape ``(regions, *spatial)`` in [0, 1] units; regions do not overlap."""
+
+    def region(self, label: torch.Tensor, spacing: Sequence[float] | None = None) -> tuple[slice, ...]:
+        """A box, one slice per spatial axis, outside of which every bound is zero; by default the whole image.
+
+        What is outside of it is never looked at, which saves most of the time and memory that a large volume takes.
+        """
+        return (slice(None),) * (label.ndim - 1)
 
     @abstractmethod
     def noise(self, image: torch.Tensor, bounds: torch.Tensor) -> torch.Tensor:
@@ -70,7 +84,8 @@ class Protector(ABC):
         bounds = self.bounds(image, label, spacing)
         if levels is None:
             return bounds
-        return torch.floor(bounds * levels + 1e-3) / levels  # 1e-3: eps * levels may miss a level by rounding
+        # In place: a volume's bounds are what takes most memory. 1e-3: eps * levels may miss a level by rounding.
+        return bounds.mul_(levels).add_(1e-3).floor_().div_(levels)
 
     @final
     @torch.no_grad()
@@ -81,16 +96,45 @@ class Protector(ABC):
         spacing: Sequence[float] | None = None,
         levels: float | None = None,
     ) -> Perturbation:
-        """Perturb one image at its own size; arguments and errors as in :meth:`limits`."""
-        bounds = self.limits(image, label, spacing, levels)
-        bound = bounds.sum(dim=0, keepdim=True)
-        return Perturbation(add_bounded(image, self.noise(image, bounds), bound) - image, bound)
+        """Perturb one image at its own size; arguments and errors as in :meth:`limits`.
 
-    def _check(self, image: torch.Tensor, label: torch.Tensor) -> None:
-        if image.ndim != self.spatial_dims + 1:
+        With a ``slice_axis`` the image may be a volume. Its slices are images of their own, bounds included; those
+        without foreground stay as they are.
+        """
+        volume = self.slice_axis is not None and image.ndim == 4
+        self._check(image, label, volume)
+        perturbation = Perturbation(torch.zeros_like(image), torch.zeros_like(image[:1]))
+        if not volume:
+            self._perturb(image, label, spacing, levels, perturbation)
+            return perturbation
+        axis = cast(int, self.slice_axis)
+        apart = None if spacing is None else [*spacing[:axis], *spacing[axis + 1 :]]
+        others = tuple(other for other in range(4) if other != axis + 1)
+        for index in torch.nonzero((label > 0).sum(dim=others)).flatten().tolist():
+            views = [whole.select(axis + 1, index) for whole in (image, label, *perturbation)]
+            self._perturb(views[0], views[1], apart, levels, Perturbation(*views[2:]))
+        return perturbation
+
+    def _perturb(
+        self,
+        image: torch.Tensor,
+        label: torch.Tensor,
+        spacing: Sequence[float] | None,
+        levels: float | None,
+        into: Perturbation,
+    ) -> None:
+        box = (slice(None), *self.region(label, spacing))
+        part = image[box]
+        bounds = self.limits(part, label[box], spacing, levels)
+        into.bound[box] = bound = bounds.sum(dim=0, keepdim=True)
+        into.delta[box] = add_bounded(part, self.noise(part, bounds), bound).sub_(part)
+
+    def _check(self, image: torch.Tensor, label: torch.Tensor, volume: bool = False) -> None:
+        if image.ndim != self.spatial_dims + 1 and not volume:
+            slices = ", or give slice_axis to protect it slice by slice" if image.ndim == 4 else ""
             raise ValueError(
                 f"This protector works on {self.spatial_dims}D images of shape (C, *spatial), got "
-                f"{tuple(image.shape)}; use a checkpoint fitted on {image.ndim - 1}D images."
+                f"{tuple(image.shape)}; use a checkpoint fitted on {image.ndim - 1}D images{slices}."
             )
         if image.shape[0] != self.in_channels:
             raise ValueError(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
+from monai.inferers import sliding_window_inference
 from torch.nn import functional as F
 
 from ..functional import contour_band, half_widths, lbp_bound
+from ..functional.contour_band import SIDES
 from ..functional.local_binary_pattern import MODES
 from ..networks import UMedPerturbator
 from .base import Protector
@@ -55,14 +57,23 @@ class UMed(Protector):
     bounds computed there. So the pattern has the scale of the working grid, at which exploiters train, while
     contour, texture, grey levels and the limit are those of the file. The paper knows one size only (224 x 224).
 
+    With ``native`` the generators see the file's own voxels instead, in overlapping windows of the working size whose
+    noise is blended (Gaussian weights): volumes are trained on in such patches, not resampled as a whole.
+
     Args:
         perturbator: the fitted generators.
         working_size: grid of the generators, one number per spatial axis.
         eps: largest change of any pixel as a share of the [0, 1] window; 4/255 in the paper.
         band_radius: half-width of the contour band. The paper gives none.
-        band_unit: ``"pixel"``: pixels of the working grid, so that the band scales with the image; ``"mm"``.
+        band_unit: ``"mm"``, or ``"pixel"``: pixels of the working grid, so that the band scales with the image; with
+            ``native`` pixels of the axis with the finest spacing, and as many mm along the others.
+        band_side: ``"both"`` as in the paper, ``"inner"`` or ``"outer"``, see
+            :func:`monai_umed.functional.contour_band`. A band on both sides marks the structure only up to its width:
+            where structures are hardly wider than the band, networks must go on looking at the anatomy.
         texture: mode of :func:`monai_umed.functional.lbp_bound`, or ``"flat"`` for the ablation without LBP.
         texture_threshold: difference to a neighbor that counts as texture, as a share of the [0, 1] window.
+        native: whether the generators see native pixels in windows.
+        slice_axis: axis along which generators for images take volumes apart, see :class:`Protector`.
 
     Raises:
         ValueError: if an argument is out of range.
@@ -75,10 +86,13 @@ class UMed(Protector):
         eps: float = 4 / 255,
         band_radius: float = 2,
         band_unit: str = "pixel",
+        band_side: str = "both",
         texture: str = "activity",
         texture_threshold: float = 1.5 / 255,
+        native: bool = False,
+        slice_axis: int | None = None,
     ) -> None:
-        super().__init__(perturbator.spatial_dims, perturbator.in_channels, eps)
+        super().__init__(perturbator.spatial_dims, perturbator.in_channels, eps, slice_axis)
         if len(working_size) != self.spatial_dims:
             raise ValueError(f"working_size {tuple(working_size)} needs one number per axis, {self.spatial_dims}.")
         if min(working_size) < perturbator.contour.stride:
@@ -86,20 +100,29 @@ class UMed(Protector):
                 f"working_size {tuple(working_size)} is smaller than the generators' stride of "
                 f"{perturbator.contour.stride} pixels; use at least that many along each axis."
             )
+        if native and any(size % perturbator.contour.stride for size in working_size):
+            raise ValueError(
+                f"working_size {tuple(working_size)}: windows of native pixels must be multiples of the generators' "
+                f"stride of {perturbator.contour.stride}, so that their patterns meet."
+            )
         half_widths(band_radius, self.spatial_dims, band_unit, (float(band_radius),) * self.spatial_dims)
+        if band_side not in SIDES:
+            raise ValueError(f"band_side is {band_side!r}; use one of {', '.join(SIDES)}.")
         if texture not in (*MODES, "flat"):
             raise ValueError(f"texture is {texture!r}; use one of {', '.join(MODES)}, flat.")
         self.perturbator = perturbator
         self.working_size = tuple(int(size) for size in working_size)
         self.band_radius = float(band_radius) if band_unit == "mm" else int(band_radius)
         self.band_unit = band_unit
+        self.band_side = band_side
         self.texture = texture
         self.texture_threshold = texture_threshold
+        self.native = native
 
     def settings(self) -> dict[str, Any]:
         """The arguments beside the generators, plain values for a checkpoint and for the record."""
-        names = ("working_size", "eps", "band_radius", "band_unit", "texture", "texture_threshold")
-        return {name: getattr(self, name) for name in names}
+        names = ("working_size", "eps", "band_radius", "band_unit", "band_side", "texture", "texture_threshold")
+        return {name: getattr(self, name) for name in (*names, "native", "slice_axis")}
 
     def __repr__(self) -> str:
         settings = {**self.perturbator.settings(), **self.settings()}
@@ -108,20 +131,68 @@ class UMed(Protector):
     def _band_widths(self, size: Sequence[int], spacing: Sequence[float] | None) -> tuple[int, ...]:
         if self.band_unit == "mm":
             return half_widths(self.band_radius, self.spatial_dims, "mm", spacing)
+        if self.native:
+            radius = self.band_radius * min(spacing or (1,))
+            return half_widths(radius, self.spatial_dims, "mm", spacing or (1,) * self.spatial_dims)
         scales = (native / working for native, working in zip(size, self.working_size, strict=True))
         return tuple(max(1, round(self.band_radius * scale)) for scale in scales)
 
+    def region(self, label: torch.Tensor, spacing: Sequence[float] | None = None) -> tuple[slice, ...]:
+        """Of native windows the box around the foreground and its band, widened to multiples of the stride.
+
+        The multiples make the windows, and with them the pattern, start at the same voxels in every file.
+        """
+        if not self.native:
+            return super().region(label, spacing)
+        stride = self.perturbator.contour.stride
+        box = []
+        for axis, (size, width) in enumerate(
+            zip(label.shape[1:], self._band_widths(label.shape[1:], spacing), strict=True)
+        ):
+            others = tuple(other for other in range(label.ndim) if other != axis + 1)
+            found = torch.nonzero(torch.amax(label > 0, dim=others)).flatten()
+            first, last = (int(found[0]), int(found[-1])) if len(found) else (0, 0)
+            # One voxel beyond the band is the last whose texture the bounds look at.
+            low, high = max(0, first - width - 1), min(size, last + width + 2)
+            box.append(slice(low // stride * stride, min(size, -(-high // stride) * stride)))
+        return tuple(box)
+
     def bounds(self, image: torch.Tensor, label: torch.Tensor, spacing: Sequence[float] | None = None) -> torch.Tensor:
         """Contour bound ``eps * y_c`` and texture bound ``eps * x_t * (1 - y_c) * y``, shape ``(2, *spatial)``."""
-        band = contour_band(label, self._band_widths(image.shape[1:], spacing))
+        band = contour_band(label, self._band_widths(image.shape[1:], spacing), self.band_side)
         inside = (label > 0) & ~band
         if self.texture == "flat":
             strength = torch.ones_like(inside, dtype=torch.float32)
         else:
             strength = lbp_bound(image, self.texture, self.texture_threshold)
-        return self.eps * torch.cat([band.to(torch.float32), strength * inside])
+        return torch.cat([band.to(torch.float32), strength.mul_(inside)]).mul_(self.eps)
 
     def noise(self, image: torch.Tensor, bounds: torch.Tensor) -> torch.Tensor:
-        # Evaluation mode: one image must not move the statistics of a batch normalization.
-        raw = self.perturbator.eval()(resize(image[None].to(torch.float32), self.working_size))
-        return bound_noise(resize(raw, image.shape[1:]), bounds[None], self.eps, self.perturbator.output)[0]
+        self.perturbator.eval()  # one image must not move the statistics of a batch normalization
+        output = self.perturbator.output
+        if not self.native:
+            raw = self.perturbator(resize(image[None].to(torch.float32), self.working_size))
+            return bound_noise(resize(raw, image.shape[1:]), bounds[None], self.eps, output)[0]
+        raw = self._native_noise(image[None].to(torch.float32))
+        noise = torch.empty_like(image)
+        for index in range(image.shape[1]):  # one slab at a time: a large volume's copies would fill the memory
+            noise[:, index] = bound_noise(raw[:, :, index], bounds[None, :, index], self.eps, output)[0]
+        return noise
+
+    def _native_noise(self, image: torch.Tensor) -> torch.Tensor:
+        """Raw noise of ``(1, C, *spatial)`` from overlapping windows, ``(1, 2 * C, *spatial)``."""
+        stride = self.perturbator.contour.stride
+        size = image.shape[2:]
+        target = [
+            max(window, -(-side // stride) * stride) for side, window in zip(size, self.working_size, strict=True)
+        ]
+        padding = [pad for side, new in zip(size[::-1], target[::-1], strict=True) for pad in (0, new - side)]
+        raw = sliding_window_inference(
+            F.pad(image, padding, mode="replicate"),
+            self.working_size,
+            sw_batch_size=4,
+            predictor=self.perturbator,
+            overlap=0.5,
+            mode="gaussian",
+        )
+        return cast(torch.Tensor, raw)[(slice(None), slice(None), *(slice(side) for side in size))]

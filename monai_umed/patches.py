@@ -1,0 +1,59 @@
+"""Windows of native voxels: how a volume becomes training material of one size."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch.nn import functional as F
+
+Box = tuple[slice, ...]
+
+
+def choose_boxes(label: torch.Tensor, size: Sequence[int], count: int, id: str) -> list[Box]:
+    """Boxes of at most ``size`` to cut out of an image, the same ones every time.
+
+    Args:
+        label: class numbers ``(1, *spatial)`` with some foreground.
+        size: window, one number per spatial axis.
+        count: how many boxes, if the image is larger than the window along any axis; else one holds all of it.
+        id: name of the case, from which the places are drawn.
+
+    Returns:
+        One slice per spatial axis for each box. Every second box, the first one included, has a voxel of the
+        foreground in its middle, as far as the border permits; the others lie anywhere.
+    """
+    spatial = tuple(label.shape[1:])
+    lengths = [min(window, side) for window, side in zip(size, spatial, strict=True)]
+    if lengths == list(spatial):
+        return [tuple(slice(0, side) for side in spatial)]
+    generator = torch.Generator().manual_seed(zlib.crc32(id.encode()))
+    foreground = torch.nonzero(label[0])
+    boxes = []
+    for number in range(count):
+        if number % 2 == 0:
+            middle = foreground[int(torch.randint(len(foreground), (1,), generator=generator))].tolist()
+        else:
+            middle = [int(torch.randint(side, (1,), generator=generator)) for side in spatial]
+        starts = [
+            min(max(0, center - length // 2), side - length)
+            for center, length, side in zip(middle, lengths, spatial, strict=True)
+        ]
+        boxes.append(tuple(slice(start, start + length) for start, length in zip(starts, lengths, strict=True)))
+    return boxes
+
+
+def pad_to(array: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
+    """Surround ``(C, *spatial)`` evenly with zeros up to ``size``, as MONAI's sliding windows do."""
+    missing = [max(0, window - side) for window, side in zip(size, array.shape[1:], strict=True)]
+    padding = [pad for total in reversed(missing) for pad in (total // 2, total - total // 2)]
+    return F.pad(array, padding)
+
+
+def choose_slices(label: torch.Tensor, axis: int, count: int) -> Iterator[int]:
+    """Positions along a spatial axis of ``label`` ``(1, *spatial)``: evenly, at most ``count``, all with foreground."""
+    others = tuple(other for other in range(label.ndim) if other != axis + 1)
+    found = torch.nonzero(torch.amax(label > 0, dim=others)).flatten().tolist()
+    number = min(count, len(found))
+    return (found[(2 * k + 1) * len(found) // (2 * number)] for k in range(number))
