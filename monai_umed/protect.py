@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from statistics import mean
 
 import torch
 
+from .already_protected import refuse_protected
 from .data import (
     Case,
     CaseError,
     CaseRecord,
+    CodecError,
     DatasetError,
     Manifest,
+    Quarantined,
     add_delta,
     load_case,
     measure,
@@ -23,13 +26,13 @@ from .data import (
     sha256_path,
     write_image,
 )
-from .data.atomic import leftovers, remove, write_atomically
-from .data.listing import visible
+from .data.atomic import leftovers, remove, sync_folder, write_atomically
+from .faults import FAULTS, explain, find_fault
+from .fingerprint import fingerprint
+from .journal import Journal
+from .output_folder import MANIFEST, TOOL, UNFINISHED, check_folders, protected_names
 from .protectors import UMed
 from .training_set import map_cases
-
-MANIFEST = "manifest.json"
-UNFINISHED = ".unfinished"  # marks a folder as ours while it has no manifest yet
 
 
 def tool_version() -> str:
@@ -38,18 +41,6 @@ def tool_version() -> str:
         return version("monai_umed")
     except PackageNotFoundError:
         return "unknown"
-
-
-def protected_names(case: Case) -> tuple[str, str]:
-    """Where the image and the mask of a case go, relative to the protected folder: names and layout are mirrored."""
-    images, masks = ("imagesTr", "labelsTr") if case.image.parent.name == "imagesTr" else ("images", "masks")
-    return f"{images}/{output_name(case.image)}", f"{masks}/{case.label.name}"
-
-
-def _protected_files(case: Case) -> list[str]:
-    """Files that a case is written to: as `protected_names`, but for a series its slices, named as in the source."""
-    image, label = protected_names(case)
-    return [*(f"{image}/{path.name}" for path in visible(case.image)), label] if case.image.is_dir() else [image, label]
 
 
 def protect_case(
@@ -99,37 +90,49 @@ def protect_case(
     )
 
 
-def _check_folders(cases: Sequence[Case], output_dir: Path) -> None:
-    """Refuse an output folder that overlaps with the input or holds files of another origin."""
-    target = output_dir.resolve()
-    sources = {path.resolve().parent for case in cases for path in (case.image, case.label)}
-    roots = sources | {source.parent for source in sources}
-    overlaps = (source == target or target in source.parents or source in target.parents for source in sources)
-    if any(overlaps) or target in roots:
-        raise DatasetError(
-            str(output_dir),
-            [f"{output_dir}: the output folder overlaps with the input images; choose a folder outside of them"],
-        )
-    names = [name for case in cases for name in protected_names(case)]
-    doubles = [name for name, count in Counter(names).items() if count > 1]
-    if doubles:
-        raise DatasetError(
-            str(output_dir), [f"{name}: two cases would be written to it; rename one" for name in doubles]
-        )
-    if output_dir.is_dir():
-        expected = {MANIFEST, UNFINISHED, *(name for case in cases for name in _protected_files(case))}
-        found = {path.relative_to(output_dir).as_posix() for path in output_dir.rglob("*") if path.is_file()}
-        # Hidden temporary files and folders are left when a write is killed; they are nobody's data.
-        killed = {path.relative_to(output_dir) for path in leftovers(output_dir)}
-        foreign = sorted(name for name in found - expected if not killed & {Path(name), *Path(name).parents})
-        # Equal names alone prove nothing: the folder may be another copy of the originals.
-        if not foreign and found and not found & {MANIFEST, UNFINISHED}:
-            foreign = sorted(found)
-        if foreign:
-            raise DatasetError(
-                str(output_dir),
-                [f"{name}: not written by this program for this dataset; choose an empty folder" for name in foreign],
-            )
+def _is_finished(record: CaseRecord, case: Case, output_dir: Path) -> bool:
+    """Whether the files on both sides are still those that the record describes."""
+    image_name, label_name = protected_names(case)
+    if (record.image, record.label, record.source) != (image_name, label_name, case.image.name):
+        return False
+    expected = {
+        output_dir / image_name: record.sha256_after,
+        output_dir / label_name: record.label_sha256,
+        case.image: record.sha256_before,
+        case.label: record.label_sha256,
+    }
+    return all(path.exists() and sha256_path(path) == sha256 for path, sha256 in expected.items())
+
+
+def _clear(cases: Iterable[Case], output_dir: Path) -> None:
+    for case in cases:
+        for name in protected_names(case):
+            remove(output_dir / name)
+
+
+def _prepare(cases: Sequence[Case], output_dir: Path, journal: Journal) -> dict[str, CaseRecord]:
+    """Make the folders, remove what other runs left, and return what this one has finished already."""
+    for folder in {Path(name).parent for case in cases for name in protected_names(case)}:
+        (output_dir / folder).mkdir(parents=True, exist_ok=True)
+    finished = journal.read()
+    if finished is None:
+        journal.start()
+    for leftover in [output_dir / MANIFEST, *leftovers(output_dir)]:
+        remove(leftover)
+    if finished is None:
+        _clear(cases, output_dir)
+    return finished or {}
+
+
+@contextmanager
+def _named_faults(output_dir: Path, quarantined: Sequence[Quarantined] = ()) -> Iterator[None]:
+    """Turn the machine's faults outside of any case into a `DatasetError` that says how to go on."""
+    try:
+        yield
+    except OSError as error:
+        others = [f"{entry.id}: {entry.reason}" for entry in quarantined]
+        kept = "cases that are finished will be kept"
+        raise DatasetError(str(output_dir), [f"{explain(error)}; {kept}", *others]) from error
 
 
 def protect_dataset(
@@ -144,9 +147,13 @@ def protect_dataset(
 ) -> Manifest:
     """Protect all cases into a folder of the same layout with a ``manifest.json``.
 
-    The manifest is removed first and written last, so a folder without one is unfinished; running again gives the
-    same bytes. A folder that holds files but neither a manifest nor the mark of an unfinished run is
-    never touched. Cases that cannot be used are listed in the manifest and left out.
+    The manifest is removed first and written last, so a folder without one is unfinished. Killed at any moment and run
+    again, it ends with the same bytes: a journal lists each finished case, which is kept if protector, settings and
+    program are the same and its files on both sides unchanged. A finished folder is protected anew. One that
+    holds files but neither a manifest nor the mark of an unfinished run is never touched.
+
+    Cases that cannot be used are listed in the manifest and left out; so are those whose files cannot be read or
+    written (full disk, missing rights), which leave the journal behind: running again redoes only them.
 
     Args:
         cases: what to protect, see :func:`monai_umed.data.find_cases`.
@@ -159,29 +166,43 @@ def protect_dataset(
         progress: whether to show a progress bar.
 
     Raises:
-        DatasetError: if the output folder overlaps with the input, holds foreign files, or no case could be used.
+        DatasetError: if the input is protected already, the output folder overlaps with it, holds links or foreign
+            files, or cannot be written, names lead out of it, or no case could be used.
     """
     output_dir = Path(output_dir)
-    _check_folders(cases, output_dir)
-    for folder in {Path(name).parent for case in cases for name in protected_names(case)}:
-        (output_dir / folder).mkdir(parents=True, exist_ok=True)
-    (output_dir / UNFINISHED).touch()
-    # Whatever an earlier run left is written anew, so that no case that turned bad since then stays behind.
-    for leftover in [output_dir / MANIFEST, *leftovers(output_dir)]:
-        remove(leftover)
-    for case in cases:
-        for name in protected_names(case):
-            remove(output_dir / name)
+    refuse_protected(cases)
+    journal = Journal(
+        output_dir / UNFINISHED, fingerprint(protector, seed=seed, num_classes=num_classes, window=window)
+    )
+    with _named_faults(output_dir):
+        check_folders(cases, output_dir)
+        finished = _prepare(cases, output_dir, journal)
+    faults: list[str] = []
 
     def protect(case: Case) -> CaseRecord:
-        return protect_case(case, protector, output_dir, num_classes, window)
+        try:
+            kept = finished.get(case.id)
+            if kept is not None and _is_finished(kept, case, output_dir):
+                return kept
+            _clear([case], output_dir)
+            record = protect_case(case, protector, output_dir, num_classes, window)
+        except (CaseError, CodecError, *FAULTS) as error:
+            with suppress(OSError):
+                _clear([case], output_dir)
+            if find_fault(error) is not None:
+                faults.append(case.id)
+            raise CaseError(case.id, explain(error, case.image.parent, case.label.parent)) from error
+        with suppress(OSError):  # the case is finished; without its line it is merely computed again after a kill
+            journal.add(record)
+        return record
 
     records, quarantined = map_cases(protect, cases, f"protect into {output_dir.name}", num_workers, progress)
     if not records:
-        (output_dir / UNFINISHED).unlink()
+        with suppress(OSError):
+            remove(journal.path)
         raise DatasetError(str(output_dir), [f"{entry.id}: {entry.reason}" for entry in quarantined])
     manifest = Manifest(
-        tool="monai_umed",
+        tool=TOOL,
         version=tool_version(),
         protector=repr(protector),
         seed=seed,
@@ -189,8 +210,14 @@ def protect_dataset(
         cases=records,
         quarantined=quarantined,
     )
-    manifest.save(output_dir / MANIFEST)
-    (output_dir / UNFINISHED).unlink()
+    with _named_faults(output_dir, quarantined):
+        # All files before the manifest: it promises that they are there, after a power cut as well.
+        for folder in {(output_dir / name).parent for record in records for name in (record.image, record.label)}:
+            sync_folder(folder)
+        manifest.save(output_dir / MANIFEST)
+        if not faults:
+            remove(journal.path)
+        sync_folder(output_dir)
     return manifest
 
 

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 
 from .data import (
     Case,
+    CaseError,
     CaseRecord,
     CodecError,
     DatasetError,
@@ -30,7 +31,7 @@ from .functional import check_eps
 from .key_file import is_key_file
 from .progress import track
 from .protect import MANIFEST, UNFINISHED
-from .restore import SEALED_SUFFIX
+from .release import SEALED_SUFFIX, path_inside
 
 # How far a figure of the manifest may be from the same figure of another computer, whose sums round differently.
 _TOLERANCES = {"max_abs_delta": 1e-6, "psnr": 0.01, "ssim": 1e-4, "perturbed_fraction": 1e-9}
@@ -92,6 +93,8 @@ def verify_folder(
             found = list(_file_problems(folder, record, contents))
             if not found:  # a file that is the wrong one has pixels of its own, which would only repeat the complaint
                 found = list(_pixel_problems(folder / record.image, record, manifest.eps, originals))
+        except CaseError as error:
+            found = [error.reason]
         except (CodecError, OSError) as error:
             found = [f"{error}; {_AGAIN}" if isinstance(error, OSError) else str(error)]
         problems += [Problem(record.id, text) for text in found]
@@ -140,7 +143,7 @@ def _known_contents(manifest: Manifest) -> dict[str, str]:
 
 def _file_problems(folder: Path, record: CaseRecord, contents: dict[str, str]) -> Iterator[str]:
     for name, expected in ((record.image, record.sha256_after), (record.label, record.label_sha256)):
-        path = folder / name
+        path = path_inside(folder, name, record)
         if not path.exists():
             yield f"{name} is missing; {_AGAIN}"
         elif (found := sha256_path(path)) != expected:
@@ -198,7 +201,8 @@ def _differences(stored: StoredImage, original: Case, record: CaseRecord, limit:
 def _close(first: ArrayLike | None, second: ArrayLike | None, tolerance: float = 1e-6) -> bool:
     if first is None or second is None:
         return first is second
-    return np.allclose(first, second, rtol=1e-6, atol=tolerance)
+    # A header may hold a damaged number that is none, and keeps it.
+    return np.allclose(first, second, rtol=1e-6, atol=tolerance, equal_nan=True)
 
 
 def _foreign_files(folder: Path, manifest: Manifest, contents: dict[str, str]) -> Iterator[Problem]:
@@ -236,7 +240,9 @@ def _explain_foreign(path: Path, contents: dict[str, str]) -> str:
     if known:
         return known
     if path.name == UNFINISHED:
-        return "the mark of a run that was interrupted after its last file; protect again"
+        return (
+            "the mark of a run that was interrupted after its last file, or could not reach every file; protect again"
+        )
     if path.name.startswith("."):
         return "a hidden file, such as operating systems leave behind; remove it"
     return f"not in {MANIFEST}; remove it, or protect again with it"

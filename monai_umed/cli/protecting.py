@@ -65,6 +65,7 @@ def fit(
 
     Writes OUT/perturbator.pt, OUT/protected and OUT/quick_check.json. Interrupted, it goes on where it stopped.
     """
+    _refuse_protected(data)
     fitting = (eps, seed, spatial_dims, parse_numbers(size), epochs, batch_size)
     _fit(data, out, fitting, {"num_classes": num_classes, "window": parse_window(window)}, quick_check, progress)
     print(f"The fitted generators are {out / 'perturbator.pt'}; keep them to yourself.")
@@ -94,6 +95,7 @@ def protect(
     Without --checkpoint, generators are fitted to the training section, and that section is protected. With --key,
     what brings the originals back is sealed into OUT/sealed. Interrupted, it goes on where it stopped.
     """
+    _refuse_protected(data)
     protected, sealed = out / "protected", out / "sealed"
     secret = None if key is None else _read_key(key, protected, sealed)
     fitting = (eps, seed, spatial_dims, parse_numbers(size), epochs, batch_size)
@@ -133,6 +135,13 @@ def verify(
         say_next([("compare pixels, too", ["verify", out, "--original", "DATA"])])
     else:
         say_next(_after(original, protected))
+
+
+def _refuse_protected(data: Path) -> None:
+    """Before anything takes minutes, as with keys."""
+    from ..already_protected import refuse_protected_folder
+
+    refuse_protected_folder(data)
 
 
 def _fit(

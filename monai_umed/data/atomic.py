@@ -57,6 +57,7 @@ def write_folder_atomically(path: str | Path, contents: Mapping[str, bytes]) -> 
         temporary.mkdir()
         for name, content in contents.items():
             _write(temporary / name, content)
+        sync_folder(temporary)
         if path.exists():
             path.rename(previous)
         temporary.rename(path)
@@ -65,6 +66,37 @@ def write_folder_atomically(path: str | Path, contents: Mapping[str, bytes]) -> 
             previous.rename(path)
         remove(temporary)
         remove(previous)
+
+
+def append_line(path: Path, line: bytes) -> None:
+    """Append a line feed and a line to a file, on the disk when this returns. A killed write may leave a part of it.
+
+    Args:
+        path: target; made if needed, its folder must exist.
+        line: bytes without a line feed.
+
+    Raises:
+        OSError: as :func:`write_atomically`.
+    """
+    with path.open("ab") as file:
+        file.write(b"\n" + line)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def sync_folder(folder: Path) -> None:
+    """Bring the names in a folder to the disk; without it, a power cut may undo renames, though not what files hold.
+
+    Nothing where folders cannot be opened (Windows).
+    """
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except PermissionError:
+        return
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def remove(path: Path) -> None:

@@ -144,6 +144,7 @@ def _parse_manifest(content: Any) -> Manifest:
         raise FieldError(f"field 'format' is {version}, this version reads up to {FORMAT_VERSION}; update the package")
     cases = [CaseRecord(**fields) for fields in _parse_list(content, "cases", CaseRecord)]
     quarantined = [Quarantined(**fields) for fields in _parse_list(content, "quarantined", Quarantined)]
+    _check_names(cases)
     _check_unique(cases)
     header = parse_fields(Manifest, content, "", skip=("cases", "quarantined"))
     return Manifest(**header, cases=cases, quarantined=quarantined)
@@ -155,6 +156,15 @@ def _parse_list(content: dict[str, Any], name: str, record_type: type) -> list[d
     if not isinstance(items, list):
         raise FieldError(f"field {name!r} must be a list; restore the file from a copy")
     return [parse_fields(record_type, item, f"{name}[{number}].") for number, item in enumerate(items)]
+
+
+def _check_names(cases: list[CaseRecord]) -> None:
+    for number, record in enumerate(cases):
+        for name in ("id", "image", "label", "source"):
+            value = getattr(record, name)
+            if "\0" in value or value != value.encode(errors="replace").decode():
+                reason = "holds characters that no portable file name holds; restore the file from a copy"
+                raise FieldError(f"field 'cases[{number}].{name}' is {value!a}, {reason}")
 
 
 def _check_unique(cases: list[CaseRecord]) -> None:
