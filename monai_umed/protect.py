@@ -142,7 +142,7 @@ def protect_dataset(
     seed: int = 0,
     num_classes: int = 2,
     window: tuple[float, float] | None = None,
-    num_workers: int = 2,
+    num_workers: int | None = None,
     progress: bool = True,
 ) -> Manifest:
     """Protect all cases into a folder of the same layout with a ``manifest.json``.
@@ -162,7 +162,7 @@ def protect_dataset(
         seed: seed of the fit, for the record.
         num_classes: classes of the masks, background included.
         window: intensities that map to 0 and 1, see :func:`monai_umed.data.read_image`.
-        num_workers: threads, one case each.
+        num_workers: threads, one case each; by default two images at a time, or one volume, which takes gigabytes.
         progress: whether to show a progress bar.
 
     Raises:
@@ -196,7 +196,8 @@ def protect_dataset(
             journal.add(record)
         return record
 
-    records, quarantined = map_cases(protect, cases, f"protect into {output_dir.name}", num_workers, progress)
+    workers = num_workers or (1 if protector.spatial_dims == 3 or protector.slice_axis is not None else 2)
+    records, quarantined = map_cases(protect, cases, f"protect into {output_dir.name}", workers, progress)
     if not records:
         with suppress(OSError):
             remove(journal.path)

@@ -23,6 +23,7 @@ Window = Annotated[
     str | None,
     typer.Option(help="displayed values of black and white, such as -160,240, or ct-soft, ct-lung, ct-bone"),
 ]
+SliceAxis = Annotated[int | None, typer.Option(min=0, max=2, help="take volumes slice by slice across this axis")]
 Progress = Annotated[bool, typer.Option(help="show bars with the time left")]
 
 

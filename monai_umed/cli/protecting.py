@@ -19,6 +19,7 @@ from .options import (
     Released,
     Seed,
     Size,
+    SliceAxis,
     SpatialDims,
     Window,
     find_protected,
@@ -58,6 +59,7 @@ def fit(
     batch_size: BatchSize = None,
     num_classes: NumClasses = None,
     window: Window = None,
+    slice_axis: SliceAxis = None,
     quick_check: Annotated[bool, typer.Option(help="train one network on clean, one on protected files")] = True,
     progress: Progress = True,
 ) -> None:
@@ -65,9 +67,9 @@ def fit(
 
     Writes OUT/perturbator.pt, OUT/protected and OUT/quick_check.json. Interrupted, it goes on where it stopped.
     """
-    _refuse_protected(data)
     fitting = (eps, seed, spatial_dims, parse_numbers(size), epochs, batch_size)
-    _fit(data, out, fitting, {"num_classes": num_classes, "window": parse_window(window)}, quick_check, progress)
+    reading = {"num_classes": num_classes, "window": parse_window(window), "slice_axis": slice_axis}
+    _fit(data, out, fitting, reading, quick_check, progress)
     print(f"The fitted generators are {out / 'perturbator.pt'}; keep them to yourself.")
     left_out = _count_left_out(data, out / "protected")
     say_next([("check every file", ["verify", out, "--original", data]), *_after(data, out / "protected")])
@@ -88,6 +90,7 @@ def protect(
     batch_size: BatchSize = None,
     num_classes: NumClasses = None,
     window: Window = None,
+    slice_axis: SliceAxis = None,
     progress: Progress = True,
 ) -> None:
     """Write a protected copy of a dataset into OUT/protected and check every file of it.
@@ -95,11 +98,10 @@ def protect(
     Without --checkpoint, generators are fitted to the training section, and that section is protected. With --key,
     what brings the originals back is sealed into OUT/sealed. Interrupted, it goes on where it stopped.
     """
-    _refuse_protected(data)
     protected, sealed = out / "protected", out / "sealed"
     secret = None if key is None else _read_key(key, protected, sealed)
     fitting = (eps, seed, spatial_dims, parse_numbers(size), epochs, batch_size)
-    reading = {"num_classes": num_classes, "window": parse_window(window)}
+    reading = {"num_classes": num_classes, "window": parse_window(window), "slice_axis": slice_axis}
     if checkpoint is None:
         if section not in (None, SectionName.train):
             cure = "leave it out, and protect other sections with the --checkpoint of this fit afterwards"
@@ -135,13 +137,6 @@ def verify(
         say_next([("compare pixels, too", ["verify", out, "--original", "DATA"])])
     else:
         say_next(_after(original, protected))
-
-
-def _refuse_protected(data: Path) -> None:
-    """Before anything takes minutes, as with keys."""
-    from ..already_protected import refuse_protected_folder
-
-    refuse_protected_folder(data)
 
 
 def _fit(

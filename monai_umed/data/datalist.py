@@ -67,6 +67,8 @@ def _add_entry(found: Found, images: dict[str, str], root: Path, name: str, entr
 
 
 def _path_problem(root: Path, text: str, key: str) -> str | None:
+    if "\0" in text:
+        return f"{text!a}: holds a zero byte; repair the entry"
     if PurePosixPath(text).is_absolute() or PureWindowsPath(text).drive or ".." in Path(text).parts:
         return f"{text}: leaves the dataset's folder; use a path relative to it, without '..'"
     target = root / text
