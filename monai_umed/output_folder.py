@@ -8,7 +8,7 @@ from pathlib import Path, PureWindowsPath
 
 from .data import Case, DatasetError, output_name
 from .data.atomic import leftovers
-from .data.listing import visible
+from .data.image_files import part_path, parts_of
 
 TOOL = "monai_umed"
 MANIFEST = "manifest.json"
@@ -86,10 +86,11 @@ def _foreign(cases: Sequence[Case], output_dir: Path) -> Iterator[str]:
         yield f"{name}: not written by this program for this dataset; choose an empty folder"
 
 
-def _protected_files(case: Case) -> list[str]:
-    """Files that a case is written to: as `protected_names`, but for a series its slices, named as in the source."""
-    image, label = protected_names(case)
-    return [*(f"{image}/{path.name}" for path in visible(case.image)), label] if case.image.is_dir() else [image, label]
+def _protected_files(case: Case) -> Iterator[str]:
+    """Files that a case is written to: as `protected_names`, but all parts of an image that consists of several."""
+    for source, name in zip((case.image, case.label), protected_names(case), strict=True):
+        parts = parts_of(source)
+        yield from [name] if parts is None else (part_path(Path(name), part).as_posix() for part in parts)
 
 
 def _repeated(names: Iterable[str]) -> list[str]:

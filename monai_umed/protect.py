@@ -26,7 +26,9 @@ from .data import (
     sha256_path,
     write_image,
 )
-from .data.atomic import leftovers, remove, sync_folder, write_atomically
+from .data.atomic import leftovers, remove, sync_folder
+from .data.content import read_content, write_content
+from .data.image_files import files_of, is_complete
 from .faults import FAULTS, explain, find_fault
 from .fingerprint import fingerprint
 from .journal import Journal
@@ -65,7 +67,7 @@ def protect_case(
     fidelity = measure(stored.color, protected[: len(stored.color)], stored.width)
     image_name, label_name = protected_names(case)
     write_image(output_dir / image_name, protected, stored)
-    write_atomically(output_dir / label_name, case.label.read_bytes())
+    write_content(output_dir / label_name, read_content(case.label))
     notes = []
     if output_name(case.image) != case.image.name:
         notes.append("lossy input was written as PNG")
@@ -101,13 +103,15 @@ def _is_finished(record: CaseRecord, case: Case, output_dir: Path) -> bool:
         case.image: record.sha256_before,
         case.label: record.label_sha256,
     }
-    return all(path.exists() and sha256_path(path) == sha256 for path, sha256 in expected.items())
+    return all(is_complete(path) and sha256_path(path) == sha256 for path, sha256 in expected.items())
 
 
 def _clear(cases: Iterable[Case], output_dir: Path) -> None:
     for case in cases:
         for name in protected_names(case):
-            remove(output_dir / name)
+            path = output_dir / name
+            for file in (*files_of(path), path):
+                remove(file)
 
 
 def _prepare(cases: Sequence[Case], output_dir: Path, journal: Journal) -> dict[str, CaseRecord]:

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from .data import CaseError, CaseRecord, DatasetError, Manifest
 from .data.content import Content, read_content
-from .data.listing import leaves, visible
+from .data.image_files import link_out
 from .protect import MANIFEST
 from .seal import check_content, open_case
 
@@ -44,6 +44,8 @@ def read_records(protected_dir: Path, cases: Sequence[str] | None = None) -> lis
     for name in counts:
         outer = counts.keys() & {folder.as_posix() for folder in PurePosixPath(name).parents}
         offenders += [f"{name}: it would be written into {folder}, a file or series of its own" for folder in outer]
+        if PurePosixPath(name).suffix.lower() == ".hdr":  # written with the .img file of its pair
+            offenders.append(f"{name}: the header of a NIfTI pair, no image of its own")
     for record in records:
         if {PurePosixPath(record.source).name, PureWindowsPath(record.source).name} != {record.source}:
             offenders.append(f"{record.id}: the source {record.source!r} must be a file name without folders")
@@ -59,12 +61,10 @@ def read_records(protected_dir: Path, cases: Sequence[str] | None = None) -> lis
 
 
 def path_inside(folder: Path, name: str, record: CaseRecord) -> Path:
-    """``folder / name``, refused if a symbolic link on the way, or of a slice in it, leads out of ``folder``."""
+    """``folder / name``, refused if it or one of its files is a symbolic link that leads out of ``folder``."""
     path = folder / name
-    slices = visible(path) if not leaves(path, folder) and path.is_dir() else []
-    for link in (path, *slices):
-        if leaves(link, folder):
-            raise CaseError(record.id, f"{link} is a link that leaves {folder}; replace it by what it points to")
+    if link := link_out(path, folder):
+        raise CaseError(record.id, f"{link} is a link that leaves {folder}; replace it by what it points to")
     return path
 
 
@@ -72,11 +72,11 @@ def read_inside(folder: Path, name: str, record: CaseRecord, read: Callable[[Pat
     """``read(folder / name)``, see `path_inside`; `CaseError` if it is missing."""
     try:
         return read(path_inside(folder, name, record))
-    except FileNotFoundError:
-        raise CaseError(record.id, f"{folder / name} is missing; fetch it again") from None
+    except FileNotFoundError as error:
+        raise CaseError(record.id, f"{error.filename} is missing; fetch it again") from None
 
 
-def read_mask(protected_dir: Path, record: CaseRecord) -> bytes:
+def read_mask(protected_dir: Path, record: CaseRecord) -> Content:
     """Read a case's mask and check that it is the one in the manifest.
 
     Raises:
@@ -84,7 +84,7 @@ def read_mask(protected_dir: Path, record: CaseRecord) -> bytes:
         CaseError: it is missing, or a link that leaves the folder.
         OSError: it cannot be read.
     """
-    mask = read_inside(protected_dir, record.label, record, Path.read_bytes)
+    mask = read_inside(protected_dir, record.label, record, read_content)
     check_content(record, "mask", mask, record.label_sha256)
     return mask
 
@@ -99,7 +99,7 @@ def open_original(protected_dir: Path, sealed_dir: Path, record: CaseRecord, key
         key: 32 bytes.
 
     Returns:
-        The whole original file, or all slices of a series by file name.
+        The whole original file, or all slices of a series or parts of a pair by name.
 
     Raises:
         CaseError: as in :func:`monai_umed.seal.open_case`, or a file is missing or a link that leaves its folder.

@@ -1,7 +1,7 @@
 """The lossless difference of an original from its protected version, made small: what is sealed.
 
-Of a folder, every file is compared with the protected file of its name, and all differences are compressed together:
-what the slices of a DICOM series have in common is kept once.
+Of several files, a folder or a NIfTI pair, each is compared with the protected file of its name, and all differences
+are compressed together: what the slices of a DICOM series have in common is kept once.
 """
 
 from __future__ import annotations

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from .data import Case, CaseError, CaseRecord, DatasetError, Quarantined, sha256_path
-from .data.atomic import write_atomically, write_folder_atomically
-from .data.content import Content, read_content
+from .data.content import Content, read_content, write_content
+from .data.image_files import is_complete, part_path
 from .progress import track
 from .release import SEALED_SUFFIX, open_original, original_name, path_inside, read_inside, read_mask, read_records
 from .seal import WrongKeyError, open_case, seal_case
@@ -146,8 +146,11 @@ def restore_dataset(
         # Also for a mask alone: it shows that the owner of the key vouches for names and checksums.
         original = open_original(protected_dir, sealed_dir, record, key)
         mask = read_mask(protected_dir, record)
-        for path in missing:
-            _write(path, original if path == image else mask)
+        contents = {path: original if path == image else mask for path in missing}
+        for path, content in contents.items():
+            _check_rest(path, content, record)
+        for path, content in contents.items():
+            _write(path, content)
         return True
 
     return _for_each(restore, records, f"restore into {output_dir.name}", progress)
@@ -165,19 +168,28 @@ def _check_apart(output_dir: Path, used: Iterable[Path]) -> None:
 
 
 def _is_there(path: Path, sha256: str, record: CaseRecord) -> bool:
-    if not path.exists():
+    if not is_complete(path):
         return False
     if sha256_path(path) != sha256:
-        raise CaseError(record.id, f"{path} exists with other content; move it away or choose an empty folder")
+        raise _other_content(path, record)
     return True
+
+
+def _check_rest(path: Path, content: Content, record: CaseRecord) -> None:
+    """What there is of an image whose other files are missing must be right, too."""
+    for part, expected in () if isinstance(content, bytes) else content.items():
+        file = part_path(path, part)
+        if file.exists() and file.read_bytes() != expected:
+            raise _other_content(file, record)
+
+
+def _other_content(path: Path, record: CaseRecord) -> CaseError:
+    return CaseError(record.id, f"{path} exists with other content; move it away or choose an empty folder")
 
 
 def _write(path: Path, content: Content) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    if isinstance(content, bytes):
-        write_atomically(path, content)
-    else:
-        write_folder_atomically(path, content)
+    write_content(path, content)
 
 
 def _for_each(

@@ -4,7 +4,7 @@ Restoring takes decoders only, whose results a standard fixes. Encoding the orig
 and ``.nii.gz`` files several times smaller, but zlib and its replacements write different bytes for equal pixels: what
 was sealed on one computer could not be restored on the next. Hence a file that is not stored pixel by pixel
 (PNG, JPEG, ``.nii.gz``) is sealed as a whole, any other as its difference from the protected file, see
-:mod:`monai_umed.residual`. A DICOM series is sealed as one: all of its slices come back, or none.
+:mod:`monai_umed.residual`. A DICOM series or a NIfTI pair is sealed as one: all of its files come back, or none.
 
 Sizes are not padded: they tell an outsider less than the checksum of the original, which the manifest publishes.
 """
@@ -26,6 +26,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from .data import CaseError, CaseRecord
 from .data.content import Content, sha256_content
+from .data.image_files import PAIR
 from .key_file import KEY_BYTES
 from .residual import decode_file, decode_folder, encode_file, encode_folder
 
@@ -38,11 +39,11 @@ _PREFIX = struct.Struct(f">16sB{_NONCE_BYTES}s{KEY_BYTES}sI")  # magic, format, 
 _MAGIC = b"monai_umed seal\n"
 _IDENTITY = ("id", "image", "label", "source", "sha256_before", "sha256_after", "label_sha256")
 
-_FILE, _FOLDER = 1, 2
+_FILE, _PARTS = 1, 2
 # By the format that a sealed file names: versions that know none but the first ask for an update at the second.
 _CODECS: dict[int, tuple[Callable[[Any, Any], bytes], Callable[[bytes, Any], Content]]] = {
     _FILE: (encode_file, decode_file),
-    _FOLDER: (encode_folder, decode_folder),
+    _PARTS: (encode_folder, decode_folder),
 }
 
 
@@ -71,8 +72,8 @@ def seal_case(original: Content, protected: Content, record: CaseRecord, key: by
     cases do not count. The checksums also bind the case's key to one pair of files, hence to one residual.
 
     Args:
-        original: whole original file, or all slices of a series by file name.
-        protected: whole protected file, or all slices of the protected series.
+        original: whole original file, or all slices of a series or parts of a pair by name.
+        protected: the same of the protected version.
         record: the case's entry in the manifest.
         key: 32 bytes, see :func:`monai_umed.key_file.new_key`.
 
@@ -81,16 +82,14 @@ def seal_case(original: Content, protected: Content, record: CaseRecord, key: by
 
     Raises:
         ChangedFileError: a file is not the one in ``record``.
-        CaseError: the residual exceeds 2 GiB, or one of the two is a file and the other a series.
+        CaseError: the residual exceeds 2 GiB, or one of the two is a file and the other several.
         ValueError: ``key`` has another length.
     """
     check_content(record, "original", original, record.sha256_before)
     check_content(record, "protected image", protected, record.sha256_after)
     version = _format_of(original)
     if version != _format_of(protected):
-        raise CaseError(
-            record.id, "one of original and protected image is a file, the other a folder; protect it again"
-        )
+        raise CaseError(record.id, "one of original and protected image is a file, the other several; protect it again")
     content = _CODECS[version][0](original, protected)
     if len(content) > MAX_BYTES:
         raise CaseError(record.id, f"{len(content)} bytes to seal, must be <= {MAX_BYTES}; split the volume")
@@ -108,12 +107,12 @@ def open_case(sealed: bytes, protected: Content, record: CaseRecord, key: bytes)
 
     Args:
         sealed: whole sealed file.
-        protected: whole protected file, or all slices of the protected series by file name.
+        protected: whole protected file, or all slices of the protected series or parts of the pair by name.
         record: the case's entry in the manifest.
         key: 32 bytes, see :func:`monai_umed.key_file.read_key`.
 
     Returns:
-        The whole original file, or all slices of the original series by file name; its SHA-256, see
+        The whole original file, or all slices of the original series or parts of the pair by name; its SHA-256, see
         :func:`monai_umed.data.sha256_path`, is ``record.sha256_before``. Names are plain, without folders.
 
     Raises:
@@ -187,12 +186,15 @@ def _explain_swap(identity: bytes, record: CaseRecord) -> str:
 
 
 def _format_of(content: Content) -> int:
-    return _FILE if isinstance(content, bytes) else _FOLDER
+    return _FILE if isinstance(content, bytes) else _PARTS
 
 
 def _check_names(record: CaseRecord, original: Content) -> None:
     """Whoever holds the key could have sealed slices that would be written outside of their folder."""
-    for name in () if isinstance(original, bytes) else original:
+    names = () if isinstance(original, bytes) else original.keys()
+    if names == set(PAIR) and Path(record.source).suffix.lower() in PAIR:
+        return
+    for name in names:
         if not name or name.startswith(".") or "\0" in name or Path(name).name != name:
             reason = f"the sealed series holds a slice {name!r}, which is no plain file name; do not trust this release"
             raise CaseError(record.id, reason)

@@ -25,7 +25,8 @@ from .data import (
     sha256_path,
 )
 from .data.atomic import leftovers
-from .data.listing import visible
+from .data.image_files import files_of
+from .data.nifti import NiftiHeader
 from .data.quantize import stored_limit
 from .functional import check_eps
 from .key_file import is_key_file
@@ -58,8 +59,8 @@ def verify_folder(
 
     Without originals: all listed images and masks are there with their checksums, shape and type; nothing else
     is there. With them: they are the files that were protected; shape, type and geometry of image and original
-    are equal; no stored value moved further than eps of the window, in whole grey levels for integers; alpha did not
-    change; the manifest's figures are those of the files.
+    are equal, of NIfTI files the whole header; no stored value moved further than eps of the window, in whole grey
+    levels for integers; alpha did not change; the manifest's figures are those of the files.
 
     A manifest is not signed. Whoever can write to the folder can make the manifest fit other files; originals show
     that, and so does :func:`monai_umed.restore.restore_dataset`, which authenticates names and checksums. Budget and
@@ -144,9 +145,9 @@ def _known_contents(manifest: Manifest) -> dict[str, str]:
 def _file_problems(folder: Path, record: CaseRecord, contents: dict[str, str]) -> Iterator[str]:
     for name, expected in ((record.image, record.sha256_after), (record.label, record.label_sha256)):
         path = path_inside(folder, name, record)
-        if not path.exists():
-            yield f"{name} is missing; {_AGAIN}"
-        elif (found := sha256_path(path)) != expected:
+        missing = [file.relative_to(folder).as_posix() for file in files_of(path) if not file.exists()]
+        yield from (f"{file} is missing; {_AGAIN}" for file in missing)
+        if not missing and (found := sha256_path(path)) != expected:
             yield f"{name} is {contents.get(found, f'not the file that {MANIFEST} describes; {_AGAIN}')}"
 
 
@@ -187,6 +188,8 @@ def _differences(stored: StoredImage, original: Case, record: CaseRecord, limit:
         return
     if not (_close(before.spacing, stored.spacing) and _close(before.affine, stored.affine)):
         yield f"{record.image} lies elsewhere in space than its original (spacing, origin or direction); {_AGAIN}"
+    elif isinstance(before.header, NiftiHeader) and before.header != stored.header:
+        yield f"{record.image} has another header than its original; {_AGAIN}"
     if stored.has_alpha and not np.array_equal(before.array[-1], stored.array[-1]):
         yield f"{record.image} has another alpha channel than its original; {_AGAIN}"
     found = asdict(measure(before.color, stored.color, stored.width))
@@ -207,9 +210,8 @@ def _close(first: ArrayLike | None, second: ArrayLike | None, tolerance: float =
 
 def _foreign_files(folder: Path, manifest: Manifest, contents: dict[str, str]) -> Iterator[Problem]:
     """What lies in the folder and belongs to no case; many sealed files are one problem."""
-    listed = {folder / name for record in manifest.cases for name in (record.image, record.label)}
-    listed |= {path for series in listed if series.is_dir() for path in visible(series)}
-    listed.add(folder / MANIFEST)
+    images = (folder / name for record in manifest.cases for name in (record.image, record.label))
+    listed = {folder / MANIFEST, *(file for image in images for file in files_of(image))}
     killed = set(leftovers(folder))
     sealed = []
     for path in sorted(folder.rglob("*")):

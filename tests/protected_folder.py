@@ -46,8 +46,9 @@ def square(shape: tuple[int, ...], value: int = 255) -> np.ndarray:
 def write_array(path: Path, array: np.ndarray) -> None:
     """Write ``(H, W)``, ``(H, W, 3)`` or a volume in the format of the file's ending."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    if path.name.endswith((".nii.gz", ".nii")):
-        nib.Nifti1Image(array, np.diag([1.0, 1.0, 2.5, 1.0])).to_filename(path)
+    if path.name.endswith((".nii.gz", ".nii", ".img")):
+        kind = nib.Nifti1Pair if path.suffix == ".img" else nib.Nifti1Image
+        kind(array, np.diag([1.0, 1.0, 2.5, 1.0])).to_filename(path)
     elif path.suffix == ".tif":
         tifffile.imwrite(path, array)
     else:
@@ -56,7 +57,7 @@ def write_array(path: Path, array: np.ndarray) -> None:
 
 def read_array(path: Path) -> np.ndarray:
     """What is stored, in stored units, as NiBabel, tifffile or Pillow see it."""
-    if path.name.endswith((".nii.gz", ".nii")):
+    if path.name.endswith((".nii.gz", ".nii", ".img")):
         return np.asarray(nib.load(path).dataobj)  # type: ignore[attr-defined]
     if path.suffix == ".tif":
         return tifffile.imread(path)

@@ -51,6 +51,7 @@ DEEP: dict[str, Writer] = {
     "first.nii": lambda path: nib.Nifti1Image(VOLUME.T, np.diag([1, 1, 2, 1])).to_filename(path),
     "second.nii": lambda path: nib.Nifti2Image(VOLUME.T, np.eye(4)).to_filename(path),
     "packed.nii.gz": lambda path: nib.Nifti1Image(VOLUME.T.astype(np.float32), np.eye(4)).to_filename(path),
+    "pair.img": lambda path: nib.Nifti1Pair(VOLUME.T, np.diag([1, 1, 2, 1])).to_filename(path),
     "nrrd.nrrd": write_with_itk,
     "nrrd-packed.nrrd": write_with_itk,
     "meta.mha": write_with_itk,
@@ -72,7 +73,7 @@ def flip(content: bytes, generator: random.Random) -> bytes:
 
 
 def write_damaged(dataset: Path, name: str, write: Writer, flips: int) -> None:
-    """A good case of a format and one for every way to damage it; of a series, one slice is damaged."""
+    """A good case of a format and one for every way to damage it, of a series one slice, of a pair the header."""
     generator = random.Random(name)
     (dataset / "images").mkdir(parents=True, exist_ok=True)
     (dataset / "masks").mkdir(exist_ok=True)
@@ -84,6 +85,9 @@ def write_damaged(dataset: Path, name: str, write: Writer, flips: int) -> None:
         if image != good:
             (shutil.copytree if good.is_dir() else shutil.copy)(good, image)
             file = image / "c.dcm" if image.is_dir() else image
+            if image.suffix == ".img":
+                file = image.with_suffix(".hdr")
+                shutil.copy(good.with_suffix(".hdr"), file)
             content = file.read_bytes()
             file.write_bytes(cut(content, int(way[4:])) if way.startswith("cut") else flip(content, generator))
         mask = dataset / "masks" / (image.name if image.is_dir() else split_name(image.name)[0])
@@ -125,6 +129,7 @@ def test_a_damaged_file_is_left_out_with_a_reason_or_protected_within_the_budget
     for reason in reasons.values():
         assert re.search(r"; \w", reason), f"{reason!r} names no cure"
     files = {name for record in manifest.cases for name in (record.image, record.label)}
+    files |= {name.removesuffix(".img") + ".hdr" for name in files if name.endswith(".img")}
     assert {"/".join(name.split("/")[:2]) for name in tree(out)} == files | {MANIFEST}
     assert verify_folder(out, dataset, progress=False) == []
 

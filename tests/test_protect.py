@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from protected_folder import EPS, may_change, noise, read_array, small_protector, square, tree, write_array
 
-from monai_umed.data import Manifest, find_cases
+from monai_umed.data import Manifest, find_cases, sha256_path
 from monai_umed.protect import MANIFEST, protect_dataset, report
 
 # kind -> (image file, mask file, image, in_channels); sides differ, and none is that of the working grid
@@ -22,6 +22,7 @@ KINDS: dict[str, tuple[str, str, np.ndarray, int]] = {
     "deep-tiff": ("images/a.tif", "masks/a.png", noise((33, 60), 4000).astype(np.uint16), 1),
     "bmp": ("images/a.bmp", "masks/a.png", noise((50, 61)).astype(np.uint8), 1),
     "volume": ("imagesTr/a.nii.gz", "labelsTr/a.nii.gz", (noise((40, 36, 20), 2000) - 1000).astype(np.int16), 1),
+    "pair-volume": ("imagesTr/a.img", "labelsTr/a.img", (noise((40, 36, 20), 2000) - 1000).astype(np.int16), 1),
     "real-volume": ("imagesTr/a.nii", "labelsTr/a.nii.gz", noise((24, 36, 20), 2000).astype(np.float32), 1),
 }
 
@@ -49,7 +50,7 @@ def test_files_on_disk_keep_the_limit_the_mask_and_all_else(tmp_path: Path, kind
 
     assert tree(before) == inputs
     written = tree(after)
-    assert written.keys() == {image_name, mask_name, MANIFEST}
+    assert written.keys() == inputs.keys() | {MANIFEST}
     assert written[mask_name] == inputs[mask_name]
     old, new = read_array(before / image_name), read_array(after / image_name)
     np.testing.assert_array_equal(old, image)
@@ -71,8 +72,9 @@ def test_files_on_disk_keep_the_limit_the_mask_and_all_else(tmp_path: Path, kind
     file_name = Path(image_name).name
     assert (record.id, record.source) == (file_name.split(".")[0], file_name)
     assert (record.image, record.label) == (image_name, mask_name)
-    assert record.sha256_before == inputs[image_name]
-    assert (record.sha256_after, record.label_sha256) == (written[image_name], written[mask_name])
+    assert record.sha256_before == sha256_path(before / image_name)
+    checksums = tuple(sha256_path(after / name) for name in (image_name, mask_name))
+    assert (record.sha256_after, record.label_sha256) == checksums
     assert record.max_abs_delta == change.max() and record.dtype == str(image.dtype)
     assert record.perturbed_fraction == pytest.approx((change > 0).mean())
     assert record.psnr == pytest.approx(10 * math.log10(width**2 / np.square(change).mean()), abs=1e-3)

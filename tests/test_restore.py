@@ -13,7 +13,7 @@ import pytest
 from protected_folder import noise, small_protector, square, tree, write_array
 
 from monai_umed import restore
-from monai_umed.data import DatasetError, Manifest, ManifestError, find_cases
+from monai_umed.data import DatasetError, Manifest, ManifestError, find_cases, sha256_path
 from monai_umed.protect import MANIFEST, protect_dataset
 from monai_umed.restore import CaseReport, restore_dataset, seal_dataset
 from monai_umed.seal import WrongKeyError
@@ -30,6 +30,7 @@ KINDS: dict[str, tuple[str, str, np.ndarray, float]] = {
     "tiff": ("images/a.tif", "masks/a.tif", noise((90, 120)).astype(np.uint8), 0.7),
     "bmp": ("images/a.bmp", "masks/a.png", noise((90, 120)).astype(np.uint8), 0.7),
     "volume": ("imagesTr/a.nii", "labelsTr/a.nii.gz", (noise((40, 36, 20), 2000) - 1000).astype(np.int16), 0.6),
+    "pair": ("imagesTr/a.img", "labelsTr/a.img", (noise((40, 36, 20), 2000) - 1000).astype(np.int16), 0.6),
     "packed": ("imagesTr/a.nii.gz", "labelsTr/a.nii", (noise((40, 36, 20), 2000) - 1000).astype(np.int16), 1.1),
 }
 
@@ -101,7 +102,7 @@ def test_every_kind_of_file_comes_back_bit_by_bit(tmp_path: Path, kind: str) -> 
     report = restore_all(folders)
     assert (report.done, report.failed) == ([record.id], [])
     assert tree(folders.dataset) == inputs == tree(folders.output)
-    assert tree(folders.output)[image_name] == record.sha256_before
+    assert sha256_path(folders.output / image_name) == record.sha256_before
 
 
 def test_the_dataset_comes_back_and_inputs_stay(folders: Folders) -> None:
@@ -205,14 +206,14 @@ def test_originals_in_place_need_nothing(folders: Folders) -> None:
 
 
 def test_an_interrupted_restore_goes_on_where_it_stopped(folders: Folders, monkeypatch: pytest.MonkeyPatch) -> None:
-    write = restore.write_atomically
+    write = restore.write_content
 
     def interrupted(path: Path, content: bytes) -> None:
         if path.name == "b.png":
             raise KeyboardInterrupt
         write(path, content)
 
-    monkeypatch.setattr(restore, "write_atomically", interrupted)
+    monkeypatch.setattr(restore, "write_content", interrupted)
     with pytest.raises(KeyboardInterrupt):
         restore_all(folders)
     monkeypatch.undo()
@@ -227,7 +228,7 @@ def test_a_full_disk_is_reported_and_a_later_run_finishes(folders: Folders, monk
     def full(path: Path, content: bytes) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(restore, "write_atomically", full)
+    monkeypatch.setattr(restore, "write_content", full)
     report = restore_all(folders)
     assert not report.done and all("No space left" in failure.reason for failure in report.failed)
     monkeypatch.undo()

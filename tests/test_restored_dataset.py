@@ -56,6 +56,7 @@ def write_color(images: Path) -> None:
 def write_volumes(images: Path) -> None:
     values = (noise(SHAPE_3D, 2000) - 1000).astype(np.int16)
     write_array(images / "nifti.nii.gz", values)
+    write_array(images / "pair.img", values)
     scaled = nib.Nifti1Image(values, np.array([[0, -2, 0, 5], [1.5, 0, 0, 6], [0, 0, 3, 7], [0, 0, 0, 1]]))
     scaled.header.set_slope_inter(0.37, -24.3)
     scaled.to_filename(images / "scaled.nii.gz")
@@ -78,7 +79,7 @@ GROUPS: dict[str, tuple[Any, tuple[int, ...], int]] = {
 IDS = {
     "gray": ["bmp", "deep", "jpeg", "lzw", "png", "tiff"],
     "color": ["rgb", "rgb_deep", "rgb_jpeg", "rgb_tiff", "rgba"],
-    "volumes": ["mha", "nifti", "nrrd", "scaled", "series"],
+    "volumes": ["mha", "nifti", "nrrd", "pair", "scaled", "series"],
 }
 # Their decoders read named files only and get an anonymous one in memory, which `no_file_may_grow` forbids as well.
 NAMED_FILES = {"lzw", "rgb_deep", "mha", "nrrd"}
@@ -115,7 +116,8 @@ def dataset_of(release: Path, key: bytes = KEY, **options: Any) -> RestoredDatas
 
 
 def original_of(releases: Path, group: str, name: str) -> Path:
-    [path] = (releases / f"{group} originals" / "images").glob(f"{name}*" if name == "series" else f"{name}.*")
+    found = (releases / f"{group} originals" / "images").glob(f"{name}*" if name == "series" else f"{name}.*")
+    [path] = (path for path in found if path.suffix != ".hdr")
     return path
 
 

@@ -107,7 +107,7 @@ def test_whoever_has_the_key_cannot_name_a_slice_that_lies_elsewhere(name: str) 
 
 def test_a_file_and_a_folder_are_not_sealed_together() -> None:
     for original, protected in ((SERIES, b"file"), (b"file", SERIES)):
-        with pytest.raises(CaseError, match="one of original and protected image is a file, the other a folder"):
+        with pytest.raises(CaseError, match="one of original and protected image is a file, the other several"):
             seal_case(original, protected, describe(original, protected), KEY)
 
 

@@ -109,6 +109,7 @@ KINDS: dict[str, tuple[str, str, np.ndarray]] = {
     "jpeg": ("images/scan.jpg", "masks/scan.png", noise((50, 60)).astype(np.uint8)),
     "tiff": ("images/a.tif", "masks/a.tif", noise((90, 120)).astype(np.uint8)),
     "volume": ("imagesTr/a.nii.gz", "labelsTr/a.nii.gz", (noise((40, 36, 20), 2000) - 1000).astype(np.int16)),
+    "pair": ("imagesTr/a.img", "labelsTr/a.img", (noise((40, 36, 20), 2000) - 1000).astype(np.int16)),
     "real": ("imagesTr/a.nii", "labelsTr/a.nii", noise((40, 36, 20), 2000).astype(np.float32) / 7),
 }
 

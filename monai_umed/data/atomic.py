@@ -1,4 +1,4 @@
-"""Write a file or a folder completely or not at all."""
+"""Write files or a folder completely or not at all."""
 
 import json
 import os
@@ -25,13 +25,29 @@ def write_atomically(path: str | Path, content: bytes) -> None:
     Raises:
         OSError: the folder is missing or read-only, or the disk is full.
     """
-    path = Path(path)
-    temporary = _temporary(path)
+    write_together({Path(path): content})
+
+
+def write_together(contents: Mapping[Path, bytes]) -> None:
+    """Write files as :func:`write_atomically` does, none of them before all are on the disk.
+
+    A kill or a fault while they are renamed may leave the first ones without the others; nothing else does.
+
+    Args:
+        contents: whole content of each file by its path, whose folder must exist; renamed in this order.
+
+    Raises:
+        OSError: as :func:`write_atomically`.
+    """
+    temporaries = {path: _temporary(path) for path in contents}
     try:
-        _write(temporary, content)
-        temporary.replace(path)
+        for path, content in contents.items():
+            _write(temporaries[path], content)
+        for path, temporary in temporaries.items():
+            temporary.replace(path)
     finally:
-        temporary.unlink(missing_ok=True)
+        for temporary in temporaries.values():
+            temporary.unlink(missing_ok=True)
 
 
 def write_folder_atomically(path: str | Path, contents: Mapping[str, bytes]) -> None:

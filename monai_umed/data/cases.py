@@ -24,6 +24,8 @@ def find_cases(dataset_dir: str | Path, section: Section = "all") -> list[Case]:
     A folder of ``.dcm`` files in the place of an image is one case, a series; its id is the folder's name. Its label is
     one file like any other: a label map on its grid, or a DICOM SEG.
 
+    A NIfTI pair, ``NAME.hdr`` and ``NAME.img`` side by side, is one image or label; a datalist names the ``.img`` file.
+
     Hidden files and those that operating systems leave behind are ignored.
 
     Sections come from a ``split.json`` = ``{"train": [id, ...], "test": [id, ...]}`` in the folder if there is one,
@@ -39,8 +41,9 @@ def find_cases(dataset_dir: str | Path, section: Section = "all") -> list[Case]:
         The cases, sorted by id.
 
     Raises:
-        DatasetError: folder or files missing, images without label or labels without image, unknown file endings, two
-            images of one name, paths or series that leave the folder, a damaged list, or no case at all.
+        DatasetError: folder or files missing, images without label or labels without image, half of a NIfTI pair,
+            unknown file endings, two images of one name, paths or series that leave the folder, a damaged list, or no
+            case at all.
         ValueError: unknown ``section``.
     """
     if section not in ("train", "test", "all"):

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from monai_umed.data import dicom, dicom_geometry, dicom_segmentation, dicom_series, itk_image, nifti, raster, tiff
-from monai_umed.data.atomic import write_atomically, write_folder_atomically
-from monai_umed.data.content import Content
+from monai_umed.data.content import Content, write_content
+from monai_umed.data.image_files import PAIR, pair_problem, parts_of
 from monai_umed.data.source import MemoryFile, Source
 from monai_umed.data.stored import CodecError, Decoded, StoredImage
 from monai_umed.data.suffixes import LOSSY, SUPPORTED, output_name, split_name
@@ -31,7 +31,7 @@ _DECODERS: dict[str, Callable[[Source], Decoded]] = {
     ".dcm": dicom.decode_dicom,
 }
 # By ending of the target and format of the source.
-_ENCODERS: dict[tuple[str, str], Callable[[np.ndarray, StoredImage, int], bytes]] = {
+_ENCODERS: dict[tuple[str, str], Callable[[np.ndarray, StoredImage, int], Content]] = {
     (".png", "png"): lambda array, source, level: raster.encode_png(array, source.header, level),
     (".png", "jpeg"): lambda array, source, level: raster.encode_png(array, source.header, level),
     (".bmp", "bmp"): lambda array, source, level: raster.encode_bmp(array, source.header, level),
@@ -39,11 +39,12 @@ _ENCODERS: dict[tuple[str, str], Callable[[np.ndarray, StoredImage, int], bytes]
     (".tiff", "tiff"): lambda array, source, level: tiff.encode_tiff(array, source.header, level),
     (".nii", "nifti"): lambda array, source, level: nifti.encode_nifti(array, source.header, level, compressed=False),
     (".nii.gz", "nifti"): lambda array, source, level: nifti.encode_nifti(array, source.header, level, compressed=True),
+    (".img", "nifti_pair"): lambda array, source, _: nifti.encode_pair(array, source.header),
     (".nrrd", "nrrd"): lambda array, source, level: itk_image.encode_nrrd(array, source.header, level),
     (".mha", "mha"): lambda array, source, level: itk_image.encode_mha(array, source.header, level),
     (".dcm", "dicom"): lambda array, source, _: dicom.encode_dicom(array, source),
 }
-_VOLUME_FORMATS = ("nifti", "nrrd", "mha")
+_VOLUME_FORMATS = ("nifti", "nifti_pair", "nrrd", "mha")
 _DICOM_FORMATS = ("dicom", "dicom_series")
 
 
@@ -51,7 +52,8 @@ def read_image(path: str | Path, window: tuple[float, float] | None = None) -> S
     """Read an image in stored units.
 
     Args:
-        path: file of one of the `SUPPORTED` endings, or folder with the slices of one DICOM series.
+        path: file of one of the `SUPPORTED` endings, or folder with the slices of one DICOM series. Of a NIfTI pair it
+            is the ``.img`` file, whose header lies beside it.
         window: displayed values (HU in CT) that map to 0 and 1, for presets see `monai_umed.data.windows.as_window`.
             Default: the full range for 8-bit 2D files, the window that DICOM files name, the `WINDOW_PERCENTILES` of
             the values for all others.
@@ -60,8 +62,8 @@ def read_image(path: str | Path, window: tuple[float, float] | None = None) -> S
         The image. Its ``window`` is in stored units, the file's slope already applied.
 
     Raises:
-        CodecError: unknown ending, damaged file, a kind of pixels that cannot be written back without loss, or a folder
-            that is no series, see `decode_series`.
+        CodecError: unknown ending, damaged file, a kind of pixels that cannot be written back without loss, half of a
+            pair, or a folder that is no series, see `decode_series`.
         ValueError: ``window`` is not two different finite numbers.
     """
     path = Path(path)
@@ -90,7 +92,7 @@ def decode_image(name: str, content: Content) -> Decoded:
 
     Args:
         name: name of the file, whose ending tells its format, or of a folder with the slices of one DICOM series.
-        content: the whole file, or the slices by file name.
+        content: the whole file, or all of them as `read_content` gives them.
 
     Returns:
         The image in stored units, with all that its decoder tells.
@@ -101,8 +103,10 @@ def decode_image(name: str, content: Content) -> Decoded:
     """
     if isinstance(content, bytes):
         return _decode_file(MemoryFile(name, content))
-    slices = [MemoryFile(*item) for item in content.items()]
-    return _checked(name, lambda: dicom_series.decode_slices(name, slices))
+    files = {part: MemoryFile(part, file) for part, file in content.items()}
+    if files.keys() == set(PAIR):
+        return _checked(name, lambda: nifti.decode_pair(name, files))
+    return _checked(name, lambda: dicom_series.decode_slices(name, list(files.values())))
 
 
 def read_label(path: str | Path, image: StoredImage | None = None) -> np.ndarray:
@@ -147,10 +151,11 @@ def read_label(path: str | Path, image: StoredImage | None = None) -> np.ndarray
 def write_image(path: str | Path, array: np.ndarray, source: StoredImage, compress_level: int = 1) -> None:
     """Write an image in the format of its source: same bit depth, mode, metadata; all at once or not at all.
 
-    JPEG sources are written as PNG, see `output_name`. A DICOM series is written as a folder of as many files.
+    JPEG sources are written as PNG, see `output_name`. A DICOM series is written as a folder of as many files, a NIfTI
+    pair as two with the header file of its source, see `write_content`.
 
     Args:
-        path: target; the folder that it lies in must exist. An existing file is replaced, an existing folder as well if
+        path: target; the folder that it lies in must exist. Existing files are replaced, an existing folder as well if
             it holds no files of other names.
         array: ``(C, *spatial)`` stored values, same shape and dtype as ``source.array``.
         source: image that was read with `read_image`.
@@ -172,18 +177,21 @@ def write_image(path: str | Path, array: np.ndarray, source: StoredImage, compre
         reason = f"array is {array.dtype} {array.shape}, its source is {source.array.dtype} {source.array.shape}"
         raise CodecError(path.name, reason, "pass the array that add_delta returned for this source")
     if source.format == "dicom_series":
-        return write_folder_atomically(path, dicom_series.encode_series(array, source))
+        return write_content(path, dicom_series.encode_series(array, source))
     encoder = _ENCODERS.get((suffix, source.format))
     if encoder is None:
         reason = f"a {source.format} image cannot be written as {suffix or 'a file without ending'}"
         raise CodecError(path.name, reason, "keep its ending")
-    return write_atomically(path, encoder(array, source, compress_level))
+    return write_content(path, encoder(array, source, compress_level))
 
 
 def _decode(path: Path) -> Decoded:
     if path.is_dir():
         return _checked(path.name, lambda: dicom_series.decode_series(path))
-    return _decode_file(path)
+    if problem := pair_problem(path):
+        raise CodecError(path.name, *problem)
+    parts = parts_of(path)
+    return _decode_file(path) if parts is None else _checked(path.name, lambda: nifti.decode_pair(path.name, parts))
 
 
 def _decode_file(source: Source) -> Decoded:

@@ -4,7 +4,7 @@ import json
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
-from monai_umed.data.listing import leaves, series_problem
+from monai_umed.data.image_files import link_out, pair_problem, series_problem
 from monai_umed.data.pairs import Case, DatasetError, Found
 from monai_umed.data.suffixes import SUPPORTED, split_name
 
@@ -72,11 +72,13 @@ def _path_problem(root: Path, text: str, key: str) -> str | None:
     if PurePosixPath(text).is_absolute() or PureWindowsPath(text).drive or ".." in Path(text).parts:
         return f"{text}: leaves the dataset's folder; use a path relative to it, without '..'"
     target = root / text
-    if leaves(target, root):
-        return f"{text}: a link that leaves the dataset's folder; copy the file into it"
+    if link := link_out(target, root):
+        return f"{text}: {link.name} is a link that leaves the dataset's folder; copy what it points to into it"
     if key == "image" and target.is_dir():
         problem = series_problem(target, root)
         return problem and f"{text}: {problem}"
+    if reasons := pair_problem(target):
+        return f"{text}: {'; '.join(reasons)}"
     if not target.is_file():
         return f"{text}: no such file; add it or remove the entry"
     if split_name(target.name)[1] not in SUPPORTED:

@@ -3,7 +3,8 @@
 import re
 from pathlib import Path
 
-from monai_umed.data.listing import series_problem, visible
+from monai_umed.data.image_files import is_pair_header, pair_problem, series_problem
+from monai_umed.data.listing import visible
 from monai_umed.data.pairs import Case, Found
 from monai_umed.data.suffixes import SUPPORTED, split_name
 
@@ -14,9 +15,9 @@ def scan_folders(image_dir: Path, label_dir: Path) -> Found:
     """Pair the files of two folders by their names without ending.
 
     Args:
-        image_dir: existing folder of images, each a file or a folder of DICOM slices; nnU-Net's ``_0000`` at the end of
-            a name is dropped if that gives a pair.
-        label_dir: folder of labels.
+        image_dir: existing folder of images, each a file, a NIfTI pair or a folder of DICOM slices; nnU-Net's ``_0000``
+            at the end of a name is dropped if that gives a case.
+        label_dir: folder of labels, each a file or a NIfTI pair.
 
     Returns:
         Cases and offenders.
@@ -44,6 +45,8 @@ def _by_stem(folder: Path, found: Found, series: bool) -> dict[str, Path]:
     """Files by name without ending; with ``series`` also folders of DICOM slices by name."""
     files: dict[str, Path] = {}
     for path in visible(folder):
+        if is_pair_header(path):
+            continue
         name = f"{folder.name}/{path.name}"
         stem, suffix = (path.name, "") if path.is_dir() else split_name(path.name)
         if problem := _problem(path, suffix, series):
@@ -62,6 +65,8 @@ def _problem(path: Path, suffix: str, series: bool) -> str | None:
         if series:
             return series_problem(path, root=path.parent.parent)
         return "a folder; move its files up, subfolders are not searched"
+    if problem := pair_problem(path):
+        return "; ".join(problem)
     if suffix not in SUPPORTED:
         return f"unknown file ending {suffix!r}; convert it to one of {', '.join(SUPPORTED)} or move it away"
     return None

@@ -22,12 +22,13 @@ class CaseRecord:
 
     Attributes:
         id: id of the case.
-        image: protected image, a file or a folder of slices, relative to the dataset's folder, with ``/``.
+        image: protected image relative to the dataset's folder, with ``/``: a file, the ``.img`` file of a NIfTI
+            pair, or a folder of slices.
         label: label, relative to the dataset's folder, with ``/``.
         source: name of the original image file or folder.
-        sha256_before: checksum of the original image, see `sha256_path` for one that is a folder.
+        sha256_before: checksum of the original image, see `sha256_path` for one of several files.
         sha256_after: checksum of the protected image.
-        label_sha256: checksum of the label file.
+        label_sha256: checksum of the label.
         shape: ``(C, *spatial)`` of the stored array.
         dtype: NumPy name of the stored type, for example ``"uint8"``.
         window: stored values that map to 0 and 1.

@@ -13,8 +13,8 @@ class Case:
 
     Attributes:
         id: file name of the image without its ending, or name of its folder; unique in the dataset.
-        image: image file, or folder of DICOM slices.
-        label: label file.
+        image: image file, voxels of a NIfTI pair (``.img``), or folder of DICOM slices.
+        label: label file, or voxels of a pair.
     """
 
     id: str

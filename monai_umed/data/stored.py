@@ -22,8 +22,8 @@ class Decoded:
 
     Attributes:
         array: ``(C, *spatial)`` stored values in native byte order, ``C`` includes alpha.
-        format: ``"png"``, ``"jpeg"``, ``"bmp"``, ``"tiff"``, ``"nifti"``, ``"nrrd"``, ``"mha"``, ``"dicom"`` or
-            ``"dicom_series"`` (a folder).
+        format: ``"png"``, ``"jpeg"``, ``"bmp"``, ``"tiff"``, ``"nifti"``, ``"nifti_pair"`` (two files), ``"nrrd"``,
+            ``"mha"``, ``"dicom"`` or ``"dicom_series"`` (a folder).
         header: everything the format's encoder needs to write the file again, opaque to all others.
         spacing: size of one pixel or voxel per spatial axis in the file's unit (mm for NIfTI), if stored.
         has_alpha: the last channel is an alpha channel.

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-LOSSLESS = (".png", ".bmp", ".tif", ".tiff", ".nii", ".nii.gz", ".nrrd", ".mha", ".dcm")
-"""Formats that are read and written."""
+LOSSLESS = (".png", ".bmp", ".tif", ".tiff", ".nii", ".nii.gz", ".img", ".nrrd", ".mha", ".dcm")
+"""Formats that are read and written; ``.img`` holds the voxels of a NIfTI pair, with its ``.hdr`` beside it."""
 LOSSY = (".jpg", ".jpeg")
 """Formats that are read only: lossy compression would erase the perturbation."""
 SUPPORTED = LOSSLESS + LOSSY

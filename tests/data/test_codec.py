@@ -56,7 +56,7 @@ def save_nifti(
         header.set_data_dtype(dtype)
         header["descrip"] = b"made by a scanner"
         affine = np.array([[0, -0.7, 0, 3], [0.7, 0, 0, -4], [0, 0, 2.5, 5], [0, 0, 0, 1]])
-        image = nib.Nifti1Image(data, affine, header)
+        image = (nib.Nifti1Pair if path.suffix.lower() == ".img" else nib.Nifti1Image)(data, affine, header)
         image.header.set_slope_inter(slope, inter)
         image.header.extensions.append(nib.nifti1.Nifti1Extension("comment", b"kept"))
         image.to_filename(path)
@@ -101,14 +101,17 @@ SOURCES: dict[str, tuple[str, Callable[[Path], None], tuple[int, ...], str]] = {
     "nii-float32": ("a.NII.GZ", save_nifti("<f4"), (1, 9, 8, 7), "float32"),
     "nii-float64": ("a.nii.gz", save_nifti("<f8"), (1, 9, 8, 7), "float64"),
     "nii-4-axes": ("a.nii.gz", save_nifti("<i4", shape=(9, 8, 7, 1)), (1, 9, 8, 7), "int32"),
+    "pair-int16": ("a (1).v2.img", save_nifti("<i2"), (1, 9, 8, 7), "int16"),
+    "pair-big-endian": ("a.IMG", save_nifti(">i2", 2.5, -1024), (1, 9, 8, 7), "int16"),
+    "pair-float32": ("a.img", save_nifti("<f4", shape=(9, 8, 7, 1)), (1, 9, 8, 7), "float32"),
 }
 
 
 def metadata(path: Path) -> object:
     """What another program sees beside the pixels."""
     name = path.name.lower()
-    if name.endswith((".nii", ".nii.gz")):
-        image: Any = nib.Nifti1Image.from_filename(path)
+    if name.endswith((".nii", ".nii.gz", ".img")):
+        image: Any = (nib.Nifti1Pair if name.endswith(".img") else nib.Nifti1Image).from_filename(path)
         raw = {key: image.header[key].tobytes() for key in image.header}
         scaling = (image.dataobj.slope, image.dataobj.inter)
         return raw, scaling, image.header.endianness, [item.get_content() for item in image.header.extensions]
