@@ -25,7 +25,9 @@ from monai.transforms import (
     RandScaleIntensityd,
     RandScaleIntensityFixedMeand,
     RandSimulateLowResolutiond,
+    RandSpatialCropd,
     RandZoomd,
+    SpatialPadd,
     Transform,
 )
 from monai.utils import convert_to_tensor
@@ -102,6 +104,17 @@ class RandUniformNoised(RandomizableTransform, MapTransform):
         return result
 
 
+def crop_transforms(size: tuple[int, ...], share: float) -> list[Transform]:
+    """The transforms of :class:`RandomCrop` for one size."""
+    box = [max(1, round(share * length)) for length in size]
+    return [RandSpatialCropd(BOTH, roi_size=box, random_size=False), SpatialPadd(BOTH, spatial_size=size)]
+
+
+def flip_transforms(size: tuple[int, ...]) -> list[Transform]:
+    """The transforms of :class:`Flips` for one size."""
+    return [RandFlipd(BOTH, prob=0.5, spatial_axis=axis) for axis in range(len(size))]
+
+
 def nnunet_transforms(size: tuple[int, ...]) -> list[Transform]:
     """The transforms of :class:`NNUNet` in nnU-Net's order."""
     spatial_dims = len(size)
@@ -121,7 +134,7 @@ def nnunet_transforms(size: tuple[int, ...]) -> list[Transform]:
         ),
         RandAdjustContrastd(image, prob=0.1, gamma=GAMMA, invert_image=True, retain_stats=True),
         RandAdjustContrastd(image, prob=0.3, gamma=GAMMA, retain_stats=True),
-        *[RandFlipd(BOTH, prob=0.5, spatial_axis=axis) for axis in range(spatial_dims)],
+        *flip_transforms(size),
     ]
 
 
@@ -216,3 +229,35 @@ class Cutout(Defense):
 
     def augmentation(self, materials: Materials) -> list[Transform]:
         return [Augment(partial(cutout_transforms, side=self.side))]
+
+
+@dataclass(frozen=True)
+class RandomCrop(Defense):
+    """Another part of the image every time, in the middle of a black frame of the image's size.
+
+    Its place differs by whole pixels: patterns that networks find because they always lie at the same pixels of the
+    grid no longer do.
+
+    Args:
+        share: of every side of the image.
+
+    Raises:
+        ValueError: if ``share`` is not between 0 and 1.
+    """
+
+    share: float = 0.875
+
+    def __post_init__(self) -> None:
+        if not 0 < self.share < 1:
+            raise ValueError(f"share is {self.share!r}; it must be between 0 and 1, for example 0.875.")
+
+    def augmentation(self, materials: Materials) -> list[Transform]:
+        return [Augment(partial(crop_transforms, share=self.share))]
+
+
+@dataclass(frozen=True)
+class Flips(Defense):
+    """Mirrored along every axis, each with probability 0.5."""
+
+    def augmentation(self, materials: Materials) -> list[Transform]:
+        return [Augment(flip_transforms)]

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from .adversarial import AdversarialTraining, WorstOf
-from .augmentation import Cutout, GammaContrast, NNUNet, RandomNoise
+from .augmentation import Cutout, Flips, GammaContrast, NNUNet, RandomCrop, RandomNoise
 from .base import Composed, Defense
 from .clean_data import CleanPartAlone, EarlyStopping, LastLayerRefit, PartlyProtected
 from .filters import BitDepth, Contrast, GaussianBlur, Grayscale, Half, Jpeg, Median, TrainingSize
@@ -90,6 +90,8 @@ DEFENSES: dict[str, Entry] = {
     "gamma": Entry(lambda eps: Contrast(gamma=0.7), "fixed gamma 0.7 and contrast 1.25"),
     "gamma-contrast": Entry(lambda eps: GammaContrast(), "random gamma, brightness and contrast"),
     "nnunet": Entry(lambda eps: NNUNet(), "nnU-Net's default augmentation"),
+    "flips": Entry(lambda eps: Flips(), "mirrored at random"),
+    "random-crop": Entry(lambda eps: RandomCrop(), "random crops of seven eighths of each side"),
     "cutout": Entry(lambda eps: Cutout(), "a box of half the side erased"),
     "mixup": Entry(lambda eps: Mixup(), "images and labels mixed"),
     "cutmix": Entry(lambda eps: CutMix(), "boxes pasted between images"),

@@ -14,14 +14,18 @@ from monai_umed.defenses import Composed, Defense, Materials
 from monai_umed.defenses.augmentation import (
     Augment,
     Cutout,
+    Flips,
     GammaContrast,
     NNUNet,
+    RandomCrop,
     RandomNoise,
     RandRelativeNoised,
     nnunet_transforms,
 )
 
-AUGMENTATIONS: list[Defense] = [NNUNet(), GammaContrast(), RandomNoise(), RandomNoise(amount=0.3), Cutout()]
+AUGMENTATIONS: list[Defense] = [
+    *(NNUNet(), GammaContrast(), RandomNoise(), RandomNoise(amount=0.3), Cutout(), RandomCrop(), Flips()),
+]
 SHAPES = [(1, 32, 40), (3, 32, 40), (1, 12, 16, 10), (3, 12, 16, 10)]
 
 
@@ -62,7 +66,7 @@ def test_items_come_back_as_plain_tensors_of_their_shape_range_and_classes(
         assert result["image"].min() >= 0 and result["image"].max() <= 1
         assert set(result["label"].unique().tolist()) <= {0, 1, 2}
     assert torch.equal(item["image"], image) and torch.equal(item["label"], label)
-    assert len({result["image"].sum().item() for result in results}) > 20
+    assert len({result["image"].numpy().tobytes() for result in results}) > (3 if isinstance(defense, Flips) else 10)
 
 
 @pytest.mark.parametrize("shape", [SHAPES[0], SHAPES[3]], ids=str)
@@ -101,7 +105,7 @@ def test_a_label_keeps_its_dtype(defense: Defense, dtype: torch.dtype) -> None:
 
 
 @pytest.mark.parametrize("defense", [GammaContrast(), RandomNoise(), Cutout()], ids=repr)
-def test_only_nnunet_moves_the_label(defense: Defense) -> None:
+def test_what_changes_gray_values_leaves_the_label(defense: Defense) -> None:
     item, augment = make_item(1, 32, 40), pipeline(defense)
     assert all(torch.equal(augment(item)["label"], item["label"]) for _ in range(20))
 
@@ -236,6 +240,35 @@ def test_cutout_blackens_one_box_of_half_the_side_in_all_channels(shape: tuple[i
     assert len(corners) > 10
 
 
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_random_crops_move_image_and_label_together_by_whole_pixels(shape: tuple[int, ...]) -> None:
+    item = make_item(*shape)
+    item["label"] = (item["image"][:1] * 7).round()
+    augment, kept = pipeline(RandomCrop(0.5)), [round(0.5 * length) for length in shape[1:]]
+    middle = tuple(
+        slice((side - part) // 2, (side - part) // 2 + part) for side, part in zip(shape[1:], kept, strict=True)
+    )
+    places = set()
+    for _ in range(20):
+        moved = augment(item)
+        window = moved["image"][(slice(None), *middle)]
+        assert moved["image"].count_nonzero() == window.count_nonzero()
+        assert torch.equal(moved["label"], (moved["image"][:1] * 7).round())
+        corner = (item["image"][0] == window[(0,) * len(shape)]).nonzero()[0].tolist()
+        part = (slice(None), *(slice(start, start + length) for start, length in zip(corner, kept, strict=True)))
+        assert torch.equal(item["image"][part], window)
+        places.add(tuple(corner))
+    assert len(places) > 10
+
+
+def test_flips_show_every_mirror_image() -> None:
+    item, augment = make_item(1, 8, 6), pipeline(Flips())
+    expected = [item["image"].flip(axes) for axes in ([], [1], [2], [1, 2])]
+    shown = [augment(item)["image"] for _ in range(40)]
+    assert all(sum(torch.equal(image, mirrored) for mirrored in expected) == 1 for image in shown)
+    assert all(any(torch.equal(image, mirrored) for image in shown) for mirrored in expected)
+
+
 def test_gamma_contrast_changes_gray_values_monotonically() -> None:
     ramp = torch.linspace(0, 1, 1024).reshape(1, 32, 32)
     augment = pipeline(GammaContrast())
@@ -258,6 +291,7 @@ def test_a_constant_image_gives_no_nan(defense: Defense) -> None:
         (lambda: RandomNoise(0), r"amount is 0; use a positive number, for example 4 / 255, or 'eps'"),
         (lambda: RandomNoise("Eps"), "amount is 'Eps'; use a positive number"),
         (lambda: Cutout(side=1), r"side is 1; it must be a share between 0 and 1, for example 0\.5"),
+        (lambda: RandomCrop(1.5), r"share is 1\.5; it must be between 0 and 1"),
     ],
 )
 def test_errors_name_value_limit_and_cure(make: Any, message: str) -> None:
