@@ -23,7 +23,7 @@ from monai_umed.protect import protect_dataset
 from monai_umed.protectors import UMed
 
 folder, output, window = sys.argv[1], sys.argv[2], (-160.0, 240.0)
-protector = UMed(UMedPerturbator(3, 1, patch=2), (96, 96, 96), native=True)
+protector = UMed(UMedPerturbator(3, 1), (96, 96, 96), native=True)
 begin = time.monotonic()
 manifest = protect_dataset(find_cases(folder), protector, output, window=window, progress=False)
 total = time.monotonic() - begin
