@@ -6,10 +6,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-import pydicom
-
 from .data import Case, DatasetError
-from .data.dicom_derived import DERIVATION
 from .data.listing import visible
 from .journal import is_journal
 from .output_folder import MANIFEST, TOOL, UNFINISHED
@@ -66,6 +63,10 @@ def _is_derived(image: Path) -> bool:
         file = next(iter(visible(image)), image) if image.is_dir() else image
         if file.suffix.lower() != ".dcm":
             return False
+        import pydicom  # no other format needs it
+
+        from .data.dicom_derived import DERIVATION
+
         dataset = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=["DerivationDescription"])
         return DERIVATION in str(dataset.get("DerivationDescription", ""))
     except Exception:  # whoever reads it next says what is wrong

@@ -7,7 +7,6 @@ import json
 import os
 import re
 import sys
-import sysconfig
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -29,6 +28,10 @@ RUN_OPTIONS = (
 )
 
 
+_INSTALLED = Path(__file__).resolve().parent / "bundles"
+_CHECKOUT = Path(__file__).resolve().parent.parent / "bundles"
+
+
 def bundle_root(name: str = "umed") -> str:
     """Absolute path of a bundle: the current folder, ``bundles/NAME`` of a checkout, or the installed copy.
 
@@ -38,18 +41,34 @@ def bundle_root(name: str = "umed") -> str:
     Raises:
         FileNotFoundError: if there is no such bundle; all places that were searched are named.
     """
-    checkout = Path(__file__).resolve().parent.parent
-    places = [
-        Path.cwd(),
-        Path.cwd() / "bundles" / name,
-        checkout / "bundles" / name,
-        Path(sysconfig.get_path("data")) / "share" / "monai_umed" / "bundles" / name,
-    ]
+    places = [Path.cwd(), Path.cwd() / "bundles" / name, _CHECKOUT / name, _INSTALLED / name]
     for place in places:
         metadata = place / "configs" / "metadata.json"
         if metadata.is_file() and "monai_umed" in metadata.read_text(encoding="utf-8"):
             return str(place.resolve())
     raise FileNotFoundError(f"No bundle {name!r} in {', '.join(map(str, places))}; install monai_umed again.")
+
+
+def outputs_root(bundle: str | Path) -> str:
+    """Folder that runs write to unless they are told where: ``outputs`` in the bundle.
+
+    For the installed copy it is ``outputs`` in the current folder: nobody looks for results among installed packages,
+    where updates remove them and many a user may not write.
+
+    Args:
+        bundle: the bundle's folder, as :func:`bundle_root` gives it.
+    """
+    installed = Path(bundle).resolve().parent == _INSTALLED
+    return str(Path.cwd() / "outputs" if installed else Path(bundle) / "outputs")
+
+
+def mention_public_model(checkpoint: str | Path, bundle: str | Path) -> None:
+    """Say so if images are protected with the generators that everybody has, those of the bundle's ``models``."""
+    if Path(checkpoint).resolve() == (Path(bundle) / "models" / "model.pt").resolve():
+        print(
+            "The generators are the bundle's own, which were fitted to the phantom and are public: whoever has them "
+            "knows the pattern. For images to be published fit your own with train.json and give its --checkpoint."
+        )
 
 
 def _bundle_arguments() -> list[str]:

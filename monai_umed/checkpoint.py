@@ -9,35 +9,45 @@ from typing import Any
 
 import torch
 
-from .networks import UMedPerturbator
-from .protectors import UMed
+from .protectors import Protector, method_name, protector_class
+from .settled_weights import detach_settings
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""1 holds a UMed protector, whose network's settings lie under ``network``; 2 holds any, by the name of its method."""
 
 
 class CheckpointError(ValueError):
     """A checkpoint cannot be used; the message says why and what to do."""
 
 
-def save_protector(path: str | Path, protector: UMed, record: dict[str, Any] | None = None) -> Path:
+def _on_cpu(value: Any) -> Any:
+    return value.detach().cpu() if isinstance(value, torch.Tensor) else value
+
+
+def save_protector(path: str | Path, protector: Protector, record: dict[str, Any] | None = None) -> Path:
     """Write a fitted protector, all at once or not at all.
 
-    The generators' weights lie under ``model``, where MONAI's bundle commands look for them (``--key_in_ckpt model``).
+    What was fitted lies under ``model``, where MONAI's bundle commands look for weights (``--key_in_ckpt model``).
 
     Args:
         path: target file; its folder is made if needed.
-        protector: the fitted protector.
+        protector: the fitted protector, of a method in :data:`monai_umed.protectors.PROTECTORS`.
         record: where it comes from (seed, dataset, epochs): text, numbers, lists and dictionaries of them.
 
     Returns:
         The path.
+
+    Raises:
+        ValueError: if it is not fitted, or its method has no name.
     """
-    path = Path(path)
+    if not protector.fitted:
+        raise ValueError(f"{protector!r} is not fitted, so there is nothing to save; call fit() first.")
+    path, method = Path(path), method_name(type(protector))
     path.parent.mkdir(parents=True, exist_ok=True)
     content = {
         "format": FORMAT_VERSION,
-        "model": {name: value.detach().cpu() for name, value in protector.perturbator.state_dict().items()},
-        "network": protector.perturbator.settings(),
+        "method": method,
+        "model": {name: _on_cpu(value) for name, value in protector.state().items()},
         "protector": protector.settings(),
         "record": record or {},
     }
@@ -54,12 +64,19 @@ def save_protector(path: str | Path, protector: UMed, record: dict[str, Any] | N
     return path
 
 
-def load_protector(path: str | Path, device: str | torch.device = "cpu", slice_axis: int | None = None) -> UMed:
+def _upgrade(content: dict[str, Any]) -> dict[str, Any]:
+    """Content of format 1 as format 2 writes it."""
+    if content["format"] != 1:
+        return content
+    return {**content, "method": "umed", "protector": {**content["protector"], "perturbator": content["network"]}}
+
+
+def load_protector(path: str | Path, device: str | torch.device = "cpu", slice_axis: int | None = None) -> Protector:
     """Read a fitted protector, ready to use (evaluation mode, no gradients).
 
     Args:
-        path: file that :func:`save_protector` wrote.
-        device: where the generators run.
+        path: file that :func:`save_protector` wrote, or a bundle's ``models/model.pt``.
+        device: where networks run.
         slice_axis: axis along which a protector for images takes volumes apart; None for what it was fitted with.
 
     Raises:
@@ -68,7 +85,7 @@ def load_protector(path: str | Path, device: str | torch.device = "cpu", slice_a
     """
     path = Path(path)
     try:
-        content = torch.load(path, map_location=device, weights_only=True)
+        content = detach_settings(torch.load(path, map_location=device, weights_only=True))
     except FileNotFoundError as error:
         raise CheckpointError(f"No checkpoint at {path}; fit one with the bundle's train.json first.") from error
     except Exception as error:
@@ -76,7 +93,8 @@ def load_protector(path: str | Path, device: str | torch.device = "cpu", slice_a
             f"{path.name} cannot be read as a checkpoint ({type(error).__name__}); it is damaged or holds more than "
             "weights and plain settings. Fit again or fetch the file again."
         ) from error
-    if not isinstance(content, dict) or not {"format", "model", "network", "protector"} <= content.keys():
+    known = isinstance(content, dict) and {"format", "model", "protector"} <= content.keys()
+    if not known or not {"method", "network"} & content.keys():
         raise CheckpointError(
             f"{path.name} is no fitted protector: it lacks the settings beside the weights. Use the perturbator.pt "
             "that train.json wrote."
@@ -86,16 +104,15 @@ def load_protector(path: str | Path, device: str | torch.device = "cpu", slice_a
             f"{path.name} has format {content['format']}, this version reads up to {FORMAT_VERSION}; update monai_umed."
         )
     try:
-        perturbator = UMedPerturbator(**content["network"])
+        content = _upgrade(content)
         settings = content["protector"] if slice_axis is None else {**content["protector"], "slice_axis": slice_axis}
-        protector = UMed(perturbator, **settings)
-    except (TypeError, ValueError) as error:
+        protector = protector_class(content["method"]).from_settings(settings)
+    except (TypeError, ValueError, KeyError) as error:
         raise CheckpointError(
             f"{path.name} holds settings that are none ({error}); update monai_umed or fit again."
         ) from error
     try:
-        perturbator.load_state_dict(content["model"])
-    except (RuntimeError, TypeError) as error:
+        protector.load_state(content["model"])
+    except (RuntimeError, TypeError, ValueError, KeyError) as error:
         raise CheckpointError(f"{path.name} holds weights that do not fit its own settings; fit again.") from error
-    perturbator.to(device).eval().requires_grad_(False)
     return protector

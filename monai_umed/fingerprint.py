@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
+from collections.abc import Mapping
+from dataclasses import asdict
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -13,7 +15,7 @@ from uuid import uuid4
 
 import torch
 
-from .protectors import Protector
+from .protectors import Bound, Protector
 
 # Packages whose releases may round, compress or encode differently.
 _PACKAGES = (
@@ -34,8 +36,9 @@ def fingerprint(protector: Protector, **settings: Any) -> str:
     """Checksum of a protector's weights and settings, of this program's code and of the packages below it.
 
     Args:
-        protector: what protects. An attribute that is neither a module, a tensor nor plain (numbers, text, lists,
-            dictionaries) gives another checksum every time, because nobody can tell whether it is the same.
+        protector: what protects. An attribute that is neither a module, a tensor, a bound, plain (numbers, text) nor a
+            list or dictionary of these gives another checksum every time, because nobody can tell whether it is the
+            same.
         settings: plain values.
 
     Returns:
@@ -61,6 +64,16 @@ def _add(digest: Any, value: Any) -> None:
         )
         digest.update(f"{value.dtype} {tuple(value.shape)} {processor}".encode())
         digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    elif isinstance(value, Mapping):
+        for name, item in sorted(value.items()):
+            digest.update(json.dumps(name).encode("ascii"))
+            _add(digest, item)
+    elif isinstance(value, Bound):
+        _add(digest, asdict(value))
+    elif isinstance(value, list | tuple):
+        digest.update(f"{len(value)}".encode("ascii"))
+        for item in value:
+            _add(digest, item)
     else:
         try:
             digest.update(json.dumps(value, sort_keys=True).encode("ascii"))

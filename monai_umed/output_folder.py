@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PureWindowsPath
 
 from .data import Case, DatasetError, output_name
-from .data.atomic import leftovers
+from .data.atomic import is_temporary
 from .data.image_files import part_path, parts_of
 
 TOOL = "monai_umed"
 MANIFEST = "manifest.json"
 UNFINISHED = ".unfinished"  # marks a folder as ours while it has no manifest yet, and lists the finished cases
+
+_SHARE = re.compile(re.escape(UNFINISHED) + r"-\d+-of-\d+")  # the same of one of several processes
 
 
 def protected_names(case: Case) -> tuple[str, str]:
@@ -74,10 +77,11 @@ def _foreign(cases: Sequence[Case], output_dir: Path) -> Iterator[str]:
     if not output_dir.is_dir():
         return
     expected = {MANIFEST, UNFINISHED, *(name for case in cases for name in _protected_files(case))}
-    # Hidden temporary files and folders are left when a write is killed; they are nobody's data.
-    killed = set(leftovers(output_dir))
-    files = (path for path in output_dir.rglob("*") if not path.is_dir() and not killed & {path, *path.parents})
-    found = {path.relative_to(output_dir).as_posix() for path in files}
+    files = (path.relative_to(output_dir) for path in output_dir.rglob("*") if not path.is_dir())
+    # Hidden temporary files and folders are left when a write is killed, or come and go while another process of the
+    # same run is at work; they are nobody's data.
+    names = {path.as_posix() for path in files if not any(map(is_temporary, path.parts))}
+    found = {name for name in names if not _SHARE.fullmatch(name)}
     foreign = sorted(found - expected)
     # Equal names alone prove nothing: the folder may be another copy of the originals.
     if not foreign and found and not found & {MANIFEST, UNFINISHED}:

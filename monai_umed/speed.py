@@ -25,7 +25,7 @@ from .data.atomic import write_json
 from .functional import contour_band, lbp_code
 from .networks import CentralDifferenceConv
 from .protect import protect_dataset
-from .protectors import UMed
+from .protectors import Protector
 from .timing import Row, alternate, speed_up, table, time_share
 from .training_set import map_cases
 
@@ -116,7 +116,7 @@ def compare_convolution(shape: tuple[int, int, int, int], repeats: int) -> list[
     ]
 
 
-def compare_protection(cases: Sequence[Case], protector: UMed, repeats: int, least: float = 12) -> Row:
+def compare_protection(cases: Sequence[Case], protector: Protector, repeats: int, least: float = 12) -> Row:
     """Protecting files at native size against only reading and writing them, both with an fsync for every file.
 
     Args:

@@ -15,7 +15,8 @@ from torch.nn import functional as F
 from .data import Case, CaseError, DatasetError, LoadedCase, Quarantined, Section, find_cases, load_case
 from .patches import choose_boxes, choose_slices, pad_to
 from .progress import track
-from .protectors import UMed, resize
+from .protectors import Protector, resize
+from .protectors.slices import foreground_slices, slice_id
 
 T = TypeVar("T")
 Layout = Literal["patches", "whole", "resampled"]
@@ -32,7 +33,7 @@ class TrainingSet:
 
     Attributes:
         items: dictionaries with ``image`` ``(C, *size)`` in [0, 1], ``label`` ``(1, *size)``, ``id`` and, if a
-            protector was given, ``bounds`` ``(2, *size)``: one per image, one or several per volume.
+            protector was given, ``bounds`` ``(regions, *size)``: one per image, one or several per volume.
         quarantined: cases that were left out, with reasons.
     """
 
@@ -47,7 +48,7 @@ class TrainingSet:
 
 def _limits(
     case: Case,
-    protector: UMed,
+    protector: Protector,
     image: torch.Tensor,
     label: torch.Tensor,
     spacing: Sequence[float] | None,
@@ -59,20 +60,30 @@ def _limits(
         raise CaseError(case.id, str(error)) from error
 
 
-def _resampled(loaded: LoadedCase, size: Sequence[int], protector: UMed | None) -> dict:
-    """The whole case on the grid."""
-    case, stored = loaded.case, loaded.stored
-    image, label = torch.from_numpy(stored.scaled()), torch.from_numpy(loaded.label)
-    item = {"id": case.id, "image": resize(image[None], size)[0]}
-    item["label"] = F.interpolate(label[None].to(torch.float32), size=tuple(size), mode="nearest")[0]
-    if protector is not None:
-        # The exploiter's grid sees the average of what the file can hold, so bounds are averaged the same way.
-        bounds = _limits(case, protector, image, label, stored.spacing, stored.levels)
-        item["bounds"] = resize(bounds[None], size)[0].clamp_(min=0)
-    return item
+def _resampled(
+    loaded: LoadedCase, size: Sequence[int], protector: Protector | None, axis: int | None
+) -> Iterator[dict]:
+    """The whole case on the grid, or its slices across ``axis`` that a protector of slices perturbs."""
+    case, spacing, levels = loaded.case, loaded.stored.spacing, loaded.stored.levels
+    whole, classes = torch.from_numpy(loaded.stored.scaled()), torch.from_numpy(loaded.label)
+    parts = [(case.id, whole, classes)]
+    if axis is not None:
+        spacing = spacing and tuple(length for other, length in enumerate(spacing) if other != axis)
+        parts = [
+            (slice_id(case.id, index), whole.select(axis + 1, index), classes.select(axis + 1, index))
+            for index in foreground_slices(classes, axis)
+        ]
+    for name, image, label in parts:
+        item = {"id": name, "image": resize(image[None], size)[0]}
+        item["label"] = F.interpolate(label[None].to(torch.float32), size=tuple(size), mode="nearest")[0]
+        if protector is not None:
+            # The exploiter's grid sees the average of what the file can hold, so bounds are averaged the same way.
+            bounds = _limits(case, protector, image, label, spacing, levels)
+            item["bounds"] = resize(bounds[None], size)[0].clamp_(min=0)
+        yield item
 
 
-def _patches(loaded: LoadedCase, size: Sequence[int], protector: UMed | None, axis: int | None) -> Iterator[dict]:
+def _patches(loaded: LoadedCase, size: Sequence[int], protector: Protector | None, axis: int | None) -> Iterator[dict]:
     """Windows of native voxels, of the volume or of its slices across ``axis``, with zeros around if it is smaller."""
     case, spacing, levels = loaded.case, loaded.stored.spacing, loaded.stored.levels
     volume, classes = torch.from_numpy(loaded.stored.scaled()), torch.from_numpy(loaded.label)
@@ -95,7 +106,7 @@ def _patches(loaded: LoadedCase, size: Sequence[int], protector: UMed | None, ax
 def _items(
     case: Case,
     size: Sequence[int],
-    protector: UMed | None,
+    protector: Protector | None,
     num_classes: int,
     window: tuple[float, float] | None,
     slice_axis: int | None,
@@ -107,7 +118,7 @@ def _items(
         cure = "protect volumes and slices as two datasets, or volumes slice by slice"
         raise CaseError(case.id, f"is {dims}D, the grid {tuple(size)} is {len(size)}D; {cure}")
     if dims == 2 or layout == "resampled":
-        return [_resampled(loaded, size, protector)]
+        return list(_resampled(loaded, size, protector, None if dims == 2 else slice_axis))
     if layout == "patches":
         return list(_patches(loaded, size, protector, slice_axis))
     label = torch.from_numpy(loaded.label).to(torch.float32)
@@ -144,7 +155,7 @@ def load_training_set(
     dataset_dir: str | Path,
     size: Sequence[int],
     section: Section = "all",
-    protector: UMed | None = None,
+    protector: Protector | None = None,
     num_classes: int = 2,
     window: tuple[float, float] | None = None,
     num_workers: int = 2,
@@ -167,7 +178,8 @@ def load_training_set(
         num_workers: threads that read.
         progress: whether to show a progress bar.
         slice_axis: axis along which volumes become images for networks that see images; ``size`` is that of a slice.
-        layout: of volumes: ``"patches"``; ``"whole"``, each at its own size; or ``"resampled"`` as images are.
+        layout: of volumes: ``"patches"``; ``"whole"``, each at its own size; or ``"resampled"`` as images are, with a
+            ``slice_axis`` all slices with foreground, whose ids are those that protectors know them by.
 
     Raises:
         DatasetError: if the folder is malformed or no case is usable; all offenders are listed.

@@ -15,6 +15,7 @@ from .data import (
     CaseError,
     CaseRecord,
     CodecError,
+    DatasetDir,
     DatasetError,
     Manifest,
     ManifestError,
@@ -53,7 +54,7 @@ class Problem:
 
 
 def verify_folder(
-    protected_dir: str | Path, original_dir: str | Path | None = None, progress: bool = True
+    protected_dir: str | Path, original_dir: DatasetDir | None = None, progress: bool = True
 ) -> list[Problem]:
     """Compare a protected folder with its manifest, and with the originals if they are at hand.
 
@@ -102,7 +103,7 @@ def verify_folder(
     return problems + list(_foreign_files(folder, manifest, contents))
 
 
-def report(problems: list[Problem], protected_dir: str | Path, original_dir: str | Path | None = None) -> list[Problem]:
+def report(problems: list[Problem], protected_dir: str | Path, original_dir: DatasetDir | None = None) -> list[Problem]:
     """Print what :func:`verify_folder` found in which folder."""
     if problems:
         print(f"Verified {protected_dir}: {len(problems)} problem{'s' if len(problems) > 1 else ''}")

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from monai_umed.checkpoint import FORMAT_VERSION, CheckpointError, load_protector, save_protector
 from monai_umed.networks import UMedPerturbator
-from monai_umed.protectors import UMed
+from monai_umed.protectors import Needs, UMed
+from monai_umed.protectors.controls import Identity
 
 
 def make_protector(spatial_dims: int = 2, norm: str | None = None, output: str = "tanh", **arguments: Any) -> UMed:
@@ -25,6 +26,12 @@ def make_protector(spatial_dims: int = 2, norm: str | None = None, output: str =
 @pytest.fixture
 def saved(tmp_path: Path) -> Path:
     return save_protector(tmp_path / "perturbator.pt", make_protector(), {"seed": 0})
+
+
+def load_umed(path: Path) -> UMed:
+    protector = load_protector(path)
+    assert isinstance(protector, UMed)
+    return protector
 
 
 def content_of(path: Path) -> dict[str, Any]:
@@ -51,7 +58,7 @@ def test_a_loaded_protector_gives_the_same_delta_bit_for_bit(
 
 
 def test_a_loaded_protector_is_ready_to_use(saved: Path) -> None:
-    network = load_protector(str(saved)).perturbator
+    network = load_umed(saved).perturbator
     assert not network.training
     assert not any(parameter.requires_grad for parameter in network.parameters())
 
@@ -59,7 +66,39 @@ def test_a_loaded_protector_is_ready_to_use(saved: Path) -> None:
 def test_the_file_holds_plain_values_and_weights_under_monais_key(saved: Path) -> None:
     content = content_of(saved)
     assert content["record"] == {"seed": 0}
-    UMedPerturbator(**content["network"]).load_state_dict(content["model"])
+    UMedPerturbator(**content["protector"]["perturbator"]).load_state_dict(content["model"])
+
+
+def test_a_file_of_the_first_format_gives_the_same_delta(saved: Path) -> None:
+    protector, content = make_protector(), content_of(saved)
+    del content["method"]
+    network = content["protector"].pop("perturbator")
+    torch.save({**content, "format": 1, "network": network}, saved)
+    image, label = torch.rand(1, 20, 20, generator=torch.Generator().manual_seed(1)), torch.zeros(1, 20, 20)
+    label[:, 5:15, 5:15] = 1
+    assert torch.equal(load_protector(saved)(image, label).delta, protector(image, label).delta)
+
+
+def test_the_slice_axis_of_a_file_can_be_changed(saved: Path) -> None:
+    assert load_protector(saved).slice_axis is None
+    assert load_protector(saved, slice_axis=2).slice_axis == 2
+
+
+def test_a_protector_that_is_not_fitted_is_not_saved(tmp_path: Path) -> None:
+    class NeedsMore(Identity):
+        needs = Needs.fit
+
+    with pytest.raises(ValueError, match=r"is not fitted, so there is nothing to save; call fit\(\) first"):
+        save_protector(tmp_path / "new" / "protector.pt", NeedsMore(2, 1))
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_method_without_a_name_is_not_saved(tmp_path: Path) -> None:
+    class Mine(Identity):
+        pass
+
+    with pytest.raises(ValueError, match=r"Mine is not in monai_umed\.protectors\.registry; add it"):
+        save_protector(tmp_path / "protector.pt", Mine(2, 1))
 
 
 def test_settings_computed_with_numpy_are_saved_as_plain_values(tmp_path: Path) -> None:
@@ -137,7 +176,8 @@ def test_a_newer_format_asks_for_an_update(saved: Path) -> None:
 @pytest.mark.parametrize("change", [{"features": (4, 8)}, {"patch": 1}, {"norm": "batch"}, {"in_channels": 3}], ids=str)
 def test_weights_that_do_not_fit_the_settings_are_refused(saved: Path, change: dict[str, Any]) -> None:
     content = content_of(saved)
-    torch.save({**content, "network": {**content["network"], **change}}, saved)
+    protector = content["protector"]
+    torch.save({**content, "protector": {**protector, "perturbator": {**protector["perturbator"], **change}}}, saved)
     with pytest.raises(CheckpointError, match="holds weights that do not fit its own settings"):
         load_protector(saved)
 
@@ -145,9 +185,13 @@ def test_weights_that_do_not_fit_the_settings_are_refused(saved: Path, change: d
 @pytest.mark.parametrize(
     "change",
     [
-        {"network": {"layers": 3}},
-        {"network": None},
+        {"method": "umedd"},
+        {"method": "identity"},
+        {"protector": {"perturbator": {"layers": 3}}},
+        {"protector": {"perturbator": None}},
         {"protector": {"strength": 1}},
+        {"format": 1},
+        {"format": 1, "network": None},
         {"protector": {"eps": 4}},
         {"model": None},
         {"format": "one"},

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from monai_umed import cli
 from monai_umed.bundle import bundle_root
 from monai_umed.cli import auditing, protecting, workflow
-from monai_umed.data import DatasetError, find_cases
+from monai_umed.data import DatasetError, as_dataset, find_cases
 from monai_umed.key_file import KeyFileError, new_key
 from monai_umed.protect import MANIFEST, protect_dataset
 from monai_umed.seal import WrongKeyError
@@ -49,7 +49,7 @@ def protected(monkeypatch: pytest.MonkeyPatch) -> Calls:
     def protect(name: str, overrides: dict[str, Any]) -> None:
         found.append((name, overrides))
         folder = Path(overrides["output_dir"])
-        cases = find_cases(overrides["dataset_dir"], overrides.get("section", "train"))
+        cases = find_cases(as_dataset(overrides["dataset_dir"], overrides["labels_dir"]), overrides["section"])
         folder = folder / "protected" if name == "train.json" else folder
         protect_dataset(cases, small_protector(), folder, progress=False)
 
@@ -117,14 +117,15 @@ def test_an_error_is_one_line_without_traceback(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["fit", "D", "O"],
-        ["protect", "D", "O"],
-        ["protect", "D", "O", "--checkpoint", "C"],
+        ["fit", "DATA", "O"],
+        ["fit", "DATA/images", "DATA/masks", "O"],
+        ["protect", "DATA", "O"],
+        ["protect", "DATA", "O", "--checkpoint", "C"],
         ["audit", "P", "--clean", "C", "--test", "T"],
     ],
 )
-def test_every_override_is_an_id_of_the_config(arguments: list[str], calls: Calls) -> None:
-    runner.invoke(cli.app, arguments)
+def test_every_override_is_an_id_of_the_config(arguments: list[str], calls: Calls, dataset: Path) -> None:
+    runner.invoke(cli.app, [word.replace("DATA", str(dataset)) for word in arguments])
     [(name, overrides)] = calls
     known = json.loads((Path(bundle_root("umed")) / "configs" / name).read_text())
     assert overrides.keys() <= known.keys()
@@ -174,7 +175,8 @@ def test_lists_are_joined_by_commas(calls: Calls) -> None:
         (["protect", "D", "O", "--window", "black,white"], "two numbers"),
         (["protect", "D", "O", "--window", "ct-sofd"], "'ct-soft'"),
         (["protect", "D", "O", "--section", "half"], "half"),
-        (["protect", "D", "O", "--section", "test"], "--checkpoint"),
+        (["fit", "I", "L", "O", "X"], "4 places were given"),
+        (["verify", "O", "--labels", "L"], "--original"),
         (["protect", "D", "O", "--checkpoint", "C", "--eps", "8/255", "--epochs", "3"], "--eps, --epochs"),
         (["fit", "D", "O", "--spatial-dims", "4"], "equal to 3"),
         (["restore", "O", "--output", "B"], "--key"),
@@ -186,9 +188,9 @@ def test_wrong_options_are_named(arguments: list[str], text: str, calls: Calls) 
     assert calls == []
 
 
-def test_a_preset_is_handed_on_as_its_numbers(calls: Calls) -> None:
+def test_a_preset_is_handed_on_as_its_numbers(calls: Calls, dataset: Path) -> None:
     for verb in ("fit", "protect"):
-        runner.invoke(cli.app, [verb, "D", "O", "--window", "ct-lung"])
+        runner.invoke(cli.app, [verb, str(dataset), "O", "--window", "ct-lung"])
     assert [overrides["window"] for _, overrides in calls] == [[-1350.0, 150.0]] * 2
 
 
@@ -236,6 +238,7 @@ def test_a_fit_takes_its_options_and_names_the_next_commands(dataset: Path, tmp_
     assert given(overrides) == {
         "dataset_dir": str(dataset),
         "output_dir": str(out),
+        "section": "train",
         "eps": "8/255",
         "seed": 3,
         "working_size": [64, 96],

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import typer
 
 from .auditing import audit, list_names
+from .labeling import label_app
 from .places import bundle_path, phantom
 from .protecting import fit, protect, verify
 from .restoring import new_key, restore
@@ -21,6 +22,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "list": list_names,
     "phantom": phantom,
     "bundle-path": bundle_path,
+    "label-app": label_app,
 }
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from .datasets import Labels, as_settings, join_labels
 from .options import NumClasses, Progress, Window, parse_names, parse_numbers, parse_window
 from .workflow import run_config
 
@@ -23,6 +24,8 @@ def audit(
     protected: Annotated[Path, typer.Argument(help="protected files: images/ and masks/", show_default=False)],
     clean: Annotated[Path, typer.Option(help="folder of their clean originals, names as in PROTECTED")],
     test: Annotated[Path, typer.Option(help="clean files to score on; its test section if it is the --clean folder")],
+    labels: Labels = None,
+    test_labels: Annotated[Path | None, typer.Option(help="the same for --test, if that is another dataset")] = None,
     output: Annotated[Path | None, typer.Option(help="folder of this audit", show_default="in the bundle")] = None,
     quick: Annotated[bool, typer.Option("--quick/--full", help="three networks, one seed / everything")] = True,
     exploiters: Annotated[str | None, typer.Option(help="names joined by commas; see `monai-umed list`")] = None,
@@ -42,13 +45,14 @@ def audit(
     Trains exploiters on the files under test and on their clean originals, under the same defenses, scores all of them
     on clean test images and writes a verdict, scores.json and report.html. Interrupted, it goes on where it stopped.
     """
+    same = test.resolve() == clean.resolve()
     run_config(
         "evaluate.json",
         {
             "dataset_dir": str(protected),
-            "clean_dir": str(clean),
-            "test_dir": str(test),
-            "test_section": "test" if test.resolve() == clean.resolve() else "all",
+            **_place("clean_dir", clean, labels),
+            **_place("test_dir", test, test_labels or (labels if same else None)),
+            "test_section": "test" if same else "all",
             "output_dir": None if output is None else str(output),
             "preset": "quick" if quick else "full",
             "exploiters": parse_names(exploiters),
@@ -64,6 +68,15 @@ def audit(
             "progress": progress,
         },
     )
+
+
+def _place(name: str, data: Path, labels: Path | None) -> dict[str, Any]:
+    """The ids that name a dataset; one in two places goes to the audit as it is."""
+    dataset = as_settings(join_labels(data, labels))
+    if labels is None:
+        return {name: dataset["dataset_dir"]}
+    places = {"images": dataset["dataset_dir"], "labels": dataset["labels_dir"]}
+    return {name: {"_target_": "monai_umed.data.TwoFolders", **places}, f"audit#{name}": f"@{name}"}
 
 
 def list_names() -> None:

@@ -9,8 +9,6 @@ from typing import Annotated
 
 import typer
 
-Data = Annotated[Path, typer.Argument(help="folder with images/ and masks/, or a dataset.json", show_default=False)]
-Out = Annotated[Path, typer.Argument(help="folder for everything that is written", show_default=False)]
 Released = Annotated[Path, typer.Argument(help="OUT of protect, or the protected folder itself", show_default=False)]
 Eps = Annotated[str | None, typer.Option(help="largest change, a share of the window, such as 4/255")]
 Seed = Annotated[int | None, typer.Option(help="seed of the fit")]

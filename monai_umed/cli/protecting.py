@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .datasets import Labels, Places, as_arguments, as_settings, join_labels, read_places
 from .options import (
     BatchSize,
-    Data,
     Epochs,
     Eps,
     NumClasses,
-    Out,
     Progress,
     Released,
     Seed,
@@ -28,6 +27,9 @@ from .options import (
     say_next,
 )
 from .workflow import run_config
+
+if TYPE_CHECKING:
+    from ..data import DatasetDir
 
 # Options of a fit, by which id of train.json they set.
 _FIT_OPTIONS = {
@@ -49,8 +51,7 @@ class SectionName(str, Enum):
 
 
 def fit(
-    data: Data,
-    out: Out,
+    places: Places,
     eps: Eps = None,
     seed: Seed = None,
     spatial_dims: SpatialDims = None,
@@ -67,20 +68,24 @@ def fit(
 
     Writes OUT/perturbator.pt, OUT/protected and OUT/quick_check.json. Interrupted, it goes on where it stopped.
     """
+    data, out = read_places(places)
     fitting = (eps, seed, spatial_dims, parse_numbers(size), epochs, batch_size)
     reading = {"num_classes": num_classes, "window": parse_window(window), "slice_axis": slice_axis}
-    _fit(data, out, fitting, reading, quick_check, progress)
+    _fit(data, out, SectionName.train, fitting, {**reading, "quick_check": quick_check, "progress": progress})
     print(f"The fitted generators are {out / 'perturbator.pt'}; keep them to yourself.")
-    left_out = _count_left_out(data, out / "protected")
-    say_next([("check every file", ["verify", out, "--original", data]), *_after(data, out / "protected")])
+    protected = out / "protected"
+    left_out = _count_left_out(data, protected)
+    say_next([("check every file", ["verify", out, *as_arguments("--original", data)]), *_after(data, protected)])
     raise typer.Exit(1 if left_out else 0)
 
 
 def protect(
-    data: Data,
-    out: Out,
+    places: Places,
     checkpoint: Annotated[Path | None, typer.Option(help="perturbator.pt of a fit; without it, one is fitted")] = None,
-    section: Annotated[SectionName | None, typer.Option(help="what --checkpoint protects", show_default="all")] = None,
+    section: Annotated[
+        SectionName | None,
+        typer.Option(help="what is protected", show_default="all; without --checkpoint train, if DATA has a split"),
+    ] = None,
     key: Annotated[Path | None, typer.Option(help="file of new-key, to seal what brings the originals back")] = None,
     eps: Eps = None,
     seed: Seed = None,
@@ -91,29 +96,36 @@ def protect(
     num_classes: NumClasses = None,
     window: Window = None,
     slice_axis: SliceAxis = None,
+    shard: Annotated[str | None, typer.Option(help="with --checkpoint: one of several shares, such as 0/4")] = None,
     progress: Progress = True,
 ) -> None:
     """Write a protected copy of a dataset into OUT/protected and check every file of it.
 
-    Without --checkpoint, generators are fitted to the training section, and that section is protected. With --key,
-    what brings the originals back is sealed into OUT/sealed. Interrupted, it goes on where it stopped.
+    Without --checkpoint, generators are fitted, always to the training section alone. With --key, what brings the
+    originals back is sealed into OUT/sealed. Interrupted, it goes on where it stopped. With --shard, several runs
+    protect a share each, in any order; one without it then checks all of them and finishes the folder.
     """
+    if shard is not None and (checkpoint is None or key is not None):
+        cure = "pass --checkpoint, and --key only to the last run, which has no --shard"
+        raise typer.BadParameter(f"--shard {shard}: a share is protected with generators that are fitted; {cure}")
+    data, out = read_places(places)
     protected, sealed = out / "protected", out / "sealed"
     secret = None if key is None else _read_key(key, protected, sealed)
     fitting = (eps, seed, spatial_dims, parse_numbers(size), epochs, batch_size)
     reading = {"num_classes": num_classes, "window": parse_window(window), "slice_axis": slice_axis}
     if checkpoint is None:
-        if section not in (None, SectionName.train):
-            cure = "leave it out, and protect other sections with the --checkpoint of this fit afterwards"
-            raise typer.BadParameter(f"--section {section.value}: a fit protects the section train; {cure}")
-        _fit(data, out, fitting, reading, quick_check=False, progress=progress)
+        section = section or _usual_section(data)
+        _fit(data, out, section, fitting, {**reading, "quick_check": False, "progress": progress})
+        _say_fitted(data, section)
     else:
         given = [name for name, value in zip(_FIT_OPTIONS, fitting, strict=True) if value is not None]
         if given:
             raise typer.BadParameter(f"{', '.join(given)}: settled when --checkpoint was fitted; leave it out, or fit")
-        chosen = (section or SectionName.all).value
-        places = {"dataset_dir": str(data), "checkpoint": str(checkpoint), "output_dir": str(protected)}
-        run_config("inference.json", {**places, **reading, "section": chosen, "progress": progress})
+        settings = {**as_settings(data), "checkpoint": str(checkpoint), "output_dir": str(protected), **reading}
+        settings["section"] = (section or SectionName.all).value
+        run_config("inference.json", {**settings, "shard": shard, "progress": progress})
+        if shard is not None or not _is_first_rank():
+            return
     _verify(protected, data, progress)
     steps = _after(data, protected)
     if secret is not None and key is not None:
@@ -128,23 +140,54 @@ def protect(
 def verify(
     out: Released,
     original: Annotated[Path | None, typer.Option(help="the dataset that was protected, to compare pixels")] = None,
+    labels: Labels = None,
     progress: Progress = True,
 ) -> None:
     """Check that protected files are those of their manifest and, with the originals, that no pixel left its budget."""
     protected = find_protected(out)
-    _verify(protected, original, progress)
     if original is None:
+        if labels is not None:
+            raise typer.BadParameter(f"--labels {labels}: these belong to images; name them with --original")
+        _verify(protected, None, progress)
         say_next([("compare pixels, too", ["verify", out, "--original", "DATA"])])
     else:
-        say_next(_after(original, protected))
+        data = join_labels(original, labels)
+        _verify(protected, data, progress)
+        say_next(_after(data, protected))
 
 
-def _fit(
-    data: Path, out: Path, fitting: tuple[Any, ...], reading: dict[str, Any], quick_check: bool, progress: bool
-) -> None:
-    settings = dict(zip(_FIT_OPTIONS.values(), fitting, strict=True))
-    places = {"dataset_dir": str(data), "output_dir": str(out)}
-    run_config("train.json", {**places, **settings, **reading, "quick_check": quick_check, "progress": progress})
+def _fit(data: DatasetDir, out: Path, section: SectionName, fitting: tuple[Any, ...], settings: dict[str, Any]) -> None:
+    from ..data import find_cases
+    from ..output_folder import check_folders
+
+    # Again when files are written, but nobody should learn after a fit of an hour that they cannot be.
+    check_folders(find_cases(data, section.value), out / "protected")
+    places = {**as_settings(data), "output_dir": str(out), "section": section.value}
+    run_config("train.json", {**places, **dict(zip(_FIT_OPTIONS.values(), fitting, strict=True)), **settings})
+
+
+def _is_first_rank() -> bool:
+    from ..ranks import is_first_rank
+
+    return is_first_rank()
+
+
+def _usual_section(data: DatasetDir) -> SectionName:
+    """Whoever named a test section keeps it to test with; where nobody did, a release is meant to be whole."""
+    from ..data import find_sections
+
+    _, named = find_sections(data)
+    return SectionName.train if named else SectionName.all
+
+
+def _say_fitted(data: DatasetDir, section: SectionName) -> None:
+    from ..data import find_sections
+
+    sections, named = find_sections(data)
+    count = list(sections.values()).count("train")
+    print(f"Fitted to the {count} cases of the section train of {data}; the section {section.value} is protected.")
+    if not named:
+        print(f"No split.json names sections: the fit left out {len(sections) - count} cases, chosen by their names.")
 
 
 def _read_key(key: Path, *published: Path) -> bytes:
@@ -155,14 +198,14 @@ def _read_key(key: Path, *published: Path) -> bytes:
     return read_key(key)
 
 
-def _verify(protected: Path, original: Path | None, progress: bool) -> None:
+def _verify(protected: Path, original: DatasetDir | None, progress: bool) -> None:
     from ..verify import report, verify_folder
 
     if report(verify_folder(protected, original, progress), protected, original):
         raise typer.Exit(1)
 
 
-def _seal(data: Path, protected: Path, sealed: Path, secret: bytes, progress: bool) -> None:
+def _seal(data: DatasetDir, protected: Path, sealed: Path, secret: bytes, progress: bool) -> None:
     from ..data import find_cases
     from ..restore import report, seal_dataset
 
@@ -170,11 +213,20 @@ def _seal(data: Path, protected: Path, sealed: Path, secret: bytes, progress: bo
         raise typer.Exit(1)
 
 
-def _after(data: Path, protected: Path) -> list[tuple[str, list[str | Path]]]:
-    return [("find out how far it holds", ["audit", protected, "--clean", data, "--test", data])]
+def _after(data: DatasetDir, protected: Path) -> list[tuple[str, list[str | Path]]]:
+    """An audit, with the test section of the originals if no protected copy of it could be trained on."""
+    from ..data import Manifest, find_sections
+    from ..protect import MANIFEST
+
+    released = {record.id for record in Manifest.load(protected / MANIFEST).cases}
+    test = {id for id, section in find_sections(data)[0].items() if section == "test"}
+    audit = ["audit", protected, *as_arguments("--clean", data), "--test"]
+    if test and not test & released:
+        return [("find out how far it holds", [*audit, as_settings(data)["dataset_dir"]])]
+    return [("find out how far it holds, where TEST are clean cases without a protected copy", [*audit, "TEST"])]
 
 
-def _count_left_out(data: Path, protected: Path) -> int:
+def _count_left_out(data: DatasetDir, protected: Path) -> int:
     """Say which cases are still unprotected; those that could not be protected are what is counted."""
     from ..data import Manifest, find_cases
     from ..protect import MANIFEST
@@ -182,7 +234,7 @@ def _count_left_out(data: Path, protected: Path) -> int:
     manifest = Manifest.load(protected / MANIFEST)
     others = len(find_cases(data)) - len(manifest.cases) - len(manifest.quarantined)
     if others:
-        cure = "--checkpoint and --section protect them into another folder"
+        cure = "protect again with --section all, or them alone with --checkpoint and --section into another folder"
         print(f"{others} cases of {data} are in other sections and have no protected copy there; {cure}.")
     if manifest.quarantined:
         print(f"{len(manifest.quarantined)} cases could not be protected, see above.")

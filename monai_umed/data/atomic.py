@@ -125,7 +125,12 @@ def remove(path: Path) -> None:
 
 def leftovers(folder: Path) -> list[Path]:
     """Hidden files and folders below ``folder`` that the functions of this module left when they were killed."""
-    return [path for path in folder.rglob(".*.tmp") if _TEMPORARY.fullmatch(path.name)]
+    return [path for path in folder.rglob(".*.tmp") if is_temporary(path.name)]
+
+
+def is_temporary(name: str) -> bool:
+    """Whether a file or folder of this name is one that the functions of this module are writing, or have left."""
+    return _TEMPORARY.fullmatch(name) is not None
 
 
 def write_json(path: str | Path, content: Any) -> None:

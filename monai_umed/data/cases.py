@@ -6,20 +6,26 @@ from typing import Literal
 from monai_umed.data.datalist import read_datalist
 from monai_umed.data.folders import scan_folders
 from monai_umed.data.pairs import Case, DatasetError, Found
-from monai_umed.data.splits import hashed_section, read_split
+from monai_umed.data.splits import hash_sections, read_split
+from monai_umed.data.two_folders import DatasetDir, TwoFolders
 
 Section = Literal["train", "test", "all"]
 
 
-def find_cases(dataset_dir: str | Path, section: Section = "all") -> list[Case]:
+def find_cases(dataset_dir: DatasetDir, section: Section = "all") -> list[Case]:
     """Find the cases of a dataset.
 
     Layouts, the first that fits is taken:
 
     * ``imagesTr/`` and ``labelsTr/`` (Decathlon, nnU-Net; an ``_0000`` at the end of image names is tolerated),
-    * ``images/`` and ``masks/`` or ``labels/`` with equal file names up to the ending,
+    * ``images/`` and ``masks/`` or ``labels/``,
     * ``dataset.json``, or the path of any ``.json`` file: ``{"training" or "train": [{"image", "label"}], "test" or
       "validation": [...]}`` with paths relative to its folder. Test entries without a label are ignored.
+
+    `TwoFolders` names images and labels that lie anywhere.
+
+    In folders, image and label have equal names up to the ending. A label may add ``_seg``, ``_segmentation``,
+    ``_mask``, ``_label(s)`` or ``_gt``, an image ``_0000``, ``_image`` or ``_img``, where that leaves no doubt.
 
     A folder of ``.dcm`` files in the place of an image is one case, a series; its id is the folder's name. Its label is
     one file like any other: a label map on its grid, or a DICOM SEG.
@@ -28,13 +34,13 @@ def find_cases(dataset_dir: str | Path, section: Section = "all") -> list[Case]:
 
     Hidden files and those that operating systems leave behind are ignored.
 
-    Sections come from a ``split.json`` = ``{"train": [id, ...], "test": [id, ...]}`` in the folder if there is one,
-    else from a datalist that names labelled test cases, else from the SHA-256 of the case id: about 80 % train and
-    20 % test, and a file that is added later moves no other case. Cases that ``split.json`` does not name are only in
-    ``"all"``.
+    Sections come from a ``split.json`` = ``{"train": [id, ...], "test": [id, ...]}`` in the folder, or beside that
+    of the images of `TwoFolders`, if there is one, else from a datalist that names labelled test cases, else from the
+    SHA-256 of the case id: about 80 % train and 20 % test, and a file that is added later moves no other case. Cases
+    that ``split.json`` does not name are only in ``"all"``. A single image with its label file is for training.
 
     Args:
-        dataset_dir: the dataset's folder, or a datalist.
+        dataset_dir: the dataset's folder, a datalist, or two folders.
         section: ``"train"``, ``"test"`` or ``"all"``.
 
     Returns:
@@ -48,28 +54,59 @@ def find_cases(dataset_dir: str | Path, section: Section = "all") -> list[Case]:
     """
     if section not in ("train", "test", "all"):
         raise ValueError(f"section is {section!r}, must be 'train', 'test' or 'all'")
-    dataset = Path(dataset_dir)
-    found = _scan(dataset)
-    cases = sorted(found.cases, key=lambda case: case.id)
-    if not cases and not found.offenders:
-        found.offenders.append("no case at all; put images and labels of equal names into the two folders")
-    root = dataset.parent if dataset.is_file() else dataset
-    sections, offenders = read_split(root / "split.json", {case.id for case in cases} | found.broken_ids)
-    offenders = [*found.offenders, *offenders]
-    if offenders:
-        raise DatasetError(str(dataset), offenders)
+    cases, sections = _find(dataset_dir)
     if section == "all":
         return cases
     if sections is None:
-        sections = found.sections or {case.id: hashed_section(case.id) for case in cases}
+        sections = hash_sections(cases)
     chosen = [case for case in cases if sections.get(case.id) == section]
     if not chosen:
         cure = "name its cases in split.json" if len(cases) > 1 else "add more cases"
-        raise DatasetError(str(dataset), [f"none of {len(cases)} cases is in the section {section!r}; {cure}"])
+        raise DatasetError(str(dataset_dir), [f"none of {len(cases)} cases is in the section {section!r}; {cure}"])
     return chosen
 
 
-def _scan(dataset: Path) -> Found:
+def find_sections(dataset_dir: DatasetDir) -> tuple[dict[str, str], bool]:
+    """Find out which case is in which section.
+
+    Args:
+        dataset_dir: see `find_cases`.
+
+    Returns:
+        ``"train"`` or ``"test"`` by case id, and whether the dataset itself says so, as opposed to the names' hashes.
+
+    Raises:
+        DatasetError: as `find_cases`.
+    """
+    cases, sections = _find(dataset_dir)
+    return (hash_sections(cases), False) if sections is None else (sections, True)
+
+
+def _find(dataset_dir: DatasetDir) -> tuple[list[Case], dict[str, str] | None]:
+    """All cases, sorted by id, and their sections if the dataset itself names them."""
+    found, root = _scan(dataset_dir)
+    cases = sorted(found.cases, key=lambda case: case.id)
+    if not cases and not found.offenders:
+        found.offenders.append("no case at all; put images and labels of equal names into the two folders")
+    sections, offenders = read_split(root / "split.json", {case.id for case in cases} | found.broken_ids)
+    offenders = [*found.offenders, *offenders]
+    if offenders:
+        raise DatasetError(str(dataset_dir), offenders)
+    return cases, found.sections or None if sections is None else sections
+
+
+def _scan(dataset_dir: DatasetDir) -> tuple[Found, Path]:
+    """What there is, and the folder where a ``split.json`` would be."""
+    if isinstance(dataset_dir, TwoFolders):
+        images = Path(dataset_dir.images)
+        if not images.exists():
+            raise DatasetError(str(dataset_dir), [f"{images}: no such folder; check the path"])
+        return scan_folders(images, Path(dataset_dir.labels)), images.parent
+    dataset = Path(dataset_dir)
+    return _scan_layout(dataset), dataset.parent if dataset.is_file() else dataset
+
+
+def _scan_layout(dataset: Path) -> Found:
     if dataset.is_file() and dataset.suffix.lower() == ".json":
         return read_datalist(dataset)
     if not dataset.is_dir():
@@ -84,4 +121,4 @@ def _scan(dataset: Path) -> Found:
     if (dataset / "dataset.json").is_file():
         return read_datalist(dataset / "dataset.json")
     layouts = "images/ with masks/ or labels/, imagesTr/ with labelsTr/, or a dataset.json"
-    raise DatasetError(str(dataset), [f"no known layout; it needs {layouts}"])
+    raise DatasetError(str(dataset), [f"no known layout; it needs {layouts}; or give two folders, images and labels"])

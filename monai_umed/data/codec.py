@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from monai_umed.data import dicom, dicom_geometry, dicom_segmentation, dicom_series, itk_image, nifti, raster, tiff
+from monai_umed.data import itk_image, lazy_dicom, nifti, raster, tiff
 from monai_umed.data.content import Content, write_content
 from monai_umed.data.image_files import PAIR, pair_problem, parts_of
 from monai_umed.data.source import MemoryFile, Source
@@ -28,7 +28,7 @@ _DECODERS: dict[str, Callable[[Source], Decoded]] = {
     ".nii.gz": nifti.decode_nifti,
     ".nrrd": itk_image.decode_nrrd,
     ".mha": itk_image.decode_mha,
-    ".dcm": dicom.decode_dicom,
+    ".dcm": lazy_dicom.decode_dicom,
 }
 # By ending of the target and format of the source.
 _ENCODERS: dict[tuple[str, str], Callable[[np.ndarray, StoredImage, int], Content]] = {
@@ -42,7 +42,7 @@ _ENCODERS: dict[tuple[str, str], Callable[[np.ndarray, StoredImage, int], Conten
     (".img", "nifti_pair"): lambda array, source, _: nifti.encode_pair(array, source.header),
     (".nrrd", "nrrd"): lambda array, source, level: itk_image.encode_nrrd(array, source.header, level),
     (".mha", "mha"): lambda array, source, level: itk_image.encode_mha(array, source.header, level),
-    (".dcm", "dicom"): lambda array, source, _: dicom.encode_dicom(array, source),
+    (".dcm", "dicom"): lambda array, source, _: lazy_dicom.encode_dicom(array, source),
 }
 _VOLUME_FORMATS = ("nifti", "nifti_pair", "nrrd", "mha")
 _DICOM_FORMATS = ("dicom", "dicom_series")
@@ -106,7 +106,7 @@ def decode_image(name: str, content: Content) -> Decoded:
     files = {part: MemoryFile(part, file) for part, file in content.items()}
     if files.keys() == set(PAIR):
         return _checked(name, lambda: nifti.decode_pair(name, files))
-    return _checked(name, lambda: dicom_series.decode_slices(name, list(files.values())))
+    return _checked(name, lambda: lazy_dicom.decode_slices(name, list(files.values())))
 
 
 def read_label(path: str | Path, image: StoredImage | None = None) -> np.ndarray:
@@ -127,13 +127,13 @@ def read_label(path: str | Path, image: StoredImage | None = None) -> np.ndarray
     """
     path = Path(path)
     grid = image.affine if image is not None and image.format in _DICOM_FORMATS else None
-    if path.suffix.lower() == ".dcm" and dicom_segmentation.is_segmentation(path):
+    if path.suffix.lower() == ".dcm" and lazy_dicom.is_segmentation(path):
         if image is None or grid is None:
             raise CodecError(path.name, "a DICOM SEG without a series to lie on", "put it beside a folder of slices")
-        return dicom_segmentation.decode_segmentation(path, grid, image.shape)
+        return lazy_dicom.decode_segmentation(path, grid, image.shape)
     decoded = _decode(path)
     if image is not None and grid is not None and decoded.affine is not None:
-        dicom_geometry.check_same_grid(path.name, decoded.affine, decoded.array.shape[1:], grid, image.shape)
+        lazy_dicom.check_same_grid(path.name, decoded.affine, decoded.array.shape[1:], grid, image.shape)
     values = decoded.array[:-1] if decoded.has_alpha else decoded.array
     if len(values) > 1 and (values != values[:1]).any():
         raise CodecError(path.name, "the color channels of the mask differ", "save the class numbers as 8-bit gray")
@@ -177,7 +177,7 @@ def write_image(path: str | Path, array: np.ndarray, source: StoredImage, compre
         reason = f"array is {array.dtype} {array.shape}, its source is {source.array.dtype} {source.array.shape}"
         raise CodecError(path.name, reason, "pass the array that add_delta returned for this source")
     if source.format == "dicom_series":
-        return write_content(path, dicom_series.encode_series(array, source))
+        return write_content(path, lazy_dicom.encode_series(array, source))
     encoder = _ENCODERS.get((suffix, source.format))
     if encoder is None:
         reason = f"a {source.format} image cannot be written as {suffix or 'a file without ending'}"
@@ -187,7 +187,7 @@ def write_image(path: str | Path, array: np.ndarray, source: StoredImage, compre
 
 def _decode(path: Path) -> Decoded:
     if path.is_dir():
-        return _checked(path.name, lambda: dicom_series.decode_series(path))
+        return _checked(path.name, lambda: lazy_dicom.decode_series(path))
     if problem := pair_problem(path):
         raise CodecError(path.name, *problem)
     parts = parts_of(path)

@@ -1,53 +1,89 @@
-"""Datasets laid out as one folder of images and one of labels."""
+"""Datasets laid out as images in one place and labels in another."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from monai_umed.data.image_files import is_pair_header, pair_problem, series_problem
 from monai_umed.data.listing import visible
+from monai_umed.data.pairing import Kind, Pairing, case_names, pair_names
 from monai_umed.data.pairs import Case, Found
 from monai_umed.data.suffixes import SUPPORTED, split_name
 
-_CHANNEL = re.compile(r"(?P<case>.+)_(?P<channel>\d{4})$")
+_CHANNEL = re.compile(r"(?P<case>.+)_\d{4}")
 
 
-def scan_folders(image_dir: Path, label_dir: Path) -> Found:
-    """Pair the files of two folders by their names without ending.
+def scan_folders(images: Path, labels: Path) -> Found:
+    """Pair images and labels in two places by their names without ending, see `pair_names`.
 
     Args:
-        image_dir: existing folder of images, each a file, a NIfTI pair or a folder of DICOM slices; nnU-Net's ``_0000``
-            at the end of a name is dropped if that gives a case.
-        label_dir: folder of labels, each a file or a NIfTI pair.
+        images: existing folder of images, each a file, a NIfTI pair or a folder of DICOM slices; or a single one of
+            these if ``labels`` is a file. A single case is for training.
+        labels: folder of labels, each a file or a NIfTI pair; or a file.
 
     Returns:
         Cases and offenders.
     """
     found = Found()
-    if not label_dir.is_dir():
-        found.offenders.append(f"{label_dir.name}/: no such folder; put one label per image there")
+    if problem := _misplaced(images, labels):
+        found.offenders.append(problem)
         return found
-    labels = _by_stem(label_dir, found, series=False)
-    images = _by_case(_by_stem(image_dir, found, series=True), labels, found)
-    for stem in sorted(images.keys() | labels.keys()):
-        if stem in images and stem in labels:
-            found.cases.append(Case(stem, images[stem], labels[stem]))
-            continue
-        found.broken_ids.add(stem)
-        if stem in images:
-            name, other = f"{image_dir.name}/{images[stem].name}", f"no label {label_dir.name}/{stem}.*"
-        else:
-            name, other = f"{label_dir.name}/{labels[stem].name}", f"no image {image_dir.name}/{stem}.*"
-        found.offenders.append(f"{name}: {other}; add it, or remove this file")
+    single = labels.is_file()
+    files: dict[Kind, dict[str, Path]] = {
+        "image": _by_stem([images] if single else _entries(images), found, series=True),
+        "label": _by_stem([labels] if single else _entries(labels), found, series=False),
+    }
+    pairing = pair_names(files["image"].keys(), files["label"].keys())
+    for case_id, (image, label) in pairing.pairs.items():
+        found.cases.append(Case(case_id, files["image"][image], files["label"][label]))
+        if single:
+            found.sections[case_id] = "train"
+    for kind, stem in pairing.alone:
+        found.broken_ids.update(case_names(stem, kind))
+    folders: dict[Kind, str] = {"image": (images.parent if single else images).name}
+    folders["label"] = (labels.parent if single else labels).name
+    found.offenders.extend(_explain(pairing, files, folders))
     return found
 
 
-def _by_stem(folder: Path, found: Found, series: bool) -> dict[str, Path]:
+def _misplaced(images: Path, labels: Path) -> str | None:
+    if not labels.exists():
+        return f"{labels.name}/: no such folder; put one label per image there"
+    if images.is_file() and labels.is_dir():
+        return f"{images.name} is a file, {labels.name}/ a folder; give two folders or two files"
+    if images.resolve() == labels.resolve():
+        return f"{images.name}: given for images and for labels; move the labels into a folder of their own"
+    return None
+
+
+def _explain(pairing: Pairing, files: dict[Kind, dict[str, Path]], folders: dict[Kind, str]) -> list[str]:
+    """What is wrong with names that are no pair, sorted by case."""
+    names = {(kind, stem): f"{folders[kind]}/{path.name}" for kind in files for stem, path in files[kind].items()}
+    known = {name for stem in files["label"] for name in case_names(stem, "label")}
+    offenders = []
+    for (kind, stem), rivals in sorted(pairing.alone.items(), key=lambda entry: entry[0][::-1]):
+        channel = _CHANNEL.fullmatch(stem)
+        if rivals:
+            others = ", ".join(names[rival] for rival in rivals)
+            problem = f"may belong to the same case as {others}; keep one image and one label of it, or rename"
+        elif kind == "image" and channel and channel["case"] in known:
+            problem = f"a further channel of {channel['case']}; keep one channel per case"
+        else:
+            other: Kind = "label" if kind == "image" else "image"
+            problem = f"no {other} {folders[other]}/{stem}.*; add it, or remove this file"
+        offenders.append(f"{names[kind, stem]}: {problem}")
+    return offenders
+
+
+def _entries(folder: Path) -> list[Path]:
+    return [path for path in visible(folder) if not is_pair_header(path)]
+
+
+def _by_stem(paths: Sequence[Path], found: Found, series: bool) -> dict[str, Path]:
     """Files by name without ending; with ``series`` also folders of DICOM slices by name."""
     files: dict[str, Path] = {}
-    for path in visible(folder):
-        if is_pair_header(path):
-            continue
-        name = f"{folder.name}/{path.name}"
+    for path in paths:
+        name = f"{path.parent.name}/{path.name}"
         stem, suffix = (path.name, "") if path.is_dir() else split_name(path.name)
         if problem := _problem(path, suffix, series):
             found.offenders.append(f"{name}: {problem}")
@@ -70,23 +106,3 @@ def _problem(path: Path, suffix: str, series: bool) -> str | None:
     if suffix not in SUPPORTED:
         return f"unknown file ending {suffix!r}; convert it to one of {', '.join(SUPPORTED)} or move it away"
     return None
-
-
-def _by_case(images: dict[str, Path], labels: dict[str, Path], found: Found) -> dict[str, Path]:
-    """Drop the channel numbers of nnU-Net from image names that only then have a label."""
-    cases: dict[str, Path] = {}
-    for stem, path in images.items():
-        match = _CHANNEL.match(stem)
-        if stem in labels or match is None or match["case"] not in labels:
-            case_id = stem
-        elif match["channel"] == "0000":
-            case_id = match["case"]
-        else:
-            name = f"{path.parent.name}/{path.name}"
-            found.offenders.append(f"{name}: a further channel of {match['case']}; keep one channel per case")
-            continue
-        if case_id in cases:
-            found.offenders.append(f"{path.parent.name}/{path.name}: same case as {cases[case_id].name}; remove one")
-            continue
-        cases[case_id] = path
-    return cases

@@ -3,8 +3,11 @@
 import hashlib
 import json
 from collections import Counter
+from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 from pathlib import Path
+
+from monai_umed.data.pairs import Case
 
 TEST_FRACTION = 0.2
 """Share of the cases that `hashed_section` puts into the test section."""
@@ -21,6 +24,25 @@ def hashed_section(case_id: str) -> str:
     """
     digest = hashlib.sha256(case_id.encode("utf-8", "surrogateescape")).digest()
     return "test" if int.from_bytes(digest[:8], "big") < TEST_FRACTION * 2**64 else "train"
+
+
+def hash_sections(cases: Iterable[Case]) -> dict[str, str]:
+    """`hashed_section` of every case by its id."""
+    return {case.id: hashed_section(case.id) for case in cases}
+
+
+def check_held_out(section: str) -> None:
+    """Refuse to test on cases whose protected copies are trained on.
+
+    Args:
+        section: what is protected.
+
+    Raises:
+        ValueError: it is not the section ``"train"``.
+    """
+    if section != "train":
+        cure = "leave section at 'train', or quick_check out"
+        raise ValueError(f"section is {section!r}, but quick_check keeps the section 'test' for testing; {cure}.")
 
 
 def read_split(path: Path, known_ids: AbstractSet[str]) -> tuple[dict[str, str] | None, list[str]]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
+from ..protectors.pgd import minimize
 from .base import Defense, Objective
 from .strong_augmentation import strong_augmentation
 
@@ -36,15 +37,8 @@ def projected_ascent(
     Returns:
         A tensor of the image's shape, in [0, 1] and without history.
     """
-    image = image.detach()
-    low, high = (image - radius).clamp(0, 1), (image + radius).clamp(0, 1)
     start = (2 * torch.rand(image.shape, generator=generator) - 1).to(image)
-    adversary = (image + radius * start).clamp(low, high)
-    for _ in range(steps):
-        adversary.requires_grad_()
-        (gradient,) = torch.autograd.grad(objective(adversary, label).sum(), adversary)
-        adversary = (adversary.detach() + step * gradient.sign()).clamp(low, high)
-    return adversary
+    return minimize(lambda adversary: -objective(adversary, label), image, radius, steps, step, radius * start)
 
 
 @dataclass(frozen=True)

@@ -2,99 +2,22 @@
 
 from __future__ import annotations
 
-import io
 import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
-from PIL import Image
-from scipy import ndimage
 
-from ..protectors import resize
+from ..functional.filters import adjust_contrast, gaussian_blur, grayscale, halve, jpeg, median, posterize
 from .base import Defense
 
 STRIDE = 32  # the deepest networks in use halve the grid five times
-LUMA = (0.299, 0.587, 0.114)  # of red, green and blue, ITU-R BT.601
 
 
 def _check(name: str, value: object, valid: bool, limit: str) -> None:
     if not valid:
         raise ValueError(f"{name} is {value!r}; it must be {limit}.")
-
-
-def gaussian_blur(image: torch.Tensor, sigma: float, kernel: int = 3) -> torch.Tensor:
-    """Blur every channel with a Gaussian that is cut off at ``kernel`` pixels a side and sums to one.
-
-    Args:
-        image: ``(C, *spatial)`` in [0, 1]; beyond its border it goes on with its outermost pixels.
-        sigma: in pixels.
-        kernel: odd.
-    """
-    axes = tuple(range(1, image.ndim))
-    blurred = ndimage.gaussian_filter(image.numpy(), sigma, mode="nearest", radius=kernel // 2, axes=axes)
-    return torch.from_numpy(blurred).clamp_(0, 1)
-
-
-def median(image: torch.Tensor, size: int = 3) -> torch.Tensor:
-    """Median over ``size`` pixels a side, border and arguments as in :func:`gaussian_blur`."""
-    window = (1, *[size] * (image.ndim - 1))
-    return torch.from_numpy(ndimage.median_filter(image.numpy(), size=window, mode="nearest"))
-
-
-def _through_jpeg(picture: np.ndarray, quality: int) -> np.ndarray:
-    file = io.BytesIO()
-    Image.fromarray(picture).save(file, "JPEG", quality=quality)
-    return np.asarray(Image.open(file))
-
-
-def jpeg(image: torch.Tensor, quality: int) -> torch.Tensor:
-    """Round to 8 bits, write as JPEG and read again.
-
-    Args:
-        image: ``(C, H, W)`` or ``(C, H, W, D)`` in [0, 1]. Three channels are one RGB picture, with Pillow's usual
-            subsampling of the colors; any other number are as many gray pictures. Volumes go slice by slice along
-            their last axis.
-        quality: Pillow's, 1 to 100.
-    """
-    if len(image) not in (1, 3):
-        return torch.cat([jpeg(channel, quality) for channel in image.split(1)])
-    levels = (image * 255).round().to(torch.uint8)
-    pictures = levels.reshape(*levels.shape[:3], -1).permute(3, 1, 2, 0).numpy()
-    if len(image) == 1:
-        pictures = pictures[..., 0]
-    decoded = torch.from_numpy(np.stack([_through_jpeg(picture, quality) for picture in pictures]))
-    return decoded.reshape(*decoded.shape[:3], -1).permute(3, 1, 2, 0).reshape(image.shape).contiguous() / 255
-
-
-def posterize(image: torch.Tensor, bits: int) -> torch.Tensor:
-    """Cut [0, 1] into ``2**bits`` equal intervals, and spread their numbers evenly from 0 to 1."""
-    levels = 2**bits
-    return (image * levels).floor().clamp_(max=levels - 1) / (levels - 1)
-
-
-def grayscale(image: torch.Tensor) -> torch.Tensor:
-    """Luma in all three channels; an image with another number of channels has no colors and stays as it is."""
-    if len(image) != 3:
-        return image
-    luma = torch.tensordot(image.new_tensor(LUMA), image, dims=1).clamp_(0, 1)
-    return luma.repeat(3, *[1] * luma.ndim)
-
-
-def halve(image: torch.Tensor) -> torch.Tensor:
-    """Half the size by area, rounded up for odd sides, and back to the size of before linearly."""
-    size = tuple(image.shape[1:])
-    smaller = resize(image[None], [(length + 1) // 2 for length in size])
-    return resize(smaller, size)[0].clamp(0, 1)
-
-
-def adjust_contrast(image: torch.Tensor, gamma: float, contrast: float) -> torch.Tensor:
-    """``image**gamma``, then its distance from its mean over all channels times ``contrast``, clipped to [0, 1]."""
-    bent = image**gamma
-    mean = bent.mean()
-    return (mean + contrast * (bent - mean)).clamp_(0, 1)
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from .bounded_addition import EPS_LIMIT, add_bounded, check_eps
 from .contour_band import contour_band, half_widths
 from .local_binary_pattern import lbp_bound, lbp_code, texture_activity
+from .resampling import resize
 
 __all__ = [
     "EPS_LIMIT",
@@ -12,5 +13,6 @@ __all__ = [
     "half_widths",
     "lbp_bound",
     "lbp_code",
+    "resize",
     "texture_activity",
 ]

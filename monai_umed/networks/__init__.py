@@ -2,12 +2,14 @@
 
 from .architectures import ARCHITECTURES, build_exploiter, exploiter_names
 from .central_difference import CentralDifferenceConv
+from .ensemble import InTurn
 from .perturbator import Perturbator, UMedPerturbator
 from .transunet import TransUNet
 
 __all__ = [
     "ARCHITECTURES",
     "CentralDifferenceConv",
+    "InTurn",
     "Perturbator",
     "TransUNet",
     "UMedPerturbator",

@@ -127,18 +127,33 @@ class Perturbator(nn.Module):
         inputs = self.unfold.weight.shape[1 if self.patch == 1 else 0]
         nn.init.normal_(self.unfold.weight, std=0.3 / inputs**0.5)
         if checkerboard and self.patch > 1:
-            spatial_dims = self.unfold.weight.ndim - 2
             half = torch.arange(self.patch) // (self.patch // 2) % 2
-            color = torch.stack(torch.meshgrid([half] * spatial_dims, indexing="ij")).sum(0) % 2
-            with torch.no_grad():
-                self.unfold.weight += (1 - 2 * color) * (6 / inputs)
-                last_conv = [
-                    module for module in self.decoder.modules() if isinstance(module, nn.modules.conv._ConvNd)
-                ][-1]
-                assert last_conv.bias is not None
-                # Features of about 1, so that neither seed nor brightness decides how strong the pattern starts.
-                last_conv.weight *= 0.1
-                last_conv.bias.fill_(1)
+            color = torch.stack(torch.meshgrid([half] * (self.unfold.weight.ndim - 2), indexing="ij")).sum(0) % 2
+            self.start_from(1 - 2 * color)
+
+    @torch.no_grad()
+    def start_from(self, tile: torch.Tensor) -> None:
+        """Make the noise repeat a tile, whatever the image; what else the new weights give is small beside it.
+
+        Args:
+            tile: one patch, as many values along each axis, between -1 and 1.
+
+        Raises:
+            ValueError: if the tile is not of a patch's shape, or a patch is a single pixel.
+        """
+        kernel = self.unfold.weight
+        assert isinstance(kernel, torch.Tensor)
+        if self.patch == 1 or tile.shape != kernel.shape[2:]:
+            raise ValueError(
+                f"The tile's shape is {tuple(tile.shape)}, a patch has {(self.patch,) * (kernel.ndim - 2)} pixels; "
+                "make both equal and larger than one pixel."
+            )
+        kernel += tile.to(kernel) * (6 / kernel.shape[0])
+        last_conv = [module for module in self.decoder.modules() if isinstance(module, nn.modules.conv._ConvNd)][-1]
+        assert last_conv.bias is not None
+        # Features of about 1, so that neither seed nor brightness decides how strong the pattern starts.
+        last_conv.weight *= 0.1
+        last_conv.bias.fill_(1)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         size = image.shape[2:]

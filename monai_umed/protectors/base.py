@@ -3,12 +3,29 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import NamedTuple, cast, final
+from collections.abc import Mapping, Sequence
+from enum import Enum
+from typing import Any, ClassVar, NamedTuple, cast, final
 
 import torch
 
 from ..functional import add_bounded, check_eps
+from .arguments import constructor_arguments
+from .checks import check_case, warn_if_unchanged
+from .slices import foreground_slices, slice_id
+
+# eps * levels may miss a whole number of grey levels by rounding.
+LEVEL_TOLERANCE = 1e-3
+
+
+class Needs(str, Enum):
+    """What a method needs before its first image."""
+
+    nothing = "nothing"
+    surrogate = "surrogate"
+    """A network is trained on the dataset, then each image is perturbed on its own."""
+    fit = "fit"
+    """Noise or generators are optimized over the training set."""
 
 
 class Perturbation(NamedTuple):
@@ -18,10 +35,23 @@ class Perturbation(NamedTuple):
     bound: torch.Tensor
 
 
+def _round_down(bounds: torch.Tensor, levels: float | None) -> torch.Tensor:
+    if levels is None:
+        return bounds
+    # In place: a volume's bounds are what takes most memory.
+    return bounds.mul_(levels).add_(LEVEL_TOLERANCE).floor_().div_(levels)
+
+
 class Protector(ABC):
     """A method is a map of bounds and raw noise; everything that must hold for all methods is done here.
 
-    A subclass contributes :meth:`bounds` and :meth:`noise` and cannot break the budget: :meth:`__call__` is final.
+    A subclass contributes :meth:`bounds` and :meth:`noise` and cannot break the budget: :meth:`__call__` is final. What
+    is fitted it hands out and takes back by :meth:`state` and :meth:`load_state`, which makes it fit for checkpoints.
+
+    Attributes:
+        needs: what must happen before the first image.
+        protects_new_images: whether images that were not there at the fit can be protected without another one.
+        paper: short citation with arXiv id or venue.
 
     Args:
         spatial_dims: 2 or 3.
@@ -32,6 +62,10 @@ class Protector(ABC):
     Raises:
         ValueError: if an argument is out of range.
     """
+
+    needs: ClassVar[Needs]
+    protects_new_images: ClassVar[bool]
+    paper: ClassVar[str]
 
     def __init__(self, spatial_dims: int, in_channels: int, eps: float, slice_axis: int | None = None) -> None:
         if spatial_dims not in (2, 3):
@@ -58,8 +92,66 @@ class Protector(ABC):
         return (slice(None),) * (label.ndim - 1)
 
     @abstractmethod
-    def noise(self, image: torch.Tensor, bounds: torch.Tensor) -> torch.Tensor:
-        """The perturbation before it is clipped, shape ``(C, *spatial)`` in [0, 1] units."""
+    def noise(
+        self, image: torch.Tensor, label: torch.Tensor, bounds: torch.Tensor, case_id: str | None
+    ) -> torch.Tensor:
+        """The perturbation before it is clipped, shape ``(C, *spatial)`` in [0, 1] units.
+
+        Args:
+            image: intensities in [0, 1], shape ``(C, *spatial)``.
+            label: class of every pixel, shape ``(1, *spatial)``.
+            bounds: see :meth:`limits`, already rounded down to what the file can hold.
+            case_id: which case of the dataset it is; of a volume's slice ``"<id>:<index>"``.
+        """
+
+    def fit(self, items: Sequence[dict], progress: bool = True) -> None:
+        """Prepare for :attr:`needs`; methods that need nothing do nothing.
+
+        Args:
+            items: cases on the working grid with ``image``, ``label``, ``id`` and ``bounds``, see
+                :attr:`monai_umed.training_set.TrainingSet.items`.
+            progress: whether to show a progress bar.
+        """
+        if self.needs is not Needs.nothing:
+            raise NotImplementedError(f"{type(self).__name__} needs a {self.needs.value} and does not say how.")
+
+    def state(self) -> dict[str, Any]:
+        """What a fit has found: tensors and plain values by name; empty before it."""
+        return {}
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Take over what :meth:`state` of a protector with the same settings gave.
+
+        Raises:
+            ValueError: if it is the state of another method.
+        """
+        if state:
+            raise ValueError(f"{type(self).__name__} is not fitted, so it has no use for {', '.join(state)}.")
+
+    @property
+    def fitted(self) -> bool:
+        """Whether images can be protected now."""
+        return self.needs is Needs.nothing or bool(self.state())
+
+    @classmethod
+    def argument_names(cls) -> list[str]:
+        """The constructor's arguments; those that a class passes on as ``**keywords`` are found at its parents."""
+        return constructor_arguments(cls)
+
+    def settings(self) -> dict[str, Any]:
+        """The constructor's arguments as plain values, for checkpoints and for the record.
+
+        Every argument is looked up as the attribute of the same name.
+        """
+        return {name: getattr(self, name) for name in self.argument_names()}
+
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, Any]) -> Protector:
+        """A protector, not fitted yet, with what :meth:`settings` gave."""
+        return cls(**settings)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self.settings().items())})"
 
     @final
     def limits(
@@ -81,11 +173,7 @@ class Protector(ABC):
             ValueError: if shapes, channels or values do not fit the protector.
         """
         self._check(image, label)
-        bounds = self.bounds(image, label, spacing)
-        if levels is None:
-            return bounds
-        # In place: a volume's bounds are what takes most memory. 1e-3: eps * levels may miss a level by rounding.
-        return bounds.mul_(levels).add_(1e-3).floor_().div_(levels)
+        return _round_down(self.bounds(image, label, spacing), levels)
 
     @final
     @torch.no_grad()
@@ -95,25 +183,57 @@ class Protector(ABC):
         label: torch.Tensor,
         spacing: Sequence[float] | None = None,
         levels: float | None = None,
+        case_id: str | None = None,
     ) -> Perturbation:
         """Perturb one image at its own size; arguments and errors as in :meth:`limits`.
 
         With a ``slice_axis`` the image may be a volume. Its slices are images of their own, bounds included; those
-        without foreground stay as they are.
+        without foreground stay as they are. Warns with :class:`NothingChangedWarning` if nothing changed although
+        something could have been changed.
+
+        Args:
+            image: see :meth:`limits`, as the next three.
+            label: class of every pixel.
+            spacing: size of a pixel.
+            levels: stored grey levels per unit.
+            case_id: which case it is, for methods whose noise differs from case to case.
+
+        Raises:
+            ValueError: also if the method is not fitted yet, or not for this case.
         """
         volume = self.slice_axis is not None and image.ndim == 4
         self._check(image, label, volume)
+        if not self.fitted:
+            raise ValueError(
+                f"{type(self).__name__} needs a {self.needs.value} first; call fit() with the training set, or load a "
+                "fitted one with monai_umed.checkpoint.load_protector."
+            )
         perturbation = Perturbation(torch.zeros_like(image), torch.zeros_like(image[:1]))
-        if not volume:
-            self._perturb(image, label, spacing, levels, perturbation)
-            return perturbation
+        if volume:
+            possible = self._perturb_slices(image, label, spacing, levels, case_id, perturbation)
+        else:
+            possible = self._perturb(image, label, spacing, levels, case_id, perturbation)
+        if possible:
+            warn_if_unchanged(type(self).__name__, self.eps, *perturbation, levels)
+        return perturbation
+
+    def _perturb_slices(
+        self,
+        image: torch.Tensor,
+        label: torch.Tensor,
+        spacing: Sequence[float] | None,
+        levels: float | None,
+        case_id: str | None,
+        into: Perturbation,
+    ) -> bool:
         axis = cast(int, self.slice_axis)
         apart = None if spacing is None else [*spacing[:axis], *spacing[axis + 1 :]]
-        others = tuple(other for other in range(4) if other != axis + 1)
-        for index in torch.nonzero((label > 0).sum(dim=others)).flatten().tolist():
-            views = [whole.select(axis + 1, index) for whole in (image, label, *perturbation)]
-            self._perturb(views[0], views[1], apart, levels, Perturbation(*views[2:]))
-        return perturbation
+        possible = False
+        for index in foreground_slices(label, axis):
+            views = [whole.select(axis + 1, index) for whole in (image, label, *into)]
+            name = None if case_id is None else slice_id(case_id, index)
+            possible |= self._perturb(views[0], views[1], apart, levels, name, Perturbation(*views[2:]))
+        return possible
 
     def _perturb(
         self,
@@ -121,35 +241,19 @@ class Protector(ABC):
         label: torch.Tensor,
         spacing: Sequence[float] | None,
         levels: float | None,
+        case_id: str | None,
         into: Perturbation,
-    ) -> None:
+    ) -> bool:
+        """Write the perturbation of one image; whether anything could change if files held real numbers."""
         box = (slice(None), *self.region(label, spacing))
-        part = image[box]
-        bounds = self.limits(part, label[box], spacing, levels)
+        part, classes = image[box], label[box]
+        self._check(part, classes)
+        bounds = self.bounds(part, classes, spacing)
+        possible = bool(bounds.any())
+        bounds = _round_down(bounds, levels)
         into.bound[box] = bound = bounds.sum(dim=0, keepdim=True)
-        into.delta[box] = add_bounded(part, self.noise(part, bounds), bound).sub_(part)
+        into.delta[box] = add_bounded(part, self.noise(part, classes, bounds, case_id), bound).sub_(part)
+        return possible
 
     def _check(self, image: torch.Tensor, label: torch.Tensor, volume: bool = False) -> None:
-        if image.ndim != self.spatial_dims + 1 and not volume:
-            slices = ", or give slice_axis to protect it slice by slice" if image.ndim == 4 else ""
-            raise ValueError(
-                f"This protector works on {self.spatial_dims}D images of shape (C, *spatial), got "
-                f"{tuple(image.shape)}; use a checkpoint fitted on {image.ndim - 1}D images{slices}."
-            )
-        if image.shape[0] != self.in_channels:
-            raise ValueError(
-                f"The image has {image.shape[0]} channel(s), the protector was fitted on {self.in_channels}; "
-                "use a checkpoint fitted on such images."
-            )
-        if label.shape != (1, *image.shape[1:]):
-            raise ValueError(
-                f"The label's shape is {tuple(label.shape)}, the image needs {(1, *image.shape[1:])}; "
-                "pass one channel of class numbers on the image's grid."
-            )
-        if not torch.isfinite(image).all():
-            raise ValueError("The image holds NaN or infinite values; remove or repair it.")
-        if image.min() < -1e-4 or image.max() > 1 + 1e-4:
-            raise ValueError(
-                f"Intensities range from {image.min():.4g} to {image.max():.4g}, not over [0, 1]; scale the image "
-                "first, for example with ScaleIntensityRanged(b_min=0, b_max=1, clip=True)."
-            )
+        check_case(image, label, None if volume else self.spatial_dims, self.in_channels)

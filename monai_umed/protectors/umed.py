@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import torch
 from monai.inferers import sliding_window_inference
 from torch.nn import functional as F
 
-from ..functional import contour_band, half_widths, lbp_bound
+from ..functional import contour_band, half_widths, lbp_bound, resize
 from ..functional.contour_band import SIDES
 from ..functional.local_binary_pattern import MODES
 from ..networks import UMedPerturbator
-from .base import Protector
-
-
-def resize(image: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
-    """Resample ``(B, C, *spatial)``: by area if no axis grows, the default of MONAI's ``Resize``, else linearly."""
-    before, size = tuple(image.shape[2:]), tuple(size)
-    if before == size:
-        return image
-    if all(new <= old for new, old in zip(size, before, strict=True)):
-        return F.interpolate(image, size=size, mode="area")
-    return F.interpolate(image, size=size, mode="bilinear" if len(size) == 2 else "trilinear", align_corners=False)
+from .base import Needs, Protector
+from .bounds import band_widths
 
 
 def bound_noise(raw: torch.Tensor, bounds: torch.Tensor, eps: float, output: str = "tanh") -> torch.Tensor:
@@ -72,12 +63,17 @@ class UMed(Protector):
             where structures are hardly wider than the band, networks must go on looking at the anatomy.
         texture: mode of :func:`monai_umed.functional.lbp_bound`, or ``"flat"`` for the ablation without LBP.
         texture_threshold: difference to a neighbor that counts as texture, as a share of the [0, 1] window.
+        texture_share: share of eps that is left to the texture inside, see :mod:`monai_umed.visibility`.
         native: whether the generators see native pixels in windows.
         slice_axis: axis along which generators for images take volumes apart, see :class:`Protector`.
 
     Raises:
         ValueError: if an argument is out of range.
     """
+
+    needs = Needs.fit
+    protects_new_images = True
+    paper = "Lin et al. 2024, arXiv 2403.14250"
 
     def __init__(
         self,
@@ -89,6 +85,7 @@ class UMed(Protector):
         band_side: str = "both",
         texture: str = "activity",
         texture_threshold: float = 1.5 / 255,
+        texture_share: float = 1.0,
         native: bool = False,
         slice_axis: int | None = None,
     ) -> None:
@@ -110,6 +107,8 @@ class UMed(Protector):
             raise ValueError(f"band_side is {band_side!r}; use one of {', '.join(SIDES)}.")
         if texture not in (*MODES, "flat"):
             raise ValueError(f"texture is {texture!r}; use one of {', '.join(MODES)}, flat.")
+        if not 0 <= texture_share <= 1:
+            raise ValueError(f"texture_share is {texture_share}; it must be from 0 to 1.")
         self.perturbator = perturbator
         self.working_size = tuple(int(size) for size in working_size)
         self.band_radius = float(band_radius) if band_unit == "mm" else int(band_radius)
@@ -117,34 +116,52 @@ class UMed(Protector):
         self.band_side = band_side
         self.texture = texture
         self.texture_threshold = texture_threshold
+        self.texture_share = texture_share
         self.native = native
 
     def settings(self) -> dict[str, Any]:
-        """The arguments beside the generators, plain values for a checkpoint and for the record."""
-        names = ("working_size", "eps", "band_radius", "band_unit", "band_side", "texture", "texture_threshold")
-        return {name: getattr(self, name) for name in (*names, "native", "slice_axis")}
+        """The constructor's arguments as plain values, of the generators what makes such ones."""
+        return {**super().settings(), "perturbator": self.perturbator.settings()}
+
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, Any]) -> UMed:
+        """A protector with new generators, whose weights :meth:`load_state` replaces."""
+        return cls(**{**settings, "perturbator": UMedPerturbator(**settings["perturbator"])})
 
     def __repr__(self) -> str:
-        settings = {**self.perturbator.settings(), **self.settings()}
-        return f"UMed({', '.join(f'{name}={value!r}' for name, value in settings.items())})"
+        settings = self.settings()
+        network = ", ".join(f"{name}={value!r}" for name, value in settings.pop("perturbator").items())
+        return f"UMed(UMedPerturbator({network}), {', '.join(f'{name}={value!r}' for name, value in settings.items())})"
+
+    def fit(self, items: Sequence[dict], progress: bool = True) -> None:
+        """Refused: fitting the generators takes optimizers and a surrogate, which the bundle's ``train.json`` names.
+
+        Raises:
+            ValueError: always.
+        """
+        raise ValueError("UMed's generators are fitted by `monai-umed fit` (the bundle's train.json); use that.")
+
+    def state(self) -> dict[str, Any]:
+        return dict(self.perturbator.state_dict())
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        self.perturbator.load_state_dict(state)
+        self.perturbator.to(next(iter(state.values())).device).eval().requires_grad_(False)
 
     def _band_widths(self, size: Sequence[int], spacing: Sequence[float] | None) -> tuple[int, ...]:
-        if self.band_unit == "mm":
-            return half_widths(self.band_radius, self.spatial_dims, "mm", spacing)
-        if self.native:
-            radius = self.band_radius * min(spacing or (1,))
-            return half_widths(radius, self.spatial_dims, "mm", spacing or (1,) * self.spatial_dims)
-        scales = (native / working for native, working in zip(size, self.working_size, strict=True))
-        return tuple(max(1, round(self.band_radius * scale)) for scale in scales)
+        grid = None if self.native else self.working_size
+        return band_widths(self.band_radius, self.band_unit, size, grid, spacing)
 
     def region(self, label: torch.Tensor, spacing: Sequence[float] | None = None) -> tuple[slice, ...]:
-        """Of native windows the box around the foreground and its band, widened to multiples of the stride.
+        """Of native windows the box around the foreground and its band.
 
-        The multiples make the windows, and with them the pattern, start at the same voxels in every file.
+        It begins a whole number of patches from the middle of the volume, where the pattern then begins in every file:
+        volumes of different sizes that are padded or cropped evenly on both sides, MONAI's default, all have it in the
+        same place of the grid. Where the structure touches the border of the volume, the pattern begins there instead.
         """
         if not self.native:
             return super().region(label, spacing)
-        stride = self.perturbator.contour.stride
+        patch = self.perturbator.patch
         box = []
         for axis, (size, width) in enumerate(
             zip(label.shape[1:], self._band_widths(label.shape[1:], spacing), strict=True)
@@ -154,20 +171,24 @@ class UMed(Protector):
             first, last = (int(found[0]), int(found[-1])) if len(found) else (0, 0)
             # One voxel beyond the band is the last whose texture the bounds look at.
             low, high = max(0, first - width - 1), min(size, last + width + 2)
-            box.append(slice(low // stride * stride, min(size, -(-high // stride) * stride)))
+            middle = (size + 1) // 2
+            low -= (low - middle) % patch
+            box.append(slice(max(0, low), high))
         return tuple(box)
 
     def bounds(self, image: torch.Tensor, label: torch.Tensor, spacing: Sequence[float] | None = None) -> torch.Tensor:
-        """Contour bound ``eps * y_c`` and texture bound ``eps * x_t * (1 - y_c) * y``, shape ``(2, *spatial)``."""
+        """Contour bound ``eps * y_c``, texture bound ``eps * share * x_t * (1 - y_c) * y``: ``(2, *spatial)``."""
         band = contour_band(label, self._band_widths(image.shape[1:], spacing), self.band_side)
         inside = (label > 0) & ~band
         if self.texture == "flat":
             strength = torch.ones_like(inside, dtype=torch.float32)
         else:
             strength = lbp_bound(image, self.texture, self.texture_threshold)
-        return torch.cat([band.to(torch.float32), strength.mul_(inside)]).mul_(self.eps)
+        return torch.cat([band.to(torch.float32), strength.mul_(inside).mul_(self.texture_share)]).mul_(self.eps)
 
-    def noise(self, image: torch.Tensor, bounds: torch.Tensor) -> torch.Tensor:
+    def noise(
+        self, image: torch.Tensor, label: torch.Tensor, bounds: torch.Tensor, case_id: str | None
+    ) -> torch.Tensor:
         self.perturbator.eval()  # one image must not move the statistics of a batch normalization
         output = self.perturbator.output
         if not self.native:

@@ -178,7 +178,9 @@ def test_convention_a_band_in_mm_follows_the_spacing_of_each_axis() -> None:
 
 def test_repr_names_every_setting_with_its_value() -> None:
     protector = make_protector(eps=8 / 255, band_radius=3, texture="code", output="clip")
-    for name, value in {**protector.settings(), **protector.perturbator.settings()}.items():
+    settings = protector.settings()
+    network = settings.pop("perturbator")
+    for name, value in {**settings, **network}.items():
         assert f"{name}={value!r}" in repr(protector)
 
 

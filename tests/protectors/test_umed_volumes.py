@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from monai.transforms import SpatialPad
 
 from monai_umed.networks import UMedPerturbator
 from monai_umed.protectors import UMed
@@ -55,6 +56,21 @@ def test_the_pattern_does_not_depend_on_what_lies_far_away() -> None:
     large, small = protector(image, label).delta, protector(smaller, smaller_label).delta
     assert torch.equal(large[:, :56, :56, :56], small)
     assert small.abs().max() > 0
+
+
+@pytest.mark.parametrize("size", [(21, 20, 23), (20, 21, 22), (23, 23, 23)])
+def test_volumes_that_are_centered_on_one_grid_have_their_pattern_at_the_same_voxels(size: tuple[int, ...]) -> None:
+    torch.manual_seed(0)
+    network = UMedPerturbator(3, 1, features=(4, 6), patch=2).eval().requires_grad_(False)
+    protector = UMed(network, (16, 16, 16), native=True, texture="flat")
+    center = SpatialPad((32, 32, 32))
+    signs = []
+    for shape in (size, (24, 24, 24)):
+        image, label = torch.full((1, *shape), 0.5), torch.zeros((1, *shape), dtype=torch.uint8)
+        label[(0, *[slice(side // 2 - 5, side // 2 + 5) for side in shape])] = 1
+        signs.append(center(protector(image, label).delta).as_tensor().sign()[0, 13:19, 13:19, 13:19])
+    assert signs[0].abs().min() == 1
+    assert torch.equal(*signs)
 
 
 def test_windows_of_a_volume_meet_without_a_seam() -> None:

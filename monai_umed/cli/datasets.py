@@ -1,0 +1,61 @@
+"""Where a command line says that a dataset is: one folder, or images and labels in two places."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from ..data import DatasetDir
+
+Places = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="DATA OUT | IMAGES LABELS OUT",
+        help="DATA: folder with images/ and masks/, or a dataset.json. IMAGES, LABELS: two folders, or an image and "
+        "its label, paired by name (x.png with x.png or x_mask.png). OUT: folder for everything that is written",
+        show_default=False,
+    ),
+]
+Labels = Annotated[Path | None, typer.Option(help="labels, where the dataset was named as IMAGES LABELS")]
+
+
+def read_places(places: Sequence[Path]) -> tuple[DatasetDir, Path]:
+    """The dataset and the folder to write.
+
+    Raises:
+        typer.BadParameter: there are not two or three places.
+    """
+    if len(places) not in (2, 3):
+        given = f"{len(places)} place{'s were' if len(places) > 1 else ' was'} given"
+        raise typer.BadParameter(f"{given}; give DATA OUT, or IMAGES LABELS OUT, where out is a folder to write")
+    *data, out = places
+    return join_labels(*data), out
+
+
+def join_labels(data: Path, labels: Path | None = None) -> DatasetDir:
+    """A dataset whose labels lie in their own place if one is given."""
+    from ..data import as_dataset
+
+    return data if labels is None else as_dataset(data, labels)
+
+
+def as_settings(dataset: DatasetDir) -> dict[str, Any]:
+    """The ids of a config that name a dataset."""
+    data, labels = _split(dataset)
+    return {"dataset_dir": data, "labels_dir": labels}
+
+
+def as_arguments(option: str, dataset: DatasetDir) -> list[str | Path]:
+    """The options of `verify` and `audit` that name a dataset."""
+    data, labels = _split(dataset)
+    return [option, data] if labels is None else [option, data, "--labels", labels]
+
+
+def _split(dataset: DatasetDir) -> tuple[str, str | None]:
+    from ..data import TwoFolders
+
+    return (dataset.images, dataset.labels) if isinstance(dataset, TwoFolders) else (str(dataset), None)

@@ -1,0 +1,28 @@
+"""The folder of an app that a MONAI Label server is started with."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+_TEMPLATE = Path(__file__).parent / "app"
+
+
+def write_app(folder: str | Path) -> Path:
+    """Write the app's folder.
+
+    Args:
+        folder: target; made if needed.
+
+    Returns:
+        Absolute path of the folder.
+
+    Raises:
+        FileExistsError: ``folder`` is a file, or holds anything.
+        OSError: it cannot be written.
+    """
+    folder = Path(folder).absolute()
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise FileExistsError(f"{folder} is not empty; name a new or an empty folder, or delete it first")
+    shutil.copytree(_TEMPLATE, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+    return folder

@@ -1,0 +1,93 @@
+"""Train task that fits the perturbators to all labelled images, by running the bundle."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from monailabel.interfaces.datastore import Datastore
+from monailabel.interfaces.tasks.train import TrainTask
+from monailabel.utils.others.generic import name_to_device
+
+from ..cli.workflow import run_config
+from ..data import Case, Manifest, sha256_path
+from ..data.windows import as_window
+from ..output_folder import MANIFEST
+from .datastore import labelled_cases
+from .http_errors import http_errors
+from .release import CHECKPOINT, FIT
+from .settings import Settings
+from .workspace import dataset_of
+
+# Ids of train.json that a request may set, with what is shown before anybody does: the bundle decides.
+_OPTIONS: dict[str, Any] = {
+    "eps": "",
+    "max_epochs": "",
+    "batch_size": "",
+    "seed": "",
+    "slice_axis": "",
+    "working_size": "",
+    "quick_check": False,
+}
+
+
+def fit_options(request: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
+    """Overrides of train.json: what the request gives, then what the server was started with."""
+    server = {"eps": settings.parameters.eps, "num_classes": settings.num_classes, "window": settings.window}
+    given = {name: request.get(name, default) for name, default in _OPTIONS.items()}
+    chosen = {**server, **{name: value for name, value in given.items() if value not in (None, "")}}
+    return {name: value for name, value in chosen.items() if value is not None}
+
+
+def _fit_folder(output: Path, cases: Sequence[Case], options: Mapping[str, Any]) -> Path:
+    """Equal fits share a folder, so an interrupted one goes on; others never do, because their patterns differ."""
+    files = [(case.id, sha256_path(case.image), sha256_path(case.label)) for case in cases]
+    text = json.dumps([files, options], sort_keys=True)
+    return output / f"{FIT}{hashlib.sha256(text.encode('utf-8')).hexdigest()[:12]}"
+
+
+class UMedFit(TrainTask):
+    """Runs the bundle's train.json on the labelled images, which also protects them.
+
+    Args:
+        settings: of the server.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__("fits the perturbators to all images with a final label, then protects these")
+        self.settings = settings
+
+    def config(self) -> dict[str, Any]:
+        return dict(_OPTIONS)
+
+    def __call__(self, request: dict[str, Any], datastore: Datastore) -> dict[str, Any]:
+        """Fit, and protect all labelled images.
+
+        Returns:
+            ``checkpoint``, the ``protected`` folder, how many ``cases`` are in it, and ``left_out``, the reasons why
+            others are not, by id.
+
+        Raises:
+            HTTPException: no image has a final label, an option is out of range, or the disk is full or read-only.
+        """
+        with http_errors():
+            cases = labelled_cases(datastore)
+            options = fit_options(request, self.settings)
+            folder = _fit_folder(self.settings.output, cases, options)
+            if "window" in options:
+                options["window"] = list(as_window(options["window"]) or ())
+            with dataset_of(cases, folder / ".labelled") as dataset:
+                places = {"dataset_dir": str(dataset), "output_dir": str(folder)}
+                device = torch.device(name_to_device(request.get("device")))
+                run_config("train.json", {**places, **options, "device": device, "progress": False})
+            manifest = Manifest.load(folder / "protected" / MANIFEST)
+        return {
+            "checkpoint": str(folder / CHECKPOINT),
+            "protected": str(folder / "protected"),
+            "cases": len(manifest.cases),
+            "left_out": {entry.id: entry.reason for entry in manifest.quarantined},
+        }

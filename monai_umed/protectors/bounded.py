@@ -1,0 +1,110 @@
+"""Methods with one bound map and noise made on a working grid: all but UMed."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch.nn import functional as F
+
+from .base import Protector
+from .bounds import Bound, parse_bound
+from .umed import resize
+
+
+class BoundedProtector(Protector):
+    """A method that contributes :meth:`raw` noise; where and how much of it counts is the bound's part.
+
+    Images and labels are brought to the working grid, the noise back to the image's own size. So the pattern has the
+    scale of the grid at which exploiters train, while bounds and grey levels are those of the file.
+
+    Args:
+        spatial_dims: 2 or 3.
+        in_channels: channels of the images.
+        eps: largest change of any pixel as a share of the [0, 1] intensity window.
+        size: working grid, one number per spatial axis.
+        bound: where changes are allowed, see :func:`monai_umed.protectors.bounds.parse_bound`: ``"full"``, ``"roi"``,
+            ``"band"``, ``"lbp"``, a product such as ``"roi*lbp"``, or a mapping with options.
+        num_classes: classes of the labels, background included.
+        seed: of everything random.
+        slice_axis: axis along which a method for images takes volumes apart, see :class:`Protector`.
+
+    Raises:
+        ValueError: if an argument is out of range.
+    """
+
+    def __init__(
+        self,
+        spatial_dims: int,
+        in_channels: int,
+        eps: float = 4 / 255,
+        size: Sequence[int] = (128, 128),
+        bound: str | Mapping[str, Any] | Bound = "full",
+        num_classes: int = 2,
+        seed: int = 0,
+        slice_axis: int | None = None,
+    ) -> None:
+        super().__init__(spatial_dims, in_channels, eps, slice_axis)
+        if len(size) != spatial_dims or min(size) < 1:
+            raise ValueError(f"size is {tuple(size)}; give {spatial_dims} positive numbers, one per axis.")
+        if num_classes < 2:
+            raise ValueError(f"num_classes is {num_classes}; it must be at least 2, the background included.")
+        self.size = tuple(int(side) for side in size)
+        self.bound_map = parse_bound(bound, self.size)
+        self.num_classes = int(num_classes)
+        self.seed = int(seed)
+
+    @property
+    def bound(self) -> str | dict[str, Any]:
+        """The argument of this name as plain values."""
+        return self.bound_map.settings()
+
+    @abstractmethod
+    def raw(self, image: torch.Tensor, label: torch.Tensor, case_id: str | None) -> torch.Tensor:
+        """Noise on the working grid in units of eps, shape ``(C, *size)``; beyond [-1, 1] it is clipped later.
+
+        Args:
+            image: intensities in [0, 1], shape ``(C, *size)``.
+            label: class of every pixel, shape ``(1, *size)``, float.
+            case_id: see :meth:`noise`.
+        """
+
+    def bounds(self, image: torch.Tensor, label: torch.Tensor, spacing: Sequence[float] | None = None) -> torch.Tensor:
+        """One region, ``eps`` times the strength of the bound map.
+
+        Raises:
+            ValueError: if the label holds more classes than the protector was made for.
+        """
+        highest = int(label.to(torch.float32).max())  # PyTorch has no maximum of uint16
+        if highest >= self.num_classes:
+            raise ValueError(
+                f"The label holds class {highest}, the protector was made for {self.num_classes} classes with "
+                f"the numbers 0 to {self.num_classes - 1}; give num_classes={highest + 1}, or merge classes."
+            )
+        return self.bound_map.strength(image, label, spacing).mul_(self.eps)
+
+    def noise(
+        self, image: torch.Tensor, label: torch.Tensor, bounds: torch.Tensor, case_id: str | None
+    ) -> torch.Tensor:
+        classes = F.interpolate(label[None].to(torch.float32), size=self.size, mode="nearest")[0]
+        raw = self.raw(resize(image[None].to(torch.float32), self.size)[0], classes, case_id)
+        return resize(raw[None].to(image.device), image.shape[1:])[0] * bounds
+
+    def generator(self, case_id: str | None) -> torch.Generator:
+        """Random numbers that depend on seed and case alone; ``None`` for those that all cases share."""
+        name = f"{self.seed}" if case_id is None else f"{self.seed} {case_id}"
+        number = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big", signed=True)
+        return torch.Generator().manual_seed(number)
+
+    def case_generator(self, case_id: str | None) -> torch.Generator:
+        """:meth:`generator` for methods that must not give two cases the same noise.
+
+        Raises:
+            ValueError: if the case has no name.
+        """
+        if case_id is None:
+            raise ValueError(f"{type(self).__name__} draws noise for each case anew; pass case_id, the case's name.")
+        return self.generator(case_id)

@@ -1,0 +1,163 @@
+"""Where a method may change an image, and how much: bound maps that are named by text."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from functools import reduce
+from typing import Any
+
+import torch
+
+from ..functional import contour_band, half_widths, lbp_bound
+from ..functional.contour_band import SIDES
+from ..functional.local_binary_pattern import MODES
+
+
+def band_widths(
+    radius: float,
+    unit: str,
+    size: Sequence[int],
+    working_size: Sequence[int] | None,
+    spacing: Sequence[float] | None = None,
+) -> tuple[int, ...]:
+    """Half-width of a contour band along each axis, in pixels of the image.
+
+    Args:
+        radius: half-width in ``unit``.
+        unit: ``"mm"``, or ``"pixel"``: pixels of the working grid, so that the band scales with the image.
+        size: of the image.
+        working_size: grid whose pixels are meant; None for pixels of the image along the axis with the finest spacing,
+            and as many mm along the others.
+        spacing: size of a pixel along each axis in mm.
+
+    Raises:
+        ValueError: see :func:`monai_umed.functional.half_widths`.
+    """
+    if unit == "mm":
+        return half_widths(radius, len(size), "mm", spacing)
+    if working_size is None:
+        return half_widths(radius * min(spacing or (1,)), len(size), "mm", spacing or (1,) * len(size))
+    scales = (native / working for native, working in zip(size, working_size, strict=True))
+    return tuple(max(1, round(radius * scale)) for scale in scales)
+
+
+def _full(bound: Bound, image: torch.Tensor, label: torch.Tensor, spacing: Sequence[float] | None) -> torch.Tensor:
+    return torch.ones_like(label, dtype=torch.float32)
+
+
+def _roi(bound: Bound, image: torch.Tensor, label: torch.Tensor, spacing: Sequence[float] | None) -> torch.Tensor:
+    return (label > 0).to(torch.float32)
+
+
+def _band(bound: Bound, image: torch.Tensor, label: torch.Tensor, spacing: Sequence[float] | None) -> torch.Tensor:
+    widths = band_widths(bound.band_radius, bound.band_unit, label.shape[1:], bound.working_size, spacing)
+    return contour_band(label, widths, bound.band_side).to(torch.float32)
+
+
+def _lbp(bound: Bound, image: torch.Tensor, label: torch.Tensor, spacing: Sequence[float] | None) -> torch.Tensor:
+    return lbp_bound(image, bound.texture, bound.texture_threshold)
+
+
+_Factor = Callable[["Bound", torch.Tensor, torch.Tensor, "Sequence[float] | None"], torch.Tensor]
+FACTORS: dict[str, _Factor] = {"full": _full, "roi": _roi, "band": _band, "lbp": _lbp}
+"""Strength maps by name: everywhere, all foreground classes, the contour band, texture."""
+
+
+@dataclass(frozen=True)
+class Bound:
+    """A product of strength maps.
+
+    Attributes:
+        text: names of :data:`FACTORS` joined by ``*``.
+        band_radius: half-width of the contour band, see :func:`band_widths`.
+        band_unit: ``"pixel"`` or ``"mm"``.
+        band_side: see :func:`monai_umed.functional.contour_band`.
+        texture: mode of :func:`monai_umed.functional.lbp_bound`.
+        texture_threshold: difference to a neighbor that counts as texture, as a share of the [0, 1] window.
+        working_size: grid whose pixels a band in pixels counts; None for pixels of the image.
+
+    Raises:
+        ValueError: if a name is unknown, a value out of range, or the product empty for every image.
+    """
+
+    text: str = "full"
+    band_radius: float = 2
+    band_unit: str = "pixel"
+    band_side: str = "both"
+    texture: str = "activity"
+    texture_threshold: float = 1.5 / 255
+    working_size: tuple[int, ...] | None = None
+
+    def __post_init__(self) -> None:
+        for name in self.factors:
+            if name not in FACTORS:
+                nearest = difflib.get_close_matches(name, FACTORS, n=1, cutoff=0.4)
+                hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
+                raise ValueError(
+                    f"bound is {self.text!r}; {name!r} is none of {', '.join(FACTORS)} or a product of them such as "
+                    f"'roi*lbp'.{hint}"
+                )
+        half_widths(self.band_radius, 2, self.band_unit, (float(self.band_radius),) * 2)
+        for argument, value, known in (("band_side", self.band_side, SIDES), ("texture", self.texture, MODES)):
+            if value not in known:
+                raise ValueError(f"{argument} is {value!r}; use one of {', '.join(known)}.")
+        if self.band_side == "outer" and {"band", "roi"} <= set(self.factors):
+            raise ValueError(
+                f"bound is {self.text!r} with band_side 'outer': a band outside of the foreground and the foreground "
+                "share no pixel, so nothing could change; use band_side 'both' or 'inner'."
+            )
+
+    @property
+    def factors(self) -> tuple[str, ...]:
+        """The names in the product."""
+        return tuple(name.strip() for name in self.text.split("*"))
+
+    def strength(
+        self, image: torch.Tensor, label: torch.Tensor, spacing: Sequence[float] | None = None
+    ) -> torch.Tensor:
+        """Share of eps that every pixel may change by.
+
+        Args:
+            image: intensities in [0, 1], shape ``(C, *spatial)``.
+            label: class of every pixel, 0 is background, shape ``(1, *spatial)``.
+            spacing: size of a pixel along each axis in mm, for bands measured in mm.
+
+        Returns:
+            ``float32`` in [0, 1], shape ``(1, *spatial)``.
+        """
+        return reduce(torch.mul, (FACTORS[name](self, image, label, spacing) for name in self.factors))
+
+    def settings(self) -> str | dict[str, Any]:
+        """What :func:`parse_bound` takes to make the same bound on the same working grid: text, if that says it all."""
+        options = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "working_size"}
+        given = {name: value for name, value in options.items() if value != _DEFAULTS[name]}
+        return self.text if given.keys() <= {"text"} else {"text": self.text, **given}
+
+
+_DEFAULTS = asdict(Bound())
+
+
+def parse_bound(
+    bound: str | Mapping[str, Any] | Bound, working_size: Sequence[int] | None = None, **options: Any
+) -> Bound:
+    """Make a bound from its name, such as ``"full"``, ``"roi"``, ``"band"``, ``"lbp"`` or ``"roi*lbp"``.
+
+    Args:
+        bound: names joined by ``*``, or a mapping of :class:`Bound`'s arguments with the name as ``text``.
+        working_size: see :class:`Bound`.
+        options: further arguments of :class:`Bound`.
+
+    Raises:
+        ValueError: if a name or a value is unknown; the nearest name is offered.
+    """
+    if isinstance(bound, Bound):
+        bound = asdict(bound)
+    arguments = {**({"text": bound} if isinstance(bound, str) else bound), **options}
+    unknown = arguments.keys() - _DEFAULTS.keys()
+    if unknown:
+        raise ValueError(f"bound has no setting {', '.join(sorted(unknown))}; use {', '.join(_DEFAULTS)}.")
+    own = arguments.pop("working_size", None)
+    grid = own if working_size is None else working_size
+    return Bound(**arguments, working_size=None if grid is None else tuple(int(side) for side in grid))

@@ -1,0 +1,59 @@
+"""All protectors by name; a module is imported when its method is asked for."""
+
+from __future__ import annotations
+
+import difflib
+from importlib import import_module
+
+from .base import Protector
+
+PROTECTORS: dict[str, str] = {
+    "umed": "umed.UMed",
+    "em": "em.EM",
+    "em-class": "em.ClassWiseEM",
+    "salm": "salm.SALM",
+    "ye-sample": "ye.YeSampleWise",
+    "ye-class": "ye.YeClassWise",
+    "ye-synthetic": "ye.YeSynthetic",
+    "tap": "tap.TAP",
+    "sep": "sep.SEP",
+    "sep-fa": "sep.SEPFA",
+    "lsp": "lsp.LSP",
+    "ar": "ar.AR",
+    "rem": "rem.REM",
+    "sem": "rem.SEM",
+    "unseg": "unseg.UnSeg",
+    "voxshield": "voxshield.VoxShield",
+    "constant-stamp": "stamps.ConstantStamp",
+    "random-stamp": "stamps.RandomStamp",
+    "uniform": "controls.Uniform",
+    "identity": "controls.Identity",
+}
+"""``module.Class`` in this folder by the name that checkpoints and the command line use."""
+
+
+def protector_class(name: str) -> type[Protector]:
+    """The class of a method.
+
+    Raises:
+        ValueError: if there is no such method; the nearest name is offered.
+    """
+    if name not in PROTECTORS:
+        nearest = difflib.get_close_matches(name, PROTECTORS, n=1, cutoff=0.4)
+        hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
+        raise ValueError(f"There is no protector {name!r}.{hint} Known: {', '.join(PROTECTORS)}.")
+    module, cls = PROTECTORS[name].split(".")
+    return getattr(import_module(f".{module}", __package__), cls)
+
+
+def method_name(cls: type[Protector]) -> str:
+    """The name in :data:`PROTECTORS` of a class.
+
+    Raises:
+        ValueError: if the class is not in the table, so that no checkpoint of it could be read.
+    """
+    target = f"{cls.__module__.removeprefix(f'{__package__}.')}.{cls.__qualname__}"
+    for name, known in PROTECTORS.items():
+        if known == target:
+            return name
+    raise ValueError(f"{cls.__qualname__} is not in monai_umed.protectors.registry; add it to the table.")

@@ -1,0 +1,115 @@
+"""Noise that belongs to one training case each, and therefore to no other image."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import torch
+
+from ..functional import add_bounded
+from .alternation import AlternatingProtector
+from .surrogate import check_counts, check_positive, in_units
+
+INT8 = 127
+"""Noise is stored in as many steps of its bound to either side, finer than any file of 8 bits at usual bounds."""
+
+
+class SampleWiseProtector(AlternatingProtector, ABC):
+    """A method with one free noise per training case, stored as int8 on the working grid.
+
+    Volumes that are cut into patches have no noise as a whole: fit on items of ``layout="resampled"``, or of slices
+    whose ``id`` is ``"<case>:<index>"``.
+
+    Args:
+        spatial_dims: 2 or 3.
+        in_channels: channels of the images.
+        noise_steps: gradients per case and turn.
+        noise_step: length of a step as a share of eps.
+        options: what :class:`AlternatingProtector` takes.
+
+    Raises:
+        ValueError: if an argument is out of range.
+    """
+
+    protects_new_images: ClassVar[bool] = False
+
+    def __init__(
+        self, spatial_dims: int, in_channels: int, noise_steps: int = 4, noise_step: float = 0.25, **options: Any
+    ) -> None:
+        super().__init__(spatial_dims, in_channels, **options)
+        check_counts(noise_steps=noise_steps)
+        check_positive(noise_step=noise_step)
+        self.noise_steps = noise_steps
+        self.noise_step = noise_step
+        self._stored: dict[str, torch.Tensor] = {}
+
+    @abstractmethod
+    def move(
+        self,
+        network: torch.nn.Module,
+        image: torch.Tensor,
+        label: torch.Tensor,
+        bound: torch.Tensor,
+        noise: torch.Tensor,
+    ) -> torch.Tensor:
+        """Some steps of a batch's noise against the frozen surrogate.
+
+        Args:
+            network: surrogate, in evaluation mode.
+            image: ``(B, C, *size)`` in [0, 1].
+            label: ``(B, 1, *size)``.
+            bound: ``(B, 1, *size)`` in [0, 1] units.
+            noise: ``(B, C, *size)`` in [0, 1] units, to start from.
+
+        Returns:
+            The perturbed images.
+        """
+
+    def begin(self, items: list[dict]) -> None:
+        """Uniform noise within the bound, the same for a case whatever its place among the others."""
+        twice = [case for case, count in Counter(item["id"] for item in items).items() if count > 1]
+        if twice:
+            raise ValueError(
+                f"{type(self).__name__} keeps one noise per case, but {len(twice)} case(s) come more than once, "
+                f"{twice[0]!r} for one. Load volumes with layout='resampled', and give slices ids such as "
+                f"'{twice[0]}:0'."
+            )
+        for item in items:
+            draw = torch.rand(item["image"].shape, generator=self.generator(item["id"]))
+            item["noise"] = (2 * draw - 1) * item["bound"]
+
+    def turn(self, network: torch.nn.Module, batch: list[dict]) -> None:
+        image, label, bound, noise = self.stack(batch, "image", "label", "bound", "noise")
+        moved = self.move(network, image, label, bound, noise) - image
+        for item, own in zip(batch, moved.cpu(), strict=True):
+            item["noise"] = own
+
+    def show(self, batch: list[dict]) -> torch.Tensor:
+        return add_bounded(*self.stack(batch, "image", "noise", "bound"))
+
+    def finish(self, items: list[dict]) -> None:
+        shares = ((item["id"], in_units(item["noise"], item["bound"])) for item in items)
+        self._stored = {case: (INT8 * share).round().to(torch.int8) for case, share in shares}
+
+    def raw(self, image: torch.Tensor, label: torch.Tensor, case_id: str | None) -> torch.Tensor:
+        if case_id not in self._stored:
+            raise ValueError(
+                f"{type(self).__name__} has no noise for case {case_id!r}: it keeps one for each of the "
+                f"{len(self._stored)} cases that it was fitted on and cannot make others. Fit it on all cases that "
+                "are to be protected, under the same ids, or use a method that protects new images, such as umed."
+            )
+        return self._stored[case_id].to(torch.float32) / INT8
+
+    def state(self) -> dict[str, Any]:
+        """One int8 tensor ``(C, *size)`` per case id."""
+        return dict(self._stored)
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        shape = (self.in_channels, *self.size)
+        for case, noise in state.items():
+            if getattr(noise, "dtype", None) != torch.int8 or tuple(noise.shape) != shape:
+                raise ValueError(f"The noise of case {case!r} is no int8 tensor of shape {shape}; fit again.")
+        self._stored = {case: noise.cpu() for case, noise in state.items()}

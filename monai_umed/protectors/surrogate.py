@@ -1,0 +1,220 @@
+"""What all protectors share that look at a network: the surrogate, its training, and its loss as seen by an image."""
+
+from __future__ import annotations
+
+from abc import ABC
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+from typing import Any, ClassVar
+
+import torch
+from monai.networks.nets.unet import UNet
+from torch.nn import functional as F
+
+from ..defenses import Defense, Materials
+from ..exploiter import label_channels, train_exploiter
+from ..losses import segmentation_loss
+from ..precision import AutocastInferer
+from .base import Needs
+from .bounded import BoundedProtector
+from .umed import resize
+
+Loss = Callable[[torch.Tensor], torch.Tensor]
+
+
+def check_counts(**counts: int) -> None:
+    """Refuse numbers of steps, rounds and the like that are not whole or below 1."""
+    for name, count in counts.items():
+        if count != int(count) or count < 1:
+            raise ValueError(f"{name} is {count}; it must be a whole number of at least 1.")
+
+
+def check_positive(**numbers: float) -> None:
+    """Refuse rates and lengths of steps that are not positive."""
+    for name, number in numbers.items():
+        if not 0 < number < float("inf"):
+            raise ValueError(f"{name} is {number}; it must be a positive number.")
+
+
+def in_units(noise: torch.Tensor, bound: torch.Tensor) -> torch.Tensor:
+    """Noise as a share of its bound, within [-1, 1], zero where the bound is zero."""
+    return (noise / bound).nan_to_num(0, 0, 0).clamp(-1, 1)
+
+
+def build_unet(
+    spatial_dims: int, in_channels: int, out_channels: int, channels: Sequence[int], size: Sequence[int], seed: int
+) -> UNet:
+    """MONAI's U-Net with instance normalization, untrained, the same weights for the same seed.
+
+    Raises:
+        ValueError: if the grid cannot be halved once per level, or ends in a single pixel.
+    """
+    stride = 2 ** (len(channels) - 1)
+    if len(channels) < 2 or any(length % stride or length < 2 * stride for length in size):
+        raise ValueError(
+            f"A grid of {tuple(size)} does not fit a U-Net of widths {tuple(channels)}: its sides must be multiples of "
+            f"{stride} and at least {2 * stride}. Use another size, or at least two and fewer widths in channels."
+        )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        strides = (2,) * (len(channels) - 1)
+        return UNet(spatial_dims, in_channels, out_channels, tuple(channels), strides, norm="instance")
+
+
+class SurrogateProtector(BoundedProtector, ABC):
+    """A method that trains a surrogate: an exploiter's network on the owner's machine.
+
+    Args:
+        spatial_dims: 2 or 3.
+        in_channels: channels of the images.
+        channels: widths of the surrogate, MONAI's U-Net, from its first to its deepest level.
+        learning_rate: of the surrogate, Adam, constant.
+        batch_size: images per step.
+        amp: bfloat16 where it is safe, see :func:`monai_umed.precision.autocast`.
+        device: where a fit runs; a checkpoint's networks run where it is loaded to.
+        options: what :class:`BoundedProtector` takes.
+
+    Raises:
+        ValueError: if an argument is out of range, or the working grid does not fit the surrogate.
+    """
+
+    needs: ClassVar[Needs] = Needs.surrogate
+    protects_new_images: ClassVar[bool] = True
+    union: ClassVar[bool] = False
+    """Whether a method knows foreground and background only, so that all classes but 0 are one."""
+
+    def __init__(
+        self,
+        spatial_dims: int,
+        in_channels: int,
+        channels: Sequence[int] = (16, 32, 64, 128, 256),
+        learning_rate: float = 1e-3,
+        batch_size: int = 16,
+        amp: bool = True,
+        device: str = "cpu",
+        **options: Any,
+    ) -> None:
+        super().__init__(spatial_dims, in_channels, **options)
+        check_counts(batch_size=batch_size)
+        check_positive(learning_rate=learning_rate)
+        self.channels = tuple(int(width) for width in channels)
+        self.learning_rate = learning_rate
+        self.batch_size = batch_size
+        self.amp = amp
+        self.device = device
+        self.new_surrogate()
+
+    @property
+    def classes(self) -> int:
+        """Classes that the surrogate tells apart."""
+        return 2 if self.union else self.num_classes
+
+    def new_surrogate(self) -> UNet:
+        """An untrained surrogate, always with the same weights."""
+        outputs = 1 if self.classes == 2 else self.classes
+        return build_unet(self.spatial_dims, self.in_channels, outputs, self.channels, self.size, self.seed)
+
+    def target(self, label: torch.Tensor) -> torch.Tensor:
+        """Class numbers ``(B, 1, *size)`` as the surrogate's loss takes them."""
+        return label_channels((label > 0).to(label.dtype) if self.union else label, self.classes)
+
+    def criterion(self) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
+        """The loss of logits and what :meth:`target` gives."""
+        return segmentation_loss(self.classes, one_hot_labels=True)
+
+    def loss(self, network: torch.nn.Module, target: torch.Tensor) -> Loss:
+        """The surrogate's loss of images, shape ``(B, C, *size)``, that ought to be segmented like ``target``."""
+        criterion, inferer = self.criterion(), AutocastInferer(self.amp)
+        return lambda image: criterion(inferer(image, network), target)
+
+    def on_grid(self, items: Sequence[dict]) -> list[dict]:
+        """Training cases on the working grid.
+
+        Args:
+            items: dictionaries with ``image`` ``(C, *spatial)`` in [0, 1], ``label`` ``(1, *spatial)``, ``id`` and
+                perhaps ``bounds`` ``(regions, *spatial)``, as
+                :func:`monai_umed.training_set.load_training_set` gives them; missing bounds are computed.
+
+        Returns:
+            New dictionaries with ``id``, ``image``, ``label`` and ``bound`` ``(1, *size)`` in [0, 1] units.
+
+        Raises:
+            ValueError: if there are no items, or one does not fit the protector.
+        """
+        if len(items) == 0:
+            raise ValueError(f"{type(self).__name__} was given no training cases; fit needs at least one.")
+        return [self._on_grid(item) for item in items]
+
+    def _on_grid(self, item: dict) -> dict:
+        image, label = item["image"].to(torch.float32), item["label"].to(torch.float32)
+        if image.ndim != self.spatial_dims + 1 or len(image) != self.in_channels:
+            raise ValueError(
+                f"Case {item['id']!r} has shape {tuple(image.shape)}; this protector takes {self.in_channels} "
+                f"channel(s) and {self.spatial_dims} spatial axes. Set in_channels and spatial_dims to the dataset's."
+            )
+        if label.max() >= self.num_classes:
+            raise ValueError(
+                f"Case {item['id']!r} holds class {int(label.max())}, but num_classes is {self.num_classes}; set it to "
+                f"at least {int(label.max()) + 1}."
+            )
+        bounds = item["bounds"] if "bounds" in item else self.bounds(image, label)
+        return {
+            "id": item["id"],
+            "image": resize(image[None], self.size)[0],
+            "label": F.interpolate(label[None], size=self.size, mode="nearest")[0],
+            "bound": resize(bounds.sum(dim=0)[None, None], self.size)[0].clamp(min=0),
+        }
+
+    def stack(self, items: Sequence[dict], *keys: str) -> list[torch.Tensor]:
+        """One batch of what the items hold under these keys, on the device."""
+        return [torch.stack([item[key] for item in items]).to(self.device) for key in keys]
+
+    def batches(self, items: Sequence[dict]) -> Iterator[list[dict]]:
+        """The items in order, ``batch_size`` at a time."""
+        rest = iter(items)
+        while batch := list(islice(rest, self.batch_size)):
+            yield batch
+
+    def train_surrogate(
+        self,
+        items: Sequence[dict],
+        epochs: int,
+        progress: bool,
+        defense: Defense | None = None,
+        handlers: Sequence[Any] = (),
+    ) -> torch.nn.Module:
+        """Train a new surrogate on ``image`` and ``label`` of the items as exploiters train.
+
+        Args:
+            items: read anew in every step, so that a handler may replace their images while the training goes on.
+            epochs: passes over the items.
+            progress: whether to show a progress bar.
+            defense: what the surrogate does beyond ordinary training.
+            handlers: MONAI or ignite handlers to attach to the engine.
+
+        Returns:
+            The network, in evaluation mode and without gradients.
+        """
+        materials = Materials(lambda: self.new_surrogate(), lambda network, _: network, lambda name: False, self.eps)
+        network = train_exploiter(
+            self.new_surrogate(),
+            items,
+            self.classes,
+            epochs,
+            self.learning_rate,
+            self.batch_size,
+            self.seed,
+            self.device,
+            self.amp,
+            progress,
+            f"fit {type(self).__name__}",
+            defense,
+            None if defense is None else materials,
+            handlers,
+        )
+        return network.requires_grad_(False)
+
+    def surrogate_items(self, items: Sequence[dict]) -> list[dict]:
+        """Items on the working grid as the surrogate is trained on them, with one class of foreground if need be."""
+        label = (lambda item: (item["label"] > 0).float()) if self.union else (lambda item: item["label"])
+        return [{"image": item["image"], "label": label(item)} for item in items]

@@ -1,0 +1,118 @@
+"""Noise that makes trained networks take an image for the wrong segmentation: what TAP and SEP have in common."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from typing import Any, cast
+
+import torch
+from ignite.engine import Engine, Events
+from monai.networks.nets.unet import UNet
+
+from .pgd import minimize
+from .surrogate import Loss, SurrogateProtector, check_counts, check_positive, in_units
+
+
+def next_class(label: torch.Tensor, num_classes: int) -> torch.Tensor:
+    """The wrong class that every pixel is to be taken for: the one after its own, background after the last."""
+    return (label + 1) % num_classes
+
+
+class Snapshots:
+    """A MONAI handler that keeps copies of the network after evenly spaced epochs, the last among them.
+
+    Args:
+        count: copies, at most the number of epochs.
+
+    Attributes:
+        networks: the copies so far, in evaluation mode and without gradients.
+    """
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self.networks: list[torch.nn.Module] = []
+
+    def attach(self, engine: Engine) -> None:
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self._keep)
+
+    def _keep(self, engine: Engine) -> None:
+        if engine.state.epoch * self.count >= (len(self.networks) + 1) * cast(int, engine.state.max_epochs):
+            network = deepcopy(cast(Any, engine).network)
+            self.networks.append(network.eval().requires_grad_(False))
+
+
+class TargetedProtector(SurrogateProtector, ABC):
+    """A method that trains a surrogate on the clean images and moves each image to where its snapshots are wrong.
+
+    Args:
+        spatial_dims: 2 or 3.
+        in_channels: channels of the images.
+        epochs: of the surrogate.
+        noise_steps: gradients per image.
+        noise_step: length of a step as a share of eps.
+        options: what :class:`SurrogateProtector` takes.
+
+    Raises:
+        ValueError: if an argument is out of range, or the bound holds a band measured in mm.
+    """
+
+    def __init__(
+        self,
+        spatial_dims: int,
+        in_channels: int,
+        *,
+        epochs: int,
+        noise_steps: int,
+        noise_step: float,
+        **options: Any,
+    ) -> None:
+        super().__init__(spatial_dims, in_channels, **options)
+        check_counts(epochs=epochs, noise_steps=noise_steps)
+        check_positive(noise_step=noise_step)
+        if "band" in self.bound_map.factors and self.bound_map.band_unit == "mm":
+            raise ValueError(
+                f"band_unit is 'mm', but {type(self).__name__} needs the band on its working grid, whose pixels have "
+                "no size; use band_unit 'pixel'."
+            )
+        self.epochs = epochs
+        self.noise_steps = noise_steps
+        self.noise_step = noise_step
+        self.networks: list[UNet] = []
+
+    @property
+    def snapshots(self) -> int:
+        """How many states of the surrogate are looked at, the last one and others before it."""
+        return 1
+
+    @abstractmethod
+    def objective(self, wrong: torch.Tensor) -> Loss:
+        """What to minimize for an image to be taken for the class numbers ``wrong``, ``(1, 1, *size)``."""
+
+    def fit(self, items: Sequence[dict], progress: bool = True) -> None:
+        """Train the surrogate on clean images; arguments and errors as in :meth:`on_grid`."""
+        snapshots = Snapshots(self.snapshots)
+        self.train_surrogate(self.on_grid(items), self.epochs, progress, handlers=[snapshots])
+        self.networks = cast(list[UNet], snapshots.networks)
+
+    def raw(self, image: torch.Tensor, label: torch.Tensor, case_id: str | None) -> torch.Tensor:
+        device = next(self.networks[0].parameters()).device
+        bound = self.bounds(image, label)
+        start = (2 * torch.rand(image.shape, generator=self.generator(case_id)) - 1).to(bound) * bound
+        image, bound, start, wrong = (
+            value[None].to(device) for value in (image, bound, start, next_class(label, self.num_classes))
+        )
+        step = self.noise_step * self.eps
+        perturbed = minimize(self.objective(wrong), image, bound, self.noise_steps, step, start)
+        return in_units(perturbed - image, bound)[0]
+
+    def state(self) -> dict[str, Any]:
+        """Weights of the snapshots, in their order."""
+        return dict(torch.nn.ModuleList(self.networks).state_dict())
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        networks = torch.nn.ModuleList(self.new_surrogate() for _ in range(self.snapshots))
+        networks.load_state_dict(dict(state))
+        networks.to(next(iter(state.values())).device).eval().requires_grad_(False)
+        self.networks = cast(list[UNet], list(networks))
