@@ -46,7 +46,7 @@ def draws(seed: int = 0) -> torch.Generator:
 def case(shape: tuple[int, ...], seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
     image = torch.rand(shape, generator=draws(seed))
     label = torch.zeros(1, *shape[1:])
-    label[(0, *(slice(length // 3, length // 2 + 2) for length in shape[1:]))] = 2
+    label[(slice(None), *(slice(length // 3, length // 2 + 2) for length in shape[1:]))] = 2
     return image, label
 
 

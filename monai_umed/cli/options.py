@@ -4,13 +4,27 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 Released = Annotated[Path, typer.Argument(help="OUT of protect, or the protected folder itself", show_default=False)]
+
+
+class PresetName(str, Enum):
+    """Configs of the bundle, each but the default on top of train.json."""
+
+    default = "default"
+    invisible = "invisible"
+    strong = "strong"
+
+
+Preset = Annotated[PresetName, typer.Option(help="invisible: PSNR of 50 dB; strong: eps of 8/255")]
 Eps = Annotated[str | None, typer.Option(help="largest change, a share of the window, such as 4/255")]
+TargetPsnr = Annotated[float | None, typer.Option(help="dB that files must have at least; eps gives way")]
+PatternKey = Annotated[Path | None, typer.Option(help="file of new-key, for a pattern that nobody else can make")]
 Seed = Annotated[int | None, typer.Option(help="seed of the fit")]
 SpatialDims = Annotated[int | None, typer.Option(min=2, max=3, help="2 for images, 3 for volumes")]
 Size = Annotated[str | None, typer.Option(help="grid of the generators, such as 128,128")]

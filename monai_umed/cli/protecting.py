@@ -14,12 +14,16 @@ from .options import (
     Epochs,
     Eps,
     NumClasses,
+    PatternKey,
+    Preset,
+    PresetName,
     Progress,
     Released,
     Seed,
     Size,
     SliceAxis,
     SpatialDims,
+    TargetPsnr,
     Window,
     find_protected,
     parse_numbers,
@@ -34,6 +38,8 @@ if TYPE_CHECKING:
 # Options of a fit, by which id of train.json they set.
 _FIT_OPTIONS = {
     "--eps": "eps",
+    "--target-psnr": "target_psnr",
+    "--pattern-key": "key",
     "--seed": "seed",
     "--spatial-dims": "spatial_dims",
     "--size": "working_size",
@@ -52,7 +58,10 @@ class SectionName(str, Enum):
 
 def fit(
     places: Places,
+    preset: Preset = PresetName.default,
     eps: Eps = None,
+    target_psnr: TargetPsnr = None,
+    pattern_key: PatternKey = None,
     seed: Seed = None,
     spatial_dims: SpatialDims = None,
     size: Size = None,
@@ -69,9 +78,10 @@ def fit(
     Writes OUT/perturbator.pt, OUT/protected and OUT/quick_check.json. Interrupted, it goes on where it stopped.
     """
     data, out = read_places(places)
-    fitting = (eps, seed, spatial_dims, parse_numbers(size), epochs, batch_size)
+    pattern = None if pattern_key is None else str(pattern_key)
+    fitting = (eps, target_psnr, pattern, seed, spatial_dims, parse_numbers(size), epochs, batch_size)
     reading = {"num_classes": num_classes, "window": parse_window(window), "slice_axis": slice_axis}
-    _fit(data, out, SectionName.train, fitting, {**reading, "quick_check": quick_check, "progress": progress})
+    _fit(data, out, SectionName.train, preset, fitting, {**reading, "quick_check": quick_check, "progress": progress})
     print(f"The fitted generators are {out / 'perturbator.pt'}; keep them to yourself.")
     protected = out / "protected"
     left_out = _count_left_out(data, protected)
@@ -87,7 +97,10 @@ def protect(
         typer.Option(help="what is protected", show_default="all; without --checkpoint train, if DATA has a split"),
     ] = None,
     key: Annotated[Path | None, typer.Option(help="file of new-key, to seal what brings the originals back")] = None,
+    preset: Preset = PresetName.default,
     eps: Eps = None,
+    target_psnr: TargetPsnr = None,
+    pattern_key: PatternKey = None,
     seed: Seed = None,
     spatial_dims: SpatialDims = None,
     size: Size = None,
@@ -111,14 +124,16 @@ def protect(
     data, out = read_places(places)
     protected, sealed = out / "protected", out / "sealed"
     secret = None if key is None else _read_key(key, protected, sealed)
-    fitting = (eps, seed, spatial_dims, parse_numbers(size), epochs, batch_size)
+    pattern = None if pattern_key is None else str(pattern_key)
+    fitting = (eps, target_psnr, pattern, seed, spatial_dims, parse_numbers(size), epochs, batch_size)
     reading = {"num_classes": num_classes, "window": parse_window(window), "slice_axis": slice_axis}
     if checkpoint is None:
         section = section or _usual_section(data)
-        _fit(data, out, section, fitting, {**reading, "quick_check": False, "progress": progress})
+        _fit(data, out, section, preset, fitting, {**reading, "quick_check": False, "progress": progress})
         _say_fitted(data, section)
     else:
         given = [name for name, value in zip(_FIT_OPTIONS, fitting, strict=True) if value is not None]
+        given += ["--preset"] if preset != PresetName.default else []
         if given:
             raise typer.BadParameter(f"{', '.join(given)}: settled when --checkpoint was fitted; leave it out, or fit")
         settings = {**as_settings(data), "checkpoint": str(checkpoint), "output_dir": str(protected), **reading}
@@ -156,14 +171,22 @@ def verify(
         say_next(_after(data, protected))
 
 
-def _fit(data: DatasetDir, out: Path, section: SectionName, fitting: tuple[Any, ...], settings: dict[str, Any]) -> None:
+def _fit(
+    data: DatasetDir,
+    out: Path,
+    section: SectionName,
+    preset: PresetName,
+    fitting: tuple[Any, ...],
+    settings: dict[str, Any],
+) -> None:
     from ..data import find_cases
     from ..output_folder import check_folders
 
     # Again when files are written, but nobody should learn after a fit of an hour that they cannot be.
     check_folders(find_cases(data, section.value), out / "protected")
     places = {**as_settings(data), "output_dir": str(out), "section": section.value}
-    run_config("train.json", {**places, **dict(zip(_FIT_OPTIONS.values(), fitting, strict=True)), **settings})
+    configs = ["train.json"] if preset == PresetName.default else ["train.json", f"{preset.value}.json"]
+    run_config(configs, {**places, **dict(zip(_FIT_OPTIONS.values(), fitting, strict=True)), **settings})
 
 
 def _is_first_rank() -> bool:
