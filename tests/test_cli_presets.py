@@ -1,0 +1,61 @@
+"""Presets, keys and a target PSNR on the command line: what they change in the files that are written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from monai_umed.cli import app
+from monai_umed.data import Manifest
+
+QUICK = ("--epochs", "3", "--no-progress")
+
+
+def run(*arguments: str | Path) -> str:
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def protect(data: Path, out: Path, *options: str | Path) -> Manifest:
+    run("protect", data, out, *QUICK, *options)
+    return Manifest.load(out / "protected" / "manifest.json")
+
+
+def mean_psnr(manifest: Manifest) -> float:
+    return sum(case.psnr or 0 for case in manifest.cases) / len(manifest.cases)
+
+
+def test_strong_spends_twice_the_budget_and_a_target_takes_some_of_it_back(tiny_phantom: Path, tmp_path: Path) -> None:
+    strong = protect(tiny_phantom, tmp_path / "strong", "--preset", "strong")
+    assert strong.eps == pytest.approx(8 / 255)
+    assert max(case.max_abs_delta for case in strong.cases) == 8
+    weaker = protect(tiny_phantom, tmp_path / "weaker", "--preset", "strong", "--target-psnr", "46")
+    assert mean_psnr(strong) < 46 <= mean_psnr(weaker)
+
+
+def test_a_key_decides_the_pattern_and_no_file_of_the_run_holds_it(tiny_phantom: Path, tmp_path: Path) -> None:
+    files = {}
+    for out, name in (("mine", "one"), ("again", "one"), ("theirs", "two")):
+        key = tmp_path / f"{name}.key"
+        if not key.exists():
+            run("new-key", key)
+        manifest = protect(tiny_phantom, tmp_path / out, "--pattern-key", key)
+        files[out] = [case.sha256_after for case in manifest.cases]
+        secret = key.read_bytes().split(b"\n")[1]
+        for file in (tmp_path / out).rglob("*"):
+            assert file.is_dir() or secret not in file.read_bytes()
+    assert files["mine"] == files["again"]
+    assert not set(files["mine"]) & set(files["theirs"])
+
+
+@pytest.mark.parametrize("options", [("--preset", "strong"), ("--target-psnr", "50"), ("--pattern-key", "x.key")])
+def test_what_a_fit_has_settled_is_refused_beside_a_checkpoint(
+    options: tuple[str, str], tiny_phantom: Path, tmp_path: Path
+) -> None:
+    arguments = ["protect", str(tiny_phantom), str(tmp_path / "out"), "--checkpoint", "any.pt", *options]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 2
+    assert "settled when --checkpoint was fitted" in " ".join(result.output.split())
