@@ -43,8 +43,9 @@ def track_results(
 ) -> None:
     """Log what a fit has led to, and close its run; nothing if none of the handlers is for MLflow.
 
-    Logged are the figures of ``quick_check.json`` or, without it, of the manifest, both files and the settings, and a
-    few images next to their protected copies and the amplified differences. The weights are not: they stay secret.
+    Logged are the figures of ``quick_check.json`` or, without it, of the manifest; both files, the settings and the
+    executed config; and a few images next to their protected copies and the amplified differences. The weights are not:
+    they stay secret.
 
     Args:
         handlers: the same ones as for :func:`prepare_tracking`.
@@ -64,7 +65,9 @@ def track_results(
         for name, value in figures.items():
             if value is not None:
                 handler.client.log_metric(run, name, value)
-        for file in (output_dir / "settings.json", check, protected / "manifest.json"):
+        # MONAI 1.6 misses the config that it has written if output_dir was given on the command line.
+        configs = sorted(output_dir.glob("config_*.json"))[-1:]
+        for file in (*configs, output_dir / "settings.json", check, protected / "manifest.json"):
             if file.is_file():
                 handler.client.log_artifact(run, str(file))
         with TemporaryDirectory() as folder:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeVar
 
 import torch
+from monai.data import Dataset
 from torch.nn import functional as F
 
 from .data import Case, CaseError, DatasetError, LoadedCase, Quarantined, Section, find_cases, load_case
@@ -44,6 +45,18 @@ class TrainingSet:
     def in_channels(self) -> int:
         """Channels of every image."""
         return int(self.items[0]["image"].shape[0])
+
+
+class TrainingDataset(Dataset):
+    """The items of a training set as MONAI's engines and loaders take them.
+
+    Args:
+        training_set: where they come from.
+        data: the files of the training set, where MONAI Label lists them in a config; not read here.
+    """
+
+    def __init__(self, training_set: TrainingSet, data: Sequence[Mapping[str, str]] | None = None) -> None:
+        super().__init__(training_set.items)
 
 
 def _limits(

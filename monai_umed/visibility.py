@@ -8,7 +8,8 @@ from statistics import fmean
 import torch
 
 from .data import Case, CaseError, DatasetError, LoadedCase, add_delta, load_case, measure
-from .protectors import UMed
+from .functional import EPS_LIMIT
+from .protectors import Protector, UMed
 
 SAMPLE = 32
 """Cases that PSNR is measured on, evenly spaced among those that the protector is fitted to."""
@@ -16,16 +17,16 @@ SAMPLE = 32
 _STEPS = 9  # halvings: shares of eps are found to 0.2 %
 
 
-def _largest(share_is_fine: Callable[[float], bool]) -> tuple[float, float]:
-    """The largest share in (0, 1] that is fine and the smallest that is not, apart by a last halving; 0 if none is."""
-    low, high = 0.0, 1.0
+def _largest(share_is_fine: Callable[[float], bool], high: float = 1.0) -> tuple[float, float]:
+    """Largest share up to ``high`` that is fine and smallest that is not, apart by a last halving; 0 if none is."""
+    low = 0.0
     for _ in range(_STEPS):
         middle = (low + high) / 2
         low, high = (middle, high) if share_is_fine(middle) else (low, middle)
     return low, high
 
 
-def _mean_psnr(protector: UMed, loaded: Sequence[LoadedCase]) -> float:
+def _mean_psnr(protector: Protector, loaded: Sequence[LoadedCase]) -> float:
     values = []
     for case in loaded:
         stored = case.stored
@@ -51,23 +52,26 @@ def _load_some(cases: Sequence[Case], num_classes: int, window: tuple[float, flo
 
 
 def reach_psnr(
-    protector: UMed,
+    protector: Protector,
     cases: Sequence[Case],
     target: float,
     num_classes: int = 2,
     window: tuple[float, float] | None = None,
+    most: float = 1.0,
 ) -> float:
-    """Lower a fitted protector's ``eps``, or only what it grants the texture inside, until files are close enough.
+    """Lower a fitted protector's ``eps`` until files are close enough.
 
-    Grey levels are whole numbers, so a slightly lower eps costs the contour a whole level at once: 2.5 dB from 4 to 3
-    of 255. Where that would spend less than allowed, eps stays and the texture inside gives way, if that is enough.
+    Grey levels are whole numbers, so a slightly lower eps costs UMed's contour a whole level at once: 2.5 dB from 4 to
+    3 of 255. Where that would spend less than allowed, eps stays and the texture inside gives way, if that is enough.
     What comes closest to the target is taken.
 
     Args:
-        protector: fitted; ``eps`` and ``texture_share`` are changed in place, never upwards.
+        protector: fitted; ``eps``, and UMed's ``texture_share``, are changed in place.
         cases: what PSNR is measured on, :data:`SAMPLE` of them.
         target: mean PSNR in dB that files must have at least.
         num_classes, window: as in :func:`monai_umed.protect.protect_dataset`.
+        most: largest multiple of its ``eps`` that the protector may be given; above 1 only to compare methods, since
+            noise that was fitted to one limit is stretched to another.
 
     Returns:
         The mean PSNR in dB of the sample.
@@ -77,25 +81,29 @@ def reach_psnr(
         DatasetError: if none of the sample can be used.
     """
     loaded = _load_some(cases, num_classes, window)
-    eps, share = protector.eps, protector.texture_share
+    eps, umed = protector.eps, protector if isinstance(protector, UMed) else None
+    share = 1.0 if umed is None else umed.texture_share
 
     def psnr(eps_share: float, texture_share: float) -> float:
-        protector.eps, protector.texture_share = eps * eps_share, share * texture_share
+        protector.eps = min(eps * eps_share, EPS_LIMIT)
+        if umed is not None:
+            umed.texture_share = share * texture_share
         return _mean_psnr(protector, loaded)
 
-    best = psnr(1, 1)
+    best = psnr(most, 1)
     if best >= target:
-        return best
-    fine, too_much = _largest(lambda part: psnr(part, 1) >= target)
-    inside, _ = _largest(lambda part: psnr(too_much, part) >= target)
-    results = {(part, rest): psnr(part, rest) for part, rest in ((fine, 1.0), (too_much, inside)) if part > 0}
+        return best if best < float("inf") else psnr(1, 1)  # what changes nothing needs no more of eps either
+    fine, too_much = _largest(lambda part: psnr(part, 1) >= target, most)
+    attempts = [(fine, 1.0)]
+    if umed is not None:
+        inside, _ = _largest(lambda part: psnr(too_much, part) >= target)
+        attempts.append((too_much, inside))
+    results = {parts: psnr(*parts) for parts in attempts if min(parts) > 0}
     reached = {parts: value for parts, value in results.items() if target <= value < float("inf")}
     if not reached:
-        protector.eps, protector.texture_share = eps, share
+        best = psnr(1, 1)
         raise ValueError(
             f"target_psnr is {target} dB, but with eps {eps * 255:.3g}/255 files have {best:.2f} dB and below that "
             "nothing would change at all; ask for less."
         )
-    part, rest = min(reached, key=lambda parts: reached[parts])
-    protector.eps, protector.texture_share = eps * part, share * rest
-    return reached[part, rest]
+    return psnr(*min(reached, key=lambda parts: reached[parts]))

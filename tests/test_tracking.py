@@ -25,7 +25,7 @@ CONFIG = f"{bundle_root('umed')}/configs/train.json"
 def run(tiny_phantom: Path, tmp_path: Path) -> Iterator[Any]:
     """The only run of a small fit with ``--tracking mlflow``, as MLflow's own client reads it."""
     mlflow = pytest.importorskip("mlflow")
-    settings = {
+    settings: dict[str, Any] = {
         "dataset_dir": str(tiny_phantom),
         "output_dir": str(tmp_path / "out"),
         "working_size": [32, 32],
@@ -54,6 +54,7 @@ def test_a_tracked_fit_logs_settings_losses_figures_files_and_pictures(run: Any,
     assert run.data.metrics["psnr"] > 30 and 0.9 < run.data.metrics["ssim"] <= 1
     files = {file.path for file in run.client.list_artifacts(run.id)}
     assert {"settings.json", "manifest.json", "pictures"} <= files
+    assert any(file.startswith("config_") for file in files)
     assert not any("perturbator" in file or "checkpoint" in file for file in files)  # secret
     pictures = run.client.list_artifacts(run.id, "pictures")
     assert len(pictures) == 3

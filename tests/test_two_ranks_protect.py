@@ -266,12 +266,11 @@ def test_what_a_killed_process_leaves_locks_nobody_out(dataset: Path, tmp_path: 
 
 
 @needs_fork
-@pytest.mark.parametrize("count", [2, 5])
 def test_shares_at_the_same_time_give_the_bytes_of_one_process(
-    dataset: Path, tmp_path: Path, whole: dict[str, str], count: int
+    dataset: Path, tmp_path: Path, whole: dict[str, str]
 ) -> None:
-    parts = [(dataset, tmp_path / "out", f"{index}/{count}") for index in range(count)]
-    assert in_parallel(protect_part, parts) == [0] * count
+    parts = [(dataset, tmp_path / "out", f"{index}/3") for index in range(3)]
+    assert in_parallel(protect_part, parts) == [0, 0, 0]
     protect(dataset, tmp_path / "out")
     assert tree(tmp_path / "out") == whole
 

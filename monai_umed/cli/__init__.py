@@ -7,6 +7,7 @@ from collections.abc import Callable
 import typer
 
 from .auditing import audit, list_names
+from .benchmarking import benchmark
 from .labeling import label_app
 from .places import bundle_path, phantom
 from .protecting import fit, protect, verify
@@ -17,6 +18,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "fit": fit,
     "verify": verify,
     "audit": audit,
+    "benchmark": benchmark,
     "restore": restore,
     "new-key": new_key,
     "list": list_names,

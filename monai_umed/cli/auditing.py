@@ -80,10 +80,15 @@ def _place(name: str, data: Path, labels: Path | None) -> dict[str, Any]:
 
 
 def list_names() -> None:
-    """Print the names of exploiters and defenses."""
+    """Print the names of protectors, exploiters and defenses."""
     from ..defenses import DEFENSES
     from ..networks.architectures import ARCHITECTURES, exploiter_names
+    from ..protectors import PROTECTORS, protector_class
 
+    print("protectors (what they need; those marked * protect new images without another fit):")
+    for name in PROTECTORS:
+        method = protector_class(name)
+        print(f"  {name:<15} {method.needs.value:<10} {'*' if method.protects_new_images else ' '} {method.paper}")
     print("exploiters:")
     for name in exploiter_names():
         print(f"  {name:<22} {ARCHITECTURES[name.split('-')[0]].summary}")

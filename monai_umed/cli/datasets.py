@@ -28,11 +28,16 @@ def read_places(places: Sequence[Path]) -> tuple[DatasetDir, Path]:
 
     Raises:
         typer.BadParameter: there are not two or three places.
+        DatasetError: the dataset is a protected one.
     """
     if len(places) not in (2, 3):
         given = f"{len(places)} place{'s were' if len(places) > 1 else ' was'} given"
         raise typer.BadParameter(f"{given}; give DATA OUT, or IMAGES LABELS OUT, where out is a folder to write")
+    from ..already_protected import refuse_protected_folder
+
     *data, out = places
+    # Before anything is said about cases that a release does not list.
+    refuse_protected_folder(data[0] if len(data) == 1 else data[0].parent)
     return join_labels(*data), out
 
 

@@ -21,6 +21,11 @@ class PresetName(str, Enum):
     strong = "strong"
 
 
+ProtectorName = Annotated[str, typer.Option(help="method, see `monai-umed list`")]
+BoundName = Annotated[
+    str | None,
+    typer.Option("--bound", help="where other methods than umed may change pixels: full, roi, band, lbp or roi*lbp"),
+]
 Preset = Annotated[PresetName, typer.Option(help="invisible: PSNR of 50 dB; strong: eps of 8/255")]
 Eps = Annotated[str | None, typer.Option(help="largest change, a share of the window, such as 4/255")]
 TargetPsnr = Annotated[float | None, typer.Option(help="dB that files must have at least; eps gives way")]

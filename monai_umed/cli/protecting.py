@@ -11,6 +11,7 @@ import typer
 from .datasets import Labels, Places, as_arguments, as_settings, join_labels, read_places
 from .options import (
     BatchSize,
+    BoundName,
     Epochs,
     Eps,
     NumClasses,
@@ -18,6 +19,7 @@ from .options import (
     Preset,
     PresetName,
     Progress,
+    ProtectorName,
     Released,
     Seed,
     Size,
@@ -46,6 +48,9 @@ _FIT_OPTIONS = {
     "--epochs": "max_epochs",
     "--batch-size": "batch_size",
 }
+# Those that other methods do not have.
+_OF_UMED = ("--pattern-key", "--epochs", "--batch-size")
+UMED = "umed"
 
 
 class SectionName(str, Enum):
@@ -58,6 +63,8 @@ class SectionName(str, Enum):
 
 def fit(
     places: Places,
+    protector: ProtectorName = UMED,
+    bound: BoundName = None,
     preset: Preset = PresetName.default,
     eps: Eps = None,
     target_psnr: TargetPsnr = None,
@@ -73,15 +80,18 @@ def fit(
     quick_check: Annotated[bool, typer.Option(help="train one network on clean, one on protected files")] = True,
     progress: Progress = True,
 ) -> None:
-    """Fit generators, protect the training section with them and check quickly whether that works.
+    """Fit a method, protect the training section with them and check quickly whether that works.
 
-    Writes OUT/perturbator.pt, OUT/protected and OUT/quick_check.json. Interrupted, it goes on where it stopped.
+    Writes OUT/perturbator.pt, OUT/protected and OUT/quick_check.json. Interrupted, it goes on where it stopped; the fit
+    of another method than umed begins anew.
     """
     data, out = read_places(places)
     pattern = None if pattern_key is None else str(pattern_key)
     fitting = (eps, target_psnr, pattern, seed, spatial_dims, parse_numbers(size), epochs, batch_size)
     reading = {"num_classes": num_classes, "window": parse_window(window), "slice_axis": slice_axis}
-    _fit(data, out, SectionName.train, preset, fitting, {**reading, "quick_check": quick_check, "progress": progress})
+    method = _read_method(protector, bound, fitting)
+    settings = {**reading, "quick_check": quick_check, "progress": progress}
+    _fit(data, out, SectionName.train, preset, method, fitting, settings)
     print(f"The fitted generators are {out / 'perturbator.pt'}; keep them to yourself.")
     protected = out / "protected"
     left_out = _count_left_out(data, protected)
@@ -97,6 +107,8 @@ def protect(
         typer.Option(help="what is protected", show_default="all; without --checkpoint train, if DATA has a split"),
     ] = None,
     key: Annotated[Path | None, typer.Option(help="file of new-key, to seal what brings the originals back")] = None,
+    protector: ProtectorName = UMED,
+    bound: BoundName = None,
     preset: Preset = PresetName.default,
     eps: Eps = None,
     target_psnr: TargetPsnr = None,
@@ -129,11 +141,14 @@ def protect(
     reading = {"num_classes": num_classes, "window": parse_window(window), "slice_axis": slice_axis}
     if checkpoint is None:
         section = section or _usual_section(data)
-        _fit(data, out, section, preset, fitting, {**reading, "quick_check": False, "progress": progress})
+        method = _read_method(protector, bound, fitting)
+        _fit(data, out, section, preset, method, fitting, {**reading, "quick_check": False, "progress": progress})
         _say_fitted(data, section)
     else:
         given = [name for name, value in zip(_FIT_OPTIONS, fitting, strict=True) if value is not None]
         given += ["--preset"] if preset != PresetName.default else []
+        given += ["--protector"] if protector != UMED else []
+        given += ["--bound"] if bound is not None else []
         if given:
             raise typer.BadParameter(f"{', '.join(given)}: settled when --checkpoint was fitted; leave it out, or fit")
         settings = {**as_settings(data), "checkpoint": str(checkpoint), "output_dir": str(protected), **reading}
@@ -176,6 +191,7 @@ def _fit(
     out: Path,
     section: SectionName,
     preset: PresetName,
+    method: dict[str, Any],
     fitting: tuple[Any, ...],
     settings: dict[str, Any],
 ) -> None:
@@ -185,8 +201,25 @@ def _fit(
     # Again when files are written, but nobody should learn after a fit of an hour that they cannot be.
     check_folders(find_cases(data, section.value), out / "protected")
     places = {**as_settings(data), "output_dir": str(out), "section": section.value}
-    configs = ["train.json"] if preset == PresetName.default else ["train.json", f"{preset.value}.json"]
-    run_config(configs, {**places, **dict(zip(_FIT_OPTIONS.values(), fitting, strict=True)), **settings})
+    chosen = dict(zip(_FIT_OPTIONS.values(), fitting, strict=True))
+    configs = ["train.json", *(["method.json"] if method else [])]
+    configs += [] if preset == PresetName.default else [f"{preset.value}.json"]
+    run_config(configs, {**places, **method, **chosen, **settings})
+
+
+def _read_method(protector: str, bound: str | None, fitting: tuple[Any, ...]) -> dict[str, Any]:
+    """The ids that choose another method than UMed; none for UMed itself."""
+    if protector == UMED:
+        if bound is not None:
+            raise typer.BadParameter(
+                f"--bound {bound}: umed has bounds of its own; leave it out or name another method"
+            )
+        return {}
+    given = [name for name, value in zip(_FIT_OPTIONS, fitting, strict=True) if value is not None and name in _OF_UMED]
+    if given:
+        cure = "leave it out, or set the method's own arguments with the bundle's method.json"
+        raise typer.BadParameter(f"{', '.join(given)}: means umed's generators, not {protector}; {cure}")
+    return {"method": protector, "bound": bound}
 
 
 def _is_first_rank() -> bool:

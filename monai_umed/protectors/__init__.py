@@ -1,11 +1,23 @@
 """Protectors: methods that turn an image and its label into a bounded perturbation."""
 
+from typing import Any
+
 from .base import Needs, Perturbation, Protector
 from .bounded import BoundedProtector
 from .bounds import Bound, parse_bound
 from .checks import NothingChangedWarning
 from .registry import PROTECTORS, method_name, protector_class
 from .umed import UMed, bound_noise, resize
+
+_METHODS = {target.split(".")[1]: name for name, target in PROTECTORS.items()}
+
+
+def __getattr__(name: str) -> Any:
+    """Classes of all methods, as ``_target_`` names them in configs; a module is imported when it is asked for."""
+    if name in _METHODS:
+        return protector_class(_METHODS[name])
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
 
 __all__ = [
     "PROTECTORS",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch.nn import functional as F
@@ -27,7 +27,8 @@ class BoundedProtector(Protector):
         eps: largest change of any pixel as a share of the [0, 1] intensity window.
         size: working grid, one number per spatial axis.
         bound: where changes are allowed, see :func:`monai_umed.protectors.bounds.parse_bound`: ``"full"``, ``"roi"``,
-            ``"band"``, ``"lbp"``, a product such as ``"roi*lbp"``, or a mapping with options.
+            ``"band"``, ``"lbp"``, a product such as ``"roi*lbp"``, or a mapping with options; None for the method's
+            own, :attr:`default_bound`.
         num_classes: classes of the labels, background included.
         seed: of everything random.
         slice_axis: axis along which a method for images takes volumes apart, see :class:`Protector`.
@@ -36,13 +37,15 @@ class BoundedProtector(Protector):
         ValueError: if an argument is out of range.
     """
 
+    default_bound: ClassVar[str] = "full"
+
     def __init__(
         self,
         spatial_dims: int,
         in_channels: int,
         eps: float = 4 / 255,
         size: Sequence[int] = (128, 128),
-        bound: str | Mapping[str, Any] | Bound = "full",
+        bound: str | Mapping[str, Any] | Bound | None = None,
         num_classes: int = 2,
         seed: int = 0,
         slice_axis: int | None = None,
@@ -53,7 +56,7 @@ class BoundedProtector(Protector):
         if num_classes < 2:
             raise ValueError(f"num_classes is {num_classes}; it must be at least 2, the background included.")
         self.size = tuple(int(side) for side in size)
-        self.bound_map = parse_bound(bound, self.size)
+        self.bound_map = parse_bound(self.default_bound if bound is None else bound, self.size)
         self.num_classes = int(num_classes)
         self.seed = int(seed)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from math import pi
 from typing import Any
 
@@ -10,7 +10,6 @@ import torch
 
 from .base import Needs
 from .bounded import BoundedProtector
-from .bounds import Bound
 
 PATTERNS = ("grating", "checkerboard")
 
@@ -39,6 +38,8 @@ class _Stamp(BoundedProtector):
     needs = Needs.nothing
     protects_new_images = True
     paper = "control of this package"
+    # A stamp on the full image tells nothing about the label.
+    default_bound = "roi"
 
     def __init__(
         self,
@@ -47,10 +48,9 @@ class _Stamp(BoundedProtector):
         *,
         period: float = 4,
         pattern: str = "grating",
-        bound: str | Mapping[str, Any] | Bound = "roi",
         **common: Any,
     ) -> None:
-        super().__init__(spatial_dims, in_channels, bound=bound, **common)
+        super().__init__(spatial_dims, in_channels, **common)
         if not period >= 2:
             raise ValueError(f"period is {period}; pixels hold no wave shorter than 2 of them.")
         if pattern not in PATTERNS:
@@ -75,7 +75,6 @@ class ConstantStamp(_Stamp):
         in_channels: channels of the images.
         period: :math:`p` in pixels of the working grid.
         pattern: ``"grating"``, or ``"checkerboard"`` for its signs: squares of half a period.
-        bound: ``"roi"`` by default, because a stamp on the full image tells nothing about the label.
         common: further arguments of :class:`BoundedProtector`.
 
     Raises:

@@ -64,6 +64,7 @@ class UMed(Protector):
         texture: mode of :func:`monai_umed.functional.lbp_bound`, or ``"flat"`` for the ablation without LBP.
         texture_threshold: difference to a neighbor that counts as texture, as a share of the [0, 1] window.
         texture_share: share of eps that is left to the texture inside, see :mod:`monai_umed.visibility`.
+        contour_share: share of eps that is left to the contour; 0 for the ablation without it.
         native: whether the generators see native pixels in windows.
         slice_axis: axis along which generators for images take volumes apart, see :class:`Protector`.
 
@@ -86,6 +87,7 @@ class UMed(Protector):
         texture: str = "activity",
         texture_threshold: float = 1.5 / 255,
         texture_share: float = 1.0,
+        contour_share: float = 1.0,
         native: bool = False,
         slice_axis: int | None = None,
     ) -> None:
@@ -107,8 +109,11 @@ class UMed(Protector):
             raise ValueError(f"band_side is {band_side!r}; use one of {', '.join(SIDES)}.")
         if texture not in (*MODES, "flat"):
             raise ValueError(f"texture is {texture!r}; use one of {', '.join(MODES)}, flat.")
-        if not 0 <= texture_share <= 1:
-            raise ValueError(f"texture_share is {texture_share}; it must be from 0 to 1.")
+        for name, share in (("texture_share", texture_share), ("contour_share", contour_share)):
+            if not 0 <= share <= 1:
+                raise ValueError(f"{name} is {share}; it must be from 0 to 1.")
+        if texture_share == contour_share == 0:
+            raise ValueError("texture_share and contour_share are both 0, so nothing could change; raise one of them.")
         self.perturbator = perturbator
         self.working_size = tuple(int(size) for size in working_size)
         self.band_radius = float(band_radius) if band_unit == "mm" else int(band_radius)
@@ -117,6 +122,7 @@ class UMed(Protector):
         self.texture = texture
         self.texture_threshold = texture_threshold
         self.texture_share = texture_share
+        self.contour_share = contour_share
         self.native = native
 
     def settings(self) -> dict[str, Any]:
@@ -177,14 +183,18 @@ class UMed(Protector):
         return tuple(box)
 
     def bounds(self, image: torch.Tensor, label: torch.Tensor, spacing: Sequence[float] | None = None) -> torch.Tensor:
-        """Contour bound ``eps * y_c``, texture bound ``eps * share * x_t * (1 - y_c) * y``: ``(2, *spatial)``."""
+        """Contour bound ``eps * share * y_c``, texture bound ``eps * share * x_t * (1 - y_c) * y``, ``(2, *spatial)``.
+
+        Each has a share of its own.
+        """
         band = contour_band(label, self._band_widths(image.shape[1:], spacing), self.band_side)
         inside = (label > 0) & ~band
         if self.texture == "flat":
             strength = torch.ones_like(inside, dtype=torch.float32)
         else:
             strength = lbp_bound(image, self.texture, self.texture_threshold)
-        return torch.cat([band.to(torch.float32), strength.mul_(inside).mul_(self.texture_share)]).mul_(self.eps)
+        on_contour = band.to(torch.float32).mul_(self.contour_share)
+        return torch.cat([on_contour, strength.mul_(inside).mul_(self.texture_share)]).mul_(self.eps)
 
     def noise(
         self, image: torch.Tensor, label: torch.Tensor, bounds: torch.Tensor, case_id: str | None

@@ -49,7 +49,6 @@ class VoxShield(GeneratedProtector):
         in_channels: channels of the images.
         spectrum_weight: :math:`w_s`.
         logit_weight: :math:`w_l`.
-        bound: the foreground in the paper.
         options: what :class:`GeneratedProtector` takes.
 
     Raises:
@@ -57,6 +56,7 @@ class VoxShield(GeneratedProtector):
     """
 
     paper: ClassVar[str] = "VoxShield 2026, arXiv 2605.17345 (in its manner)"
+    default_bound: ClassVar[str] = "roi"
 
     def __init__(
         self,
@@ -64,10 +64,9 @@ class VoxShield(GeneratedProtector):
         in_channels: int,
         spectrum_weight: float = 0.2,
         logit_weight: float = 0.05,
-        bound: Any = "roi",
         **options: Any,
     ) -> None:
-        super().__init__(spatial_dims, in_channels, bound=bound, **options)
+        super().__init__(spatial_dims, in_channels, **options)
         for name, weight in (("spectrum_weight", spectrum_weight), ("logit_weight", logit_weight)):
             if not 0 <= weight < float("inf"):
                 raise ValueError(f"{name} is {weight}; it must be at least 0.")

@@ -15,7 +15,7 @@ from monai.utils.type_conversion import convert_to_dst_type, convert_to_tensor
 
 from ..checkpoint import load_protector
 from ..functional import add_bounded, contour_band, half_widths, lbp_bound
-from ..protectors import UMed
+from ..protectors import Protector
 
 
 def spacing_of(image: NdarrayOrTensor) -> tuple[float, ...] | None:
@@ -118,8 +118,9 @@ class UMedProtect(Transform):
     are exact to the grey level use the bundle's ``inference.json`` instead: saving the output of a pipeline rounds.
 
     Args:
-        protector: a checkpoint written by the bundle's ``train.json``, or a :class:`monai_umed.protectors.UMed`.
-        device: where the generators run.
+        protector: a checkpoint of any method, as the bundle's ``train.json`` writes it, or a fitted
+            :class:`monai_umed.protectors.Protector`.
+        device: where networks run.
 
     Raises:
         monai_umed.checkpoint.CheckpointError: if the checkpoint cannot be used.
@@ -127,21 +128,23 @@ class UMedProtect(Transform):
 
     backend = [TransformBackends.TORCH]  # noqa: RUF012
 
-    def __init__(self, protector: str | Path | UMed, device: str | torch.device = "cpu") -> None:
+    def __init__(self, protector: str | Path | Protector, device: str | torch.device = "cpu") -> None:
         self.device = torch.device(device)
-        self.protector = protector if isinstance(protector, UMed) else load_protector(protector, self.device)
+        self.protector = protector if isinstance(protector, Protector) else load_protector(protector, self.device)
 
     def __call__(  # type: ignore[override]
-        self, image: NdarrayOrTensor, label: NdarrayOrTensor
+        self, image: NdarrayOrTensor, label: NdarrayOrTensor, case_id: str | None = None
     ) -> NdarrayOrTensor:
         """The protected image.
 
         Args:
             image: ``(C, *spatial)`` in [0, 1], a floating-point type, any spatial size.
             label: class numbers, 0 is background, ``(1, *spatial)``.
+            case_id: which case it is, for methods whose noise differs from case to case.
 
         Raises:
-            ValueError: if shapes, channels, spatial dimensions, type or values do not fit.
+            ValueError: if shapes, channels, spatial dimensions, type or values do not fit, or the method has no noise
+                for this case.
         """
         values = torch.as_tensor(convert_to_tensor(image, track_meta=get_track_meta()))
         if not values.is_floating_point():
@@ -152,5 +155,5 @@ class UMedProtect(Transform):
         if isinstance(values, MetaTensor):
             values = values.as_tensor()
         values, classes = values.to(self.device), classes.to(self.device)
-        delta, bound = self.protector(values.to(torch.float32), classes, spacing_of(image))
+        delta, bound = self.protector(values.to(torch.float32), classes, spacing_of(image), case_id=case_id)
         return convert_to_dst_type(add_bounded(values, delta.to(values.dtype), bound.to(values.dtype)), dst=image)[0]

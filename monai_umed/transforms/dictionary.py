@@ -9,7 +9,7 @@ import torch
 from monai.config.type_definitions import KeysCollection, NdarrayOrTensor
 from monai.transforms.transform import MapTransform
 
-from ..protectors import UMed
+from ..protectors import Protector
 from .array import ApplyPerturbation, ContourBand, LBPBound, UMedProtect
 
 
@@ -114,7 +114,9 @@ class UMedProtectd(MapTransform):
         keys: images to protect.
         protector: checkpoint or fitted protector, see :class:`UMedProtect`.
         label_key: class numbers of the images.
-        device: where the generators run.
+        device: where networks run.
+        id_key: names of the cases, for methods whose noise differs from case to case; None for methods that need
+            none.
         allow_missing_keys: do not raise if a key is missing.
     """
 
@@ -123,13 +125,15 @@ class UMedProtectd(MapTransform):
     def __init__(
         self,
         keys: KeysCollection,
-        protector: str | Path | UMed,
+        protector: str | Path | Protector,
         label_key: str = "label",
         device: str | torch.device = "cpu",
         allow_missing_keys: bool = False,
+        id_key: str | None = None,
     ) -> None:
         super().__init__(keys, allow_missing_keys)
         self.label_key = label_key
+        self.id_key = id_key
         self.transform = UMedProtect(protector, device)
 
     def __call__(self, data: Mapping[Hashable, NdarrayOrTensor]) -> dict[Hashable, NdarrayOrTensor]:
@@ -140,7 +144,8 @@ class UMedProtectd(MapTransform):
                     f"UMedProtectd needs the mask under {self.label_key!r}, the data holds {sorted(map(str, d))}; "
                     "load the label as well or name its key with label_key."
                 )
-            d[key] = self.transform(d[key], d[self.label_key])
+            name = None if self.id_key is None else str(d[self.id_key])
+            d[key] = self.transform(d[key], d[self.label_key], name)
         return d
 
 

@@ -1,0 +1,80 @@
+"""What a benchmark compares: methods with their bounds, and UMed with parts of it switched off."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..method_fit import bounded_class
+from ..protectors import PROTECTORS, parse_bound
+
+CLEAN = "clean"
+"""Name of the row without any protection."""
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One protector of a benchmark.
+
+    Attributes:
+        name: as in tables, ``"em"`` or ``"em@roi"``; a method's own bound is left out of it.
+        bound: where changes are allowed, for the record.
+        configs: of the bundle, merged.
+        overrides: ids of the configs.
+    """
+
+    name: str
+    bound: str
+    configs: tuple[str, ...] = ("train.json",)
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def folder(self) -> str:
+        """The name as part of a path on every system."""
+        return self.name.replace("*", "-")
+
+
+_CONTOUR_ONLY, _TEXTURE_ONLY = {"protector#texture_share": 0}, {"protector#contour_share": 0}
+_VANILLA = {"network_def#central_difference": False}
+
+UMED_VARIANTS: dict[str, Variant] = {
+    variant.name: variant
+    for variant in (
+        Variant("umed", "contour, texture"),  # A
+        Variant("umed-contour", "contour", overrides=_CONTOUR_ONLY),  # B
+        Variant("umed-contour-vanilla", "contour", overrides={**_CONTOUR_ONLY, **_VANILLA}),  # C
+        Variant("umed-texture", "texture", overrides=_TEXTURE_ONLY),  # E
+        Variant("umed-texture-flat", "inside", overrides={**_TEXTURE_ONLY, "protector#texture": "flat"}),  # F
+        Variant("umed-paper", "contour, texture", ("train.json", "paper.json")),
+    )
+}
+"""UMed as it is, with the settings of the paper, and as in rows A to F of its Table 5; D and G are ``em@band`` and
+``em@roi``."""
+
+
+def read_variant(text: str, bound: str | None = None) -> Variant:
+    """Find out what a name stands for.
+
+    Args:
+        text: one of :data:`UMED_VARIANTS`, or a method, to which ``@`` and a bound may be added: ``"em@roi"``.
+        bound: of methods that name none; UMed has its own in any case.
+
+    Raises:
+        ValueError: there is no such method (the nearest name is offered) or bound, or UMed is given a bound.
+    """
+    method, at, own = text.partition("@")
+    if method in UMED_VARIANTS:
+        if at:
+            raise ValueError(f"{text!r}: {method} has bounds of its own; leave @{own} out.")
+        return UMED_VARIANTS[method]
+    known = (*UMED_VARIANTS, *PROTECTORS)
+    if method not in known:
+        nearest = difflib.get_close_matches(method, known, n=1, cutoff=0.4)
+        hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
+        raise ValueError(f"There is no protector {method!r}.{hint} Known: {', '.join(dict.fromkeys(known))}.")
+    usual = bounded_class(method).default_bound
+    chosen = parse_bound((own if at else bound) or usual).text
+    name = method if chosen == usual else f"{method}@{chosen}"
+    return Variant(name, chosen, ("train.json", "method.json"), {"method": method, "bound": chosen})

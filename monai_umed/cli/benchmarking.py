@@ -1,0 +1,69 @@
+"""The verb that compares protectors: benchmark."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .auditing import NetworkSize
+from .options import Progress, parse_names, parse_numbers
+
+
+def benchmark(
+    places: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="DATA... OUT",
+            help="folders with images/ and masks/, each with a training and a test section; then a folder to write",
+            show_default=False,
+        ),
+    ],
+    protectors: Annotated[str, typer.Option(help="names joined by commas, with a bound or without: em,em@roi,umed")],
+    exploiters: Annotated[str, typer.Option(help="names joined by commas; see `monai-umed list`")] = "unet-batch",
+    defenses: Annotated[str, typer.Option(help="names joined by commas")] = "none,blur-1.0,jpeg-60",
+    seeds: Annotated[str, typer.Option(help="numbers joined by commas, one training each")] = "0",
+    eps: Annotated[str, typer.Option(help="largest change, the same for all protectors")] = "4/255",
+    psnr: Annotated[
+        float | None, typer.Option(help="compare at this PSNR in dB as well, each with its own eps")
+    ] = None,
+    bound: Annotated[str | None, typer.Option(help="of protectors that name none: full, roi, band, lbp")] = None,
+    size: Annotated[str | None, typer.Option(help="grid of fits and trainings, such as 128,128")] = None,
+    network_size: Annotated[NetworkSize, typer.Option(help="of the exploiters' networks")] = NetworkSize.small,
+    recipe: Annotated[str, typer.Option(help="fast (15 epochs) or paper (150 epochs, lr 1e-4)")] = "fast",
+    workers: Annotated[int | None, typer.Option(help="trainings at the same time")] = None,
+    progress: Progress = True,
+) -> None:
+    """Compare protectors on the same files: what exploiters still learn, how visible it is, what it costs.
+
+    Writes OUT/results.csv, OUT/results.md and OUT/dice_over_psnr.png. Interrupted, it goes on where it stopped.
+    """
+    if len(places) < 2:
+        raise typer.BadParameter("one place was given; give DATA... OUT, where OUT is a folder to write")
+    import torch
+
+    from ..benchmark import Plan, run_benchmark
+    from ..bundle import as_fraction
+    from ..exploiter import RECIPES
+
+    if recipe not in RECIPES:
+        raise typer.BadParameter(f"--recipe {recipe}: there is {' and '.join(RECIPES)}")
+    *datasets, out = places
+    grid = parse_numbers(size)
+    plan = Plan(
+        datasets=tuple(map(str, datasets)),
+        protectors=tuple(parse_names(protectors) or ()),
+        exploiters=tuple(parse_names(exploiters) or ()),
+        defenses=tuple(parse_names(defenses) or ()),
+        seeds=tuple(parse_numbers(seeds) or ()),
+        eps=as_fraction(eps),
+        psnr=psnr,
+        bound=bound,
+        size=None if grid is None else tuple(grid),
+        network_size=network_size.value,
+        recipe=dict(RECIPES[recipe]),
+        device="cuda" if torch.cuda.is_available() else "cpu",
+    )
+    if run_benchmark(plan, out, workers, progress) == []:
+        raise typer.Exit(1)

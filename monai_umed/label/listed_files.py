@@ -1,0 +1,69 @@
+"""The files that MONAI Label's stock app lists in a bundle's config, as a dataset that the bundle can be run on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import weakref
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from ..data import Case, sha256_path
+from ..data.suffixes import split_name
+from ..ranks import rank_count
+from .workspace import dataset_of
+
+Pairs = Sequence[Mapping[str, Any]]
+
+
+def _case(pair: Mapping[str, Any]) -> Case:
+    image, label = pair.get("image"), pair.get("label")
+    if not isinstance(image, str) or not isinstance(label, str):
+        cure = "give paths of an image and its label, or leave the list out and set dataset_dir"
+        raise ValueError(f"train#dataset#data holds an item with {', '.join(pair) or 'nothing'}; {cure}")
+    return Case(split_name(Path(image).name)[0], Path(image), Path(label))
+
+
+class ListedFiles:
+    """Lays listed files out as a dataset, until it is closed or nobody holds it any more.
+
+    All of them are for the fit, those for validation as well: an image has to be protected whatever it is used for.
+
+    Args:
+        train: dictionaries with the paths ``image`` and ``label``; None if no files are listed.
+        validate: more of them.
+        root: where the dataset's folder is made, hidden.
+        options: what else decides a fit. The folder's name depends on it and on the files' contents, so equal fits
+            share a name and others never do.
+
+    Attributes:
+        folder: the dataset, all of it in the section ``"train"``; None if no files are listed.
+
+    Raises:
+        ValueError: an empty list, items that are no pairs of paths, or several processes, which would lay the files out
+            in each other's way.
+        OSError: a file cannot be read, or the folder not be written.
+    """
+
+    def __init__(self, train: Pairs | None, validate: Pairs | None, root: str | Path, options: Sequence[Any]) -> None:
+        self.folder: Path | None = None
+        stack = ExitStack()
+        self._close = weakref.finalize(self, stack.close)
+        if train is None and validate is None:
+            return
+        cases = sorted((_case(pair) for pair in [*(train or ()), *(validate or ())]), key=lambda case: case.id)
+        if not cases:
+            raise ValueError("no image has a final label; draw some and submit them, or upload them first")
+        if rank_count() > 1:
+            raise ValueError(
+                f"{rank_count()} processes were started for files of a datastore; ask for one, multi_gpu off"
+            )
+        files = [(case.id, sha256_path(case.image), sha256_path(case.label)) for case in cases]
+        name = hashlib.sha256(json.dumps([files, list(options)]).encode("utf-8")).hexdigest()[:12]
+        self.folder = stack.enter_context(dataset_of(cases, Path(root) / ".labelled" / f"fit_{name}"))
+
+    def close(self) -> None:
+        """Remove the dataset's folder; the files themselves stay where they were listed."""
+        self._close()
