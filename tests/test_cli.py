@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from monai_umed import cli
 from monai_umed.bundle import bundle_root
-from monai_umed.cli import auditing, protecting, workflow
+from monai_umed.cli import auditing, fitting, protecting, workflow
 from monai_umed.data import DatasetError, as_dataset, find_cases
 from monai_umed.key_file import KeyFileError, new_key
 from monai_umed.protect import MANIFEST, protect_dataset
@@ -36,8 +36,8 @@ def hook(monkeypatch: pytest.MonkeyPatch) -> None:
 def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
     """What would be run."""
     found: Calls = []
-    for module in (auditing, protecting):
-        monkeypatch.setattr(module, "run_config", lambda name, overrides: found.append((name, overrides)))
+    for module in (auditing, fitting, protecting):
+        monkeypatch.setattr(module, "run_config", lambda name, overrides, overlays=(): found.append((name, overrides)))
     return found
 
 
@@ -46,14 +46,15 @@ def protected(monkeypatch: pytest.MonkeyPatch) -> Calls:
     """What was run; instead of a fit, an unfitted protector writes the files."""
     found: Calls = []
 
-    def protect(name: str, overrides: dict[str, Any]) -> None:
+    def protect(name: str, overrides: dict[str, Any], overlays: Sequence[str] = ()) -> None:
         found.append((name, overrides))
         folder = Path(overrides["output_dir"])
         cases = find_cases(as_dataset(overrides["dataset_dir"], overrides["labels_dir"]), overrides["section"])
         folder = folder / "protected" if name == "train.json" else folder
         protect_dataset(cases, small_protector(), folder, progress=False)
 
-    monkeypatch.setattr(protecting, "run_config", protect)
+    for module in (fitting, protecting):
+        monkeypatch.setattr(module, "run_config", protect)
     return found
 
 
@@ -214,8 +215,8 @@ def test_only_options_that_were_given_override_the_config(monkeypatch: pytest.Mo
     found: dict[str, Any] = {}
 
     class Workflow:
-        def __init__(self, config_file: str, **options: Any) -> None:
-            found.update(options, config_file=config_file)
+        def __init__(self, config_file: list[str], **options: Any) -> None:
+            found.update(options, files=[Path(file).name for file in config_file])
 
         def initialize(self) -> None:
             found["initialized"] = True
@@ -225,7 +226,7 @@ def test_only_options_that_were_given_override_the_config(monkeypatch: pytest.Mo
 
     monkeypatch.setattr("monai.bundle.ConfigWorkflow", Workflow)
     workflow.run_config("evaluate.json", {"seeds": [1], "size": None})
-    assert found.pop("config_file").endswith("configs/evaluate.json")
+    assert found.pop("files") == ["evaluate.json"]
     assert found == {"seeds": [1], "logging_file": False, "initialized": True}
 
 
@@ -348,13 +349,13 @@ def test_verify_lists_problems_and_fails(dataset: Path, tmp_path: Path, protecte
 def test_files_that_do_not_verify_are_not_sealed(
     dataset: Path, tmp_path: Path, protected: Calls, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    good: Callable[[str, dict[str, Any]], None] = protecting.run_config
+    good: Callable[..., None] = fitting.run_config
 
-    def bad(name: str, overrides: dict[str, Any]) -> None:
+    def bad(name: str, overrides: dict[str, Any], overlays: Sequence[str] = ()) -> None:
         good(name, overrides)
         add_file(tmp_path / "out")
 
-    monkeypatch.setattr(protecting, "run_config", bad)
+    monkeypatch.setattr(fitting, "run_config", bad)
     new_key(tmp_path / "key")
     printed = fail("protect", dataset, tmp_path / "out", "--key", tmp_path / "key", "--no-progress")
     assert "images/d.bmp: not in" in printed and not (tmp_path / "out" / "sealed").exists()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -54,10 +55,10 @@ def test_a_case_that_does_not_fit_into_memory_is_left_out(
     write_array(dataset / "masks" / "big.png", square((100, 100)))
     generate = UMed.noise
 
-    def allocate(self: UMed, image: torch.Tensor, bounds: torch.Tensor) -> torch.Tensor:
+    def allocate(self: UMed, image: torch.Tensor, *others: Any) -> torch.Tensor:
         if max(image.shape) > max(SHAPE):
             raise error
-        return generate(self, image, bounds)
+        return generate(self, image, *others)
 
     monkeypatch.setattr(UMed, "noise", allocate)
     manifest = protect(dataset, tmp_path / "out")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from monai_umed import cli
 from monai_umed.checkpoint import load_protector
-from monai_umed.cli import protecting
+from monai_umed.cli import fitting, protecting
 from monai_umed.cli.workflow import run_config
 from monai_umed.data import Manifest, find_cases
 from monai_umed.method_fit import check_budget, fit_method
@@ -38,7 +38,7 @@ def quiet_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def fit(data: Path, out: Path, **overrides: Any) -> None:
-    run_config(["train.json", "method.json"], {"dataset_dir": str(data), "output_dir": str(out), **overrides})
+    run_config("train.json", {"dataset_dir": str(data), "output_dir": str(out), **overrides}, ["method.json"])
 
 
 def refusal(data: Path, out: Path, **overrides: Any) -> str:
@@ -180,7 +180,12 @@ def test_transforms_take_any_method_and_tell_it_the_case(fitted: Path, tiny_phan
 def command(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> tuple[list[tuple[Any, dict[str, Any]]], str]:
     """What ``monai-umed`` would run and what it prints."""
     calls: list[tuple[Any, dict[str, Any]]] = []
-    monkeypatch.setattr(protecting, "run_config", lambda names, overrides: calls.append((names, overrides)))
+
+    def note(name: str, overrides: dict[str, Any], overlays: Sequence[str] = ()) -> None:
+        calls.append(([name, *overlays], overrides))
+
+    for module in (fitting, protecting):
+        monkeypatch.setattr(module, "run_config", note)
     done = CliRunner().invoke(cli.app, [str(argument) for argument in arguments])
     return calls, done.output
 

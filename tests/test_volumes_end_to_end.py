@@ -14,6 +14,7 @@ import pytest
 
 from monai_umed.checkpoint import load_protector
 from monai_umed.data import Manifest
+from monai_umed.protectors import UMed
 from monai_umed.verify import verify_folder
 
 BUNDLE = Path(__file__).resolve().parent.parent / "bundles" / "umed"
@@ -59,7 +60,7 @@ def test_volumes_are_fitted_protected_and_checked(
     assert all(record.psnr is not None and record.psnr > 40 for record in manifest.cases)
     assert verify_folder(tmp_path / "out" / "protected", dataset, progress=False) == []
     protector = load_protector(tmp_path / "out" / "perturbator.pt")
-    assert protector.native and protector.working_size == working_size
+    assert isinstance(protector, UMed) and protector.native and protector.working_size == working_size
     if "--slice_axis" not in overrides:
         figures = json.loads((tmp_path / "out" / "quick_check.json").read_text())
         assert 0 <= figures["protected_dice"] <= 1 and 0 <= figures["clean_dice"] <= 1

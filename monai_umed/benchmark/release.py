@@ -150,7 +150,8 @@ def _fit(job: Job) -> tuple[float, float]:
         "quick_check": False,
         "progress": job.progress,
     }
-    run_config(job.variant.configs, {**settings, **job.variant.overrides})
+    config, *overlays = job.variant.configs
+    run_config(config, {**settings, **job.variant.overrides}, overlays)
     fitted = (job.folder / CHECKPOINT).stat().st_mtime  # written between the fit and its use
     return fitted - begin, time.time() - fitted
 

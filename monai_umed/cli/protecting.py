@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from .datasets import Labels, Places, as_arguments, as_settings, join_labels, read_places
+from .fitting import FIT_OPTIONS, UMED, SectionName, read_method, run_fit, say_fitted, usual_section
 from .options import (
     BatchSize,
     BoundName,
@@ -36,29 +36,6 @@ from .workflow import run_config
 
 if TYPE_CHECKING:
     from ..data import DatasetDir
-
-# Options of a fit, by which id of train.json they set.
-_FIT_OPTIONS = {
-    "--eps": "eps",
-    "--target-psnr": "target_psnr",
-    "--pattern-key": "key",
-    "--seed": "seed",
-    "--spatial-dims": "spatial_dims",
-    "--size": "working_size",
-    "--epochs": "max_epochs",
-    "--batch-size": "batch_size",
-}
-# Those that other methods do not have.
-_OF_UMED = ("--pattern-key", "--epochs", "--batch-size")
-UMED = "umed"
-
-
-class SectionName(str, Enum):
-    """Parts of a dataset."""
-
-    train = "train"
-    test = "test"
-    all = "all"
 
 
 def fit(
@@ -89,9 +66,9 @@ def fit(
     pattern = None if pattern_key is None else str(pattern_key)
     fitting = (eps, target_psnr, pattern, seed, spatial_dims, parse_numbers(size), epochs, batch_size)
     reading = {"num_classes": num_classes, "window": parse_window(window), "slice_axis": slice_axis}
-    method = _read_method(protector, bound, fitting)
+    method = read_method(protector, bound, fitting)
     settings = {**reading, "quick_check": quick_check, "progress": progress}
-    _fit(data, out, SectionName.train, preset, method, fitting, settings)
+    run_fit(data, out, SectionName.train, preset, method, fitting, settings)
     print(f"The fitted generators are {out / 'perturbator.pt'}; keep them to yourself.")
     protected = out / "protected"
     left_out = _count_left_out(data, protected)
@@ -140,12 +117,12 @@ def protect(
     fitting = (eps, target_psnr, pattern, seed, spatial_dims, parse_numbers(size), epochs, batch_size)
     reading = {"num_classes": num_classes, "window": parse_window(window), "slice_axis": slice_axis}
     if checkpoint is None:
-        section = section or _usual_section(data)
-        method = _read_method(protector, bound, fitting)
-        _fit(data, out, section, preset, method, fitting, {**reading, "quick_check": False, "progress": progress})
-        _say_fitted(data, section)
+        section = section or usual_section(data)
+        method = read_method(protector, bound, fitting)
+        run_fit(data, out, section, preset, method, fitting, {**reading, "quick_check": False, "progress": progress})
+        say_fitted(data, section)
     else:
-        given = [name for name, value in zip(_FIT_OPTIONS, fitting, strict=True) if value is not None]
+        given = [name for name, value in zip(FIT_OPTIONS, fitting, strict=True) if value is not None]
         given += ["--preset"] if preset != PresetName.default else []
         given += ["--protector"] if protector != UMED else []
         given += ["--bound"] if bound is not None else []
@@ -186,64 +163,10 @@ def verify(
         say_next(_after(data, protected))
 
 
-def _fit(
-    data: DatasetDir,
-    out: Path,
-    section: SectionName,
-    preset: PresetName,
-    method: dict[str, Any],
-    fitting: tuple[Any, ...],
-    settings: dict[str, Any],
-) -> None:
-    from ..data import find_cases
-    from ..output_folder import check_folders
-
-    # Again when files are written, but nobody should learn after a fit of an hour that they cannot be.
-    check_folders(find_cases(data, section.value), out / "protected")
-    places = {**as_settings(data), "output_dir": str(out), "section": section.value}
-    chosen = dict(zip(_FIT_OPTIONS.values(), fitting, strict=True))
-    configs = ["train.json", *(["method.json"] if method else [])]
-    configs += [] if preset == PresetName.default else [f"{preset.value}.json"]
-    run_config(configs, {**places, **method, **chosen, **settings})
-
-
-def _read_method(protector: str, bound: str | None, fitting: tuple[Any, ...]) -> dict[str, Any]:
-    """The ids that choose another method than UMed; none for UMed itself."""
-    if protector == UMED:
-        if bound is not None:
-            raise typer.BadParameter(
-                f"--bound {bound}: umed has bounds of its own; leave it out or name another method"
-            )
-        return {}
-    given = [name for name, value in zip(_FIT_OPTIONS, fitting, strict=True) if value is not None and name in _OF_UMED]
-    if given:
-        cure = "leave it out, or set the method's own arguments with the bundle's method.json"
-        raise typer.BadParameter(f"{', '.join(given)}: means umed's generators, not {protector}; {cure}")
-    return {"method": protector, "bound": bound}
-
-
 def _is_first_rank() -> bool:
     from ..ranks import is_first_rank
 
     return is_first_rank()
-
-
-def _usual_section(data: DatasetDir) -> SectionName:
-    """Whoever named a test section keeps it to test with; where nobody did, a release is meant to be whole."""
-    from ..data import find_sections
-
-    _, named = find_sections(data)
-    return SectionName.train if named else SectionName.all
-
-
-def _say_fitted(data: DatasetDir, section: SectionName) -> None:
-    from ..data import find_sections
-
-    sections, named = find_sections(data)
-    count = list(sections.values()).count("train")
-    print(f"Fitted to the {count} cases of the section train of {data}; the section {section.value} is protected.")
-    if not named:
-        print(f"No split.json names sections: the fit left out {len(sections) - count} cases, chosen by their names.")
 
 
 def _read_key(key: Path, *published: Path) -> bytes:

@@ -6,14 +6,15 @@ from collections.abc import Sequence
 from typing import Any
 
 
-def run_config(names: str | Sequence[str], overrides: dict[str, Any]) -> None:
-    """Run configs of the bundle, merged, with overrides, those left out that were not given.
+def run_config(name: str, overrides: dict[str, Any], overlays: Sequence[str] = ()) -> None:
+    """Run a config of the bundle with overrides, those left out that were not given.
 
     Heavy imports happen here, so that ``--help`` answers at once.
 
     Args:
-        names: file below the bundle's ``configs``, or several, of which later ones win.
+        name: file below the bundle's ``configs``.
         overrides: values by id; None leaves the config's own.
+        overlays: further files there, merged in this order; later ones win.
     """
     import logging
 
@@ -25,7 +26,7 @@ def run_config(names: str | Sequence[str], overrides: dict[str, Any]) -> None:
     for module in ("monai", "monai.bundle.scripts", "monai.bundle.workflows"):
         logging.getLogger(module).setLevel(logging.ERROR)
     given = {key: value for key, value in overrides.items() if value is not None}
-    files = [f"{bundle_root('umed')}/configs/{name}" for name in ([names] if isinstance(names, str) else names)]
+    files = [f"{bundle_root('umed')}/configs/{name}" for name in (name, *overlays)]
     workflow = ConfigWorkflow(files, logging_file=False, **given)
     workflow.initialize()
     workflow.run()

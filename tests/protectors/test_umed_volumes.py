@@ -67,8 +67,8 @@ def test_volumes_that_are_centered_on_one_grid_have_their_pattern_at_the_same_vo
     signs = []
     for shape in (size, (24, 24, 24)):
         image, label = torch.full((1, *shape), 0.5), torch.zeros((1, *shape), dtype=torch.uint8)
-        label[(0, *[slice(side // 2 - 5, side // 2 + 5) for side in shape])] = 1
-        signs.append(center(protector(image, label).delta).as_tensor().sign()[0, 13:19, 13:19, 13:19])
+        label[(slice(None), *[slice(side // 2 - 5, side // 2 + 5) for side in shape])] = 1
+        signs.append(torch.as_tensor(center(protector(image, label).delta)).sign()[0, 13:19, 13:19, 13:19])
     assert signs[0].abs().min() == 1
     assert torch.equal(*signs)
 
