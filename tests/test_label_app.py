@@ -24,7 +24,7 @@ from monailabel.interfaces.utils.app import app_instance
 from monai_umed.data import Manifest
 from monai_umed.label import release
 from monai_umed.label.application import UMedApp
-from monai_umed.label.settings import read_settings
+from monai_umed.label.settings import read_parameters, read_settings
 from monai_umed.label.train import fit_options
 from monai_umed.output_folder import MANIFEST, UNFINISHED
 
@@ -59,7 +59,7 @@ def released(studies: Path) -> set[str]:
 def test_the_server_lists_the_three_tasks(client: Any) -> None:
     info = client.get("/info/").json()
     assert info["models"]["umed_protect"]["type"] == "others"
-    assert set(info["models"]["umed_protect"]["config"]) == {"eps", "band_mm", "into"}
+    assert set(info["models"]["umed_protect"]["config"]) == {"preset", "eps", "band_mm", "into"}
     assert list(info["trainers"]) == ["umed_fit"]
     assert list(info["scoring"]) == ["umed_fidelity"]
 
@@ -208,6 +208,7 @@ def test_a_submitted_label_protects_its_image_if_the_server_was_told_to(
         ("nobody", {}, 404, "no image 'nobody'; upload it"),
         ("../secret", {}, 404, "no image '../secret'"),
         ("a", {"eps": "9"}, 422, "eps is '9'"),
+        ("a", {"preset": "loud"}, 422, "must be default or strong"),
         ("a", {"eps": "four"}, 422, "write it as 0.0157 or as 4/255"),
         ("a", {"band_mm": -1}, 422, "band_mm is -1: must be a positive number of mm"),
         ("a", {"band_mm": 2}, 422, "needs the spacing"),  # PNG files have none
@@ -265,6 +266,17 @@ def test_empty_options_of_a_fit_are_left_to_the_server_and_the_bundle(tmp_path: 
     usual = {"eps": 2 / 255, "window": (-160.0, 240.0), "quick_check": False}
     assert fit_options({"eps": "", "seed": None, "gpus": "all"}, settings) == usual
     assert fit_options({"eps": "8/255", "seed": 3}, settings) == {**usual, "eps": "8/255", "seed": 3}
+    # A preset settles eps: that of the server would undo it.
+    assert "eps" not in fit_options({"preset": "strong"}, settings)
+
+
+def test_a_preset_is_another_name_of_its_eps(tmp_path: Path) -> None:
+    usual = read_settings({"preset": "strong"}, tmp_path).parameters
+    assert usual.eps == 8 / 255
+    assert read_parameters({"preset": "default"}, usual).eps == 4 / 255
+    assert read_parameters({"preset": "strong", "eps": "2/255"}, usual).eps == 2 / 255
+    with pytest.raises(ValueError, match="invisible is for umed_fit"):
+        read_parameters({"preset": "invisible"}, usual)
 
 
 @pytest.mark.parametrize("code", [errno.EROFS, errno.EACCES])

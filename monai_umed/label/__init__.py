@@ -1,4 +1,4 @@
 """Tasks for a MONAI Label server: fit, protect and score where images are annotated.
 
-Nothing here is imported by the rest of the package but `folder`, which needs no MONAI Label.
+The rest of the package and the bundle use `folder` and `listed_files` only, which need no MONAI Label.
 """

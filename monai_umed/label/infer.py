@@ -53,7 +53,8 @@ class UMedProtect(InferTask):
     """
 
     def __init__(self, settings: Settings) -> None:
-        parameters = {name: "" if value is None else value for name, value in vars(settings.parameters).items()}
+        usual = {name: "" if value is None else value for name, value in vars(settings.parameters).items()}
+        parameters = {"preset": "", **usual}
         super().__init__(
             type=InferType.OTHERS,
             labels=None,

@@ -16,6 +16,9 @@ from ..functional import check_eps
 FOLDER, DATASTORE = "folder", "datastore"
 """Where protected images go: files of a folder only, or also images of the datastore."""
 
+PRESET_EPS = {"default": 4 / 255, "strong": 8 / 255}
+"""What the bundle's presets mean for generators that are fitted already."""
+
 
 @dataclass(frozen=True)
 class Parameters:
@@ -86,7 +89,14 @@ def _checkpoint(value: Any) -> Path:
     return path.resolve()
 
 
+def _eps_of_preset(value: Any) -> float:
+    if value not in PRESET_EPS:
+        raise ValueError(f"must be {' or '.join(PRESET_EPS)}; invisible is for umed_fit, which settles it")
+    return PRESET_EPS[value]
+
+
 _PARAMETERS: dict[str, Callable[[Any], Any]] = {
+    "preset": _eps_of_preset,
     "eps": lambda value: check_eps(as_fraction(value)),
     "band_mm": _millimeters,
     "into": _place,
@@ -115,6 +125,13 @@ def _read(table: Mapping[str, Callable[[Any], Any]], given: Mapping[str, Any]) -
     return values
 
 
+def _parameters(values: dict[str, Any], defaults: Parameters) -> Parameters:
+    """A preset is another name of its eps, and an eps that is given beside it wins."""
+    preset = values.get("preset")
+    chosen = {**({} if preset is None else {"eps": preset}), **values}
+    return Parameters(**{**vars(defaults), **{name: value for name, value in chosen.items() if name != "preset"}})
+
+
 def read_parameters(request: Mapping[str, Any], defaults: Parameters) -> Parameters:
     """What a request asks for.
 
@@ -125,7 +142,7 @@ def read_parameters(request: Mapping[str, Any], defaults: Parameters) -> Paramet
     Raises:
         ValueError: a value is out of range; names it and what it must be.
     """
-    return Parameters(**{**vars(defaults), **_read(_PARAMETERS, request)})
+    return _parameters(_read(_PARAMETERS, request), defaults)
 
 
 def read_settings(conf: Mapping[str, Any], studies: str | Path) -> Settings:
@@ -144,7 +161,8 @@ def read_settings(conf: Mapping[str, Any], studies: str | Path) -> Settings:
         hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
         raise ValueError(f"--conf {name}: there is no such setting.{hint} There are {', '.join(_SETTINGS)}.")
     values = _read(_SETTINGS, conf)
-    parameters = Parameters(**{name: values.pop(name) for name in _PARAMETERS if name in values})
+    given = {name: values.pop(name) for name in _PARAMETERS if name in values}
+    parameters = _parameters(given, Parameters())
     root = Path(studies).resolve()
     settings = Settings(**{"output": root.with_name(f"{root.name}_umed"), **values}, parameters=parameters)
     if settings.output == root or root in settings.output.parents:

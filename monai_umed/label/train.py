@@ -13,6 +13,7 @@ from monailabel.interfaces.datastore import Datastore
 from monailabel.interfaces.tasks.train import TrainTask
 from monailabel.utils.others.generic import name_to_device
 
+from ..cli.options import PresetName
 from ..cli.workflow import run_config
 from ..data import Case, Manifest, sha256_path
 from ..data.windows import as_window
@@ -25,6 +26,7 @@ from .workspace import dataset_of
 
 # Ids of train.json that a request may set, with what is shown before anybody does: the bundle decides.
 _OPTIONS: dict[str, Any] = {
+    "preset": "",
     "eps": "",
     "max_epochs": "",
     "batch_size": "",
@@ -37,10 +39,18 @@ _OPTIONS: dict[str, Any] = {
 
 def fit_options(request: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
     """Overrides of train.json: what the request gives, then what the server was started with."""
-    server = {"eps": settings.parameters.eps, "num_classes": settings.num_classes, "window": settings.window}
+    eps = None if request.get("preset") else settings.parameters.eps  # the preset brings its own
+    server = {"eps": eps, "num_classes": settings.num_classes, "window": settings.window}
     given = {name: request.get(name, default) for name, default in _OPTIONS.items()}
     chosen = {**server, **{name: value for name, value in given.items() if value not in (None, "")}}
     return {name: value for name, value in chosen.items() if value is not None}
+
+
+def _overlays(preset: str) -> list[str]:
+    known = [name.value for name in PresetName]
+    if preset not in known:
+        raise ValueError(f"preset is {preset!r}; it must be one of {', '.join(known)}")
+    return [] if preset == PresetName.default.value else [f"{preset}.json"]
 
 
 def _fit_folder(output: Path, cases: Sequence[Case], options: Mapping[str, Any]) -> Path:
@@ -78,12 +88,13 @@ class UMedFit(TrainTask):
             cases = labelled_cases(datastore)
             options = fit_options(request, self.settings)
             folder = _fit_folder(self.settings.output, cases, options)
+            overlays = _overlays(options.pop("preset", PresetName.default.value))
             if "window" in options:
                 options["window"] = list(as_window(options["window"]) or ())
             with dataset_of(cases, folder / ".labelled") as dataset:
                 places = {"dataset_dir": str(dataset), "output_dir": str(folder)}
                 device = torch.device(name_to_device(request.get("device")))
-                run_config("train.json", {**places, **options, "device": device, "progress": False})
+                run_config("train.json", {**places, **options, "device": device, "progress": False}, overlays)
             manifest = Manifest.load(folder / "protected" / MANIFEST)
         return {
             "checkpoint": str(folder / CHECKPOINT),
