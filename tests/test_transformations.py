@@ -80,14 +80,15 @@ def test_the_gradient_reaches_the_image(transformation: Transformation) -> None:
 @pytest.mark.parametrize("transformation", GEOMETRIC, ids=repr)
 @pytest.mark.parametrize("shape", SHAPES[::2], ids=str)
 def test_image_and_label_move_together(transformation: Transformation, shape: tuple[int, ...]) -> None:
-    _, label = case(shape)
+    label = torch.zeros(1, *shape[1:])
+    label[(slice(None), *(slice(1, length // 3 + 2) for length in shape[1:]))] = 2  # off the middle, along every axis
     different = 0
     for seed in range(20):
         moved, classes = transformation(label / 2, label, draws(seed))
         # Linear against nearest interpolation: at a corner the nearest pixel weighs least, a half along each axis.
         assert ((moved - classes / 2).abs() <= 1 - 0.5 ** (len(shape) - 1) + 1e-4).all()
         different += int(not torch.equal(classes, label))
-    assert different >= 15
+    assert different >= 12
 
 
 def test_a_rotation_keeps_the_shape_of_structures_where_sides_differ() -> None:
