@@ -26,7 +26,8 @@ class TrainingProgress:
         self.disable = disable
 
     def attach(self, engine: Engine) -> None:
-        engine.add_event_handler(Events.STARTED, self._start)
+        if not self.disable:
+            engine.add_event_handler(Events.STARTED, self._start)
 
     def _start(self, engine: Engine) -> None:
         length = engine.state.epoch_length or 0
@@ -34,7 +35,6 @@ class TrainingProgress:
             total=length * (engine.state.max_epochs or 0),
             desc=self.title,
             unit="step",
-            disable=self.disable,
             mininterval=1,
         )
         update = engine.add_event_handler(Events.ITERATION_COMPLETED, self._advance, bar)
@@ -63,5 +63,9 @@ class TrainingProgress:
 
 
 def track(items: Iterable[T], total: int, title: str, unit: str = "case", disable: bool = False) -> Iterable[T]:
-    """Yield the items behind a progress bar."""
-    return tqdm(items, total=total, desc=title, unit=unit, disable=disable, mininterval=1)
+    """Yield the items behind a progress bar.
+
+    Without a bar tqdm stays out of it: even a disabled one takes a lock that forked processes share, and that one which
+    is killed in that moment keeps forever.
+    """
+    return items if disable else tqdm(items, total=total, desc=title, unit=unit, mininterval=1)

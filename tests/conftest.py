@@ -14,6 +14,12 @@ from monai_umed.data.phantom import write_phantom
 from monai_umed.protect import protect_dataset
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.get_closest_marker("slow"):
+            item.add_marker(pytest.mark.timeout(0))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def one_thread() -> None:
     """The tensors of tests are too small to share among threads."""

@@ -9,12 +9,12 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
-from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
 import torch
 from fault_folders import add_dicom, protect, write_dataset
+from processes import in_parallel
 from protected_folder import tree
 
 from monai_umed.protect import MANIFEST, UNFINISHED
@@ -27,13 +27,8 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork and 
 
 
 def run_alone(body: Callable[[Path], None], folder: Path) -> None:
-    """Run the body of a test in a process without threads, which may fork; it has imported everything once."""
-    context = get_context("forkserver")
-    context.set_forkserver_preload(["monai_umed.protect"])
-    process = context.Process(target=body, args=(folder,))
-    process.start()
-    process.join()
-    assert process.exitcode == 0, "see the traceback in the captured output"
+    """Run the body of a test in a process without threads, which may fork."""
+    assert in_parallel(body, [(folder,)]) == [0], "see the traceback in the captured output"
 
 
 def fork_protect(dataset: Path, out: Path, last_step: int | None = None, num_workers: int = 1) -> int:

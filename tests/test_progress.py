@@ -6,7 +6,8 @@ import pytest
 from ignite.engine import Engine, Events
 from small_fit import small_trainer
 
-from monai_umed.progress import TrainingProgress
+from monai_umed import progress
+from monai_umed.progress import TrainingProgress, track
 
 
 def test_an_error_inside_a_step_ends_the_run_behind_a_progress_bar_too() -> None:
@@ -28,3 +29,11 @@ def test_the_bar_counts_every_step_and_shows_the_loss(decollate: bool, capsys: p
     shown = capsys.readouterr().err
     assert f"{steps}/{steps}" in shown
     assert "loss=" in shown
+
+
+def test_without_a_bar_tqdm_and_its_lock_stay_out_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "tqdm", None)
+    assert list(track(iter("abc"), 3, "protect", disable=True)) == ["a", "b", "c"]
+    trainer = small_trainer(train_handlers=[TrainingProgress("fit", disable=True)])
+    trainer.run()
+    assert trainer.state.iteration == trainer.state.max_epochs * trainer.state.epoch_length

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from multiprocessing import get_context
 from pathlib import Path
 from socket import socket
 
@@ -11,6 +10,7 @@ import pytest
 import torch
 from monai.data import DataLoader, Dataset, DistributedSampler
 from monai.networks.nets import UNet
+from processes import in_parallel
 from small_fit import small_items, small_trainer
 
 from monai_umed.engines import UMedTrainer
@@ -66,17 +66,11 @@ def fit_as_rank(number: int, port: int, *arguments: object) -> None:
 
 
 def fit_on_two(*arguments: object) -> None:
-    context = get_context("forkserver")
-    context.set_forkserver_preload(["monai_umed.resume", "monai_umed.protect_together", "small_fit"])
     with socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    processes = [context.Process(target=fit_as_rank, args=(number, port, *arguments)) for number in range(2)]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join()
-    assert [process.exitcode for process in processes] == [0, 0], "see the traceback in the captured output"
+    codes = in_parallel(fit_as_rank, [(number, port, *arguments) for number in range(2)])
+    assert codes == [0, 0], "see the traceback in the captured output"
 
 
 def load(folder: Path, number: int = 0) -> dict[str, dict[str, torch.Tensor]]:

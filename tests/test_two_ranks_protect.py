@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from multiprocessing import get_context
+from collections.abc import Iterator
 from pathlib import Path
 from socket import gethostname, socket
 from typing import Any
@@ -16,6 +15,7 @@ import torch
 from fault_folders import add_dicom, protect, write_dataset
 from hypothesis import given
 from hypothesis import strategies as st
+from processes import in_parallel
 from protected_folder import small_protector, tree
 from typer.testing import CliRunner
 
@@ -67,18 +67,6 @@ def computed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def protect_part(dataset: Path, out: Path, share: str) -> None:
     protect_share(find_cases(dataset), small_protector(), out, parse_share(share), progress=False)
-
-
-def in_parallel(body: Callable[..., None], argument_lists: Sequence[Sequence[object]]) -> list[int]:
-    """Exit codes of processes that run at the same time."""
-    context = get_context("forkserver")
-    context.set_forkserver_preload(["monai_umed.resume", "monai_umed.protect_together", "small_fit"])
-    processes = [context.Process(target=body, args=tuple(arguments)) for arguments in argument_lists]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join()
-    return [process.exitcode or 0 for process in processes]
 
 
 # Shares
