@@ -15,7 +15,12 @@ TOOL = "monai_umed"
 MANIFEST = "manifest.json"
 UNFINISHED = ".unfinished"  # marks a folder as ours while it has no manifest yet, and lists the finished cases
 
-_SHARE = re.compile(re.escape(UNFINISHED) + r"-\d+-of-\d+")  # the same of one of several processes
+_SHARE = re.compile(re.escape(UNFINISHED) + r"-\d+-of-\d+")
+
+
+def is_unfinished_mark(name: str) -> bool:
+    """Whether a file of this name marks an unfinished folder, for the whole run or for one of several processes."""
+    return name == UNFINISHED or _SHARE.fullmatch(name) is not None
 
 
 def protected_names(case: Case) -> tuple[str, str]:

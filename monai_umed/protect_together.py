@@ -9,7 +9,7 @@ from .data import Case, DatasetError, Manifest
 from .output_folder import MANIFEST, UNFINISHED
 from .protect import protect_dataset, protect_share
 from .protectors import Protector
-from .ranks import is_first_rank, rank, rank_count, wait_for_ranks
+from .ranks import is_first_rank, rank_count, share_of_this_process, wait_for_ranks
 from .shares import Share, parse_share
 
 
@@ -49,7 +49,7 @@ def protect_together(
     if shard is not None and rank_count() > 1:
         raise ValueError(f"shard is {shard!r}, but torchrun has divided the cases already; leave one of the two out.")
     alone = shard is None and rank_count() == 1
-    share = Share(rank(), rank_count()) if shard is None else parse_share(shard)
+    share = share_of_this_process() if shard is None else parse_share(shard)
     if shard is not None and (output_dir / MANIFEST).exists() and not (output_dir / UNFINISHED).exists():
         cure = "delete it to begin anew, or choose another folder"
         raise DatasetError(str(output_dir), [f"it is finished, a share of it would spoil it; {cure}"])

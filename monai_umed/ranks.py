@@ -14,6 +14,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parallel import DistributedDataParallel
 
 from .networks import InTurn
+from .shares import Share
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -28,6 +29,15 @@ def rank() -> int:
 def rank_count() -> int:
     """How many processes ``torchrun`` started; 1 without it."""
     return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def share_of_this_process() -> Share:
+    """The part of the work that falls to this process; everything without ``torchrun``.
+
+    Raises:
+        ValueError: ``RANK`` is not below ``WORLD_SIZE``.
+    """
+    return Share(rank(), rank_count())
 
 
 def is_first_rank() -> bool:

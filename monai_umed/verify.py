@@ -31,8 +31,8 @@ from .data.nifti import NiftiHeader
 from .data.quantize import stored_limit
 from .functional import check_eps
 from .key_file import is_key_file
+from .output_folder import MANIFEST, UNFINISHED, is_unfinished_mark
 from .progress import track
-from .protect import MANIFEST, UNFINISHED
 from .release import SEALED_SUFFIX, path_inside
 
 # How far a figure of the manifest may be from the same figure of another computer, whose sums round differently.
@@ -242,7 +242,7 @@ def _explain_foreign(path: Path, contents: dict[str, str]) -> str:
         return f"it cannot be read ({error}) and is not in {MANIFEST}; remove it"
     if known:
         return known
-    if path.name == UNFINISHED:
+    if is_unfinished_mark(path.name):
         return (
             "the mark of a run that was interrupted after its last file, or could not reach every file; protect again"
         )

@@ -173,6 +173,10 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], list[tuple[str, str]]]] = {
         [(f"images/{KILLED}", "interrupted write")],
     ),
     "interrupted at the end": (lambda folder: (folder / UNFINISHED).touch(), [(UNFINISHED, "interrupted after its")]),
+    "one of two processes interrupted": (
+        lambda folder: (folder / f"{UNFINISHED}-1-of-2").touch(),
+        [(f"{UNFINISHED}-1-of-2", "interrupted after its")],
+    ),
     "key": (lambda folder: new_key(folder / "images/readme"), [("images/readme", "SECRET KEY")]),
     "link": (lambda folder: (folder / "all").symlink_to(folder), [("all", "a link")]),
     "no manifest": (lambda folder: (folder / MANIFEST).unlink(), [(MANIFEST, "no readable JSON file")]),

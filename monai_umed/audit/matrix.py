@@ -14,18 +14,6 @@ from .cell import Bench, read_result, run_cell
 from .plan import Cell
 
 
-def share_of_this_machine(cells: Sequence[Cell]) -> list[Cell]:
-    """Every world-size-th cell, from this process's rank on, as ``torchrun`` numbers them; all cells without it.
-
-    Raises:
-        ValueError: if ``RANK`` is not below ``WORLD_SIZE``.
-    """
-    rank, world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
-    if not 0 <= rank < world:
-        raise ValueError(f"RANK is {rank}, must be between 0 and WORLD_SIZE - 1 = {world - 1}; torchrun sets both.")
-    return list(cells)[rank::world]
-
-
 def _attempts(bench: Bench, cells: Sequence[Cell], workers: int, threads: int) -> Iterator[tuple[Cell, str | None]]:
     """Run all cells, each in the next free process, and yield every one with its error when it ends."""
     if workers == 1:

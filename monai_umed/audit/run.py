@@ -14,10 +14,11 @@ from ..bundle import claim_output
 from ..data.atomic import write_json
 from ..data.phantom import phantom_dir
 from ..protect import tool_version
+from ..ranks import share_of_this_process
 from .cell import Bench, set_aside
 from .datasets import check_folders
 from .foreign import protect_foreign
-from .matrix import run_cells, share_of_this_machine
+from .matrix import run_cells
 from .measures import measure_files, measure_utility
 from .pictures import collect_pictures
 from .plan import Audit
@@ -94,7 +95,7 @@ def run_audit(
     require_report()
     bench = set_up(audit, output_dir, progress)
     cells = audit.cells()
-    failures = run_cells(bench, share_of_this_machine(cells), workers, progress)
+    failures = run_cells(bench, share_of_this_process().of(cells), workers, progress)
     missing = [cell for cell in cells if not bench.result_file(cell).is_file() and cell not in failures]
     if missing:
         print(

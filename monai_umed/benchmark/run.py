@@ -11,11 +11,11 @@ from typing import Any
 from ..audit import Audit, Cell
 from ..audit.cell import Bench
 from ..audit.datasets import check_folders
-from ..audit.matrix import run_cells, share_of_this_machine
+from ..audit.matrix import run_cells
 from ..bundle import claim_output
 from ..data import find_cases
 from ..dataset_facts import DatasetFacts, inspect_dataset
-from ..ranks import rank, rank_count
+from ..ranks import rank_count, share_of_this_process
 from .figure import draw_figure
 from .plan import Plan
 from .release import PROTECTED, Job, make_release, read_release
@@ -138,10 +138,10 @@ def run_benchmark(
     clean = {place.name: _open_bench(plan, place, place.folder, out / place.name / CLEAN) for place in places}
     failures: list[str] = []
     for name, bench in clean.items():
-        mine = share_of_this_machine(plan.ceilings())
+        mine = share_of_this_process().of(plan.ceilings())
         failures += _named(run_cells(bench, mine, workers, progress), f"{name}/{CLEAN}")
     groups = [(place, jobs) for place in places for jobs in _jobs(plan, place, out, progress)]
-    for place, jobs in groups[rank() :: rank_count()]:
+    for place, jobs in share_of_this_process().of(groups):
         for job in jobs:
             failures += _run_job(plan, place, job, workers, progress)
     entries = [Entry(place.name, job.variant, job.psnr, job.folder) for place, jobs in groups for job in jobs]

@@ -15,9 +15,9 @@ from PIL import Image
 from monai_umed.audit import Audit, Cell, run_audit
 from monai_umed.audit.cell import run_cell
 from monai_umed.audit.datasets import check_folders
-from monai_umed.audit.matrix import share_of_this_machine
 from monai_umed.audit.run import REPORT, SCORES, set_up
 from monai_umed.data import DatasetError, find_cases
+from monai_umed.ranks import share_of_this_process
 
 ROW_KEYS = {"exploiter", "defense", "seeds", "protected", "clean_ceiling", "untrained_floor", "ratio", "cheap"}
 
@@ -128,12 +128,12 @@ def test_machines_share_the_cells_without_overlap(small_audit: Audit, monkeypatc
     for rank in range(3):
         monkeypatch.setenv("RANK", str(rank))
         monkeypatch.setenv("WORLD_SIZE", "3")
-        shares.append(share_of_this_machine(cells))
+        shares.append(share_of_this_process().of(cells))
     assert sorted(map(str, cells)) == sorted(str(cell) for share in shares for cell in share)
     assert {len(share) for share in shares} <= {len(cells) // 3, len(cells) // 3 + 1}
     monkeypatch.setenv("RANK", "3")
-    with pytest.raises(ValueError, match="RANK is 3"):
-        share_of_this_machine(cells)
+    with pytest.raises(ValueError, match="3/3 is no share"):
+        share_of_this_process()
 
 
 def test_the_last_machine_writes_the_verdict(
