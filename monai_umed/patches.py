@@ -15,14 +15,14 @@ def choose_boxes(label: torch.Tensor, size: Sequence[int], count: int, id: str) 
     """Boxes of at most ``size`` to cut out of an image, the same ones every time.
 
     Args:
-        label: class numbers ``(1, *spatial)`` with some foreground.
+        label: class numbers ``(1, *spatial)``.
         size: window, one number per spatial axis.
         count: how many boxes, if the image is larger than the window along any axis; else one holds all of it.
         id: name of the case, from which the places are drawn.
 
     Returns:
         One slice per spatial axis for each box. Every second box, the first one included, has a voxel of the
-        foreground in its middle, as far as the border permits; the others lie anywhere.
+        foreground in its middle, if there is any, as far as the border permits; the others lie anywhere.
     """
     spatial = tuple(label.shape[1:])
     lengths = [min(window, side) for window, side in zip(size, spatial, strict=True)]
@@ -32,7 +32,7 @@ def choose_boxes(label: torch.Tensor, size: Sequence[int], count: int, id: str) 
     foreground = torch.nonzero(label[0])
     boxes = []
     for number in range(count):
-        if number % 2 == 0:
+        if number % 2 == 0 and len(foreground):
             middle = foreground[int(torch.randint(len(foreground), (1,), generator=generator))].tolist()
         else:
             middle = [int(torch.randint(side, (1,), generator=generator)) for side in spatial]
@@ -51,9 +51,22 @@ def pad_to(array: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
     return F.pad(array, padding)
 
 
-def choose_slices(label: torch.Tensor, axis: int, count: int) -> Iterator[int]:
-    """Positions along a spatial axis of ``label`` ``(1, *spatial)``: evenly, at most ``count``, all with foreground."""
+def choose_slices(label: torch.Tensor, axis: int, count: int, background: bool = False) -> Iterator[int]:
+    """Positions of slices to train on, the same ones every time.
+
+    Args:
+        label: class numbers ``(1, *spatial)`` with some foreground.
+        axis: spatial axis across which slices are taken.
+        count: how many slices with foreground at most, evenly spread over all of them.
+        background: whether to add slices without foreground in the same way, for networks that are to know them.
+    """
     others = tuple(other for other in range(label.ndim) if other != axis + 1)
     found = torch.nonzero(torch.amax(label > 0, dim=others)).flatten().tolist()
-    number = min(count, len(found))
-    return (found[(2 * k + 1) * len(found) // (2 * number)] for k in range(number))
+    yield from _evenly(found, count)
+    if background:
+        yield from _evenly(sorted(set(range(label.shape[axis + 1])) - set(found)), count)
+
+
+def _evenly(positions: Sequence[int], count: int) -> Iterator[int]:
+    number = min(count, len(positions))
+    return (positions[(2 * k + 1) * len(positions) // (2 * number)] for k in range(number))

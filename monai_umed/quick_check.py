@@ -60,6 +60,7 @@ def quick_check(
     window: tuple[float, float] | None = None,
     device: str | torch.device = "cpu",
     progress: bool = True,
+    slice_axis: int | None = None,
     **recipe: Any,
 ) -> dict[str, float | None]:
     """One exploiter trained on the clean and one on the protected files, both tested on clean files.
@@ -76,6 +77,7 @@ def quick_check(
         window: intensities that map to 0 and 1, see :func:`monai_umed.data.read_image`.
         device: where to train.
         progress: whether to show progress bars.
+        slice_axis: across which volumes are cut into slices, for networks that see images.
         recipe: further arguments of :func:`monai_umed.exploiter.train_exploiter`.
 
     Returns:
@@ -83,10 +85,12 @@ def quick_check(
     """
 
     def load(folder: str | Path, section: Section, layout: Layout = "patches") -> TrainingSet:
-        return load_training_set(folder, size, section, None, num_classes, window, progress=progress, layout=layout)
+        return load_training_set(
+            folder, size, section, None, num_classes, window, 2, progress, slice_axis=slice_axis, layout=layout
+        )
 
     test = load(dataset_dir, "test", "whole")
-    sliding = size if len(size) == 3 else None
+    sliding = size if test.items[0]["image"].ndim == 4 else None
     figures: dict[str, float | None] = {}
     sources: list[tuple[str, str | Path, Section]] = [
         ("clean", dataset_dir, "train"),
@@ -95,7 +99,8 @@ def quick_check(
     for name, folder, section in sources:
         training = {"title": f"train on {name} files", "progress": progress, **recipe}
         network = train_reference(load(folder, section), seed, num_classes, device, **training)
-        figures[f"{name}_dice"] = evaluate(network, test.items, num_classes, device=device, window=sliding).dice
+        scores = evaluate(network, test.items, num_classes, device=device, window=sliding, slice_axis=slice_axis)
+        figures[f"{name}_dice"] = scores.dice
     figures |= mean_fidelity(protected_dir)
     write_json(output_file, figures)
     psnr = "unchanged" if figures["psnr"] is None else f"{figures['psnr']:.2f} dB"

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import cast
 
 import torch
 from ignite.engine import Engine, Events
 from monai.data import DataLoader, Dataset
 from monai.engines import SupervisedEvaluator
-from monai.inferers import SlidingWindowInferer
+from monai.inferers import SliceInferer, SlidingWindowInferer
 from monai.utils.enums import CommonKeys as Keys
 
 
@@ -86,6 +87,7 @@ def predict(
     batch_size: int = 16,
     device: str | torch.device = "cpu",
     window: Sequence[int] | None = None,
+    slice_axis: int | None = None,
 ) -> list[torch.Tensor]:
     """Class maps of all items, uint8 ``(1, *spatial)`` on the CPU, computed in float32.
 
@@ -96,9 +98,13 @@ def predict(
         device: where to compute.
         window: what the network was trained on, for images of any size: it slides over each of them, overlapping by a
             quarter, and its logits are blended.
+        slice_axis: across which a network for images sees volumes slice by slice, each by a sliding window.
     """
     maps: list[torch.Tensor] = []
-    sliding = None if window is None else SlidingWindowInferer(tuple(window), batch_size, overlap=0.25, mode="gaussian")
+    sliding = None
+    if window is not None:
+        slide = SlidingWindowInferer if slice_axis is None else partial(SliceInferer, slice_axis)
+        sliding = slide(tuple(window), batch_size, overlap=0.25, mode="gaussian")
     evaluator = SupervisedEvaluator(
         device=torch.device(device),
         val_data_loader=DataLoader(Dataset(list(items)), batch_size=batch_size if window is None else 1, num_workers=0),
@@ -132,6 +138,7 @@ def evaluate(
     batch_size: int = 16,
     device: str | torch.device = "cpu",
     window: Sequence[int] | None = None,
+    slice_axis: int | None = None,
 ) -> Scores:
     """Score a trained network on items with ``image`` and ``label``.
 
@@ -141,6 +148,7 @@ def evaluate(
         num_classes: classes, background included.
         batch_size: images per forward pass.
         device: where to compute.
-        window: see :func:`predict`.
+        window, slice_axis: see :func:`predict`.
     """
-    return score(*count_items(predict(network, items, batch_size, device, window), items, num_classes))
+    maps = predict(network, items, batch_size, device, window, slice_axis)
+    return score(*count_items(maps, items, num_classes))

@@ -25,7 +25,7 @@ Layout = Literal["patches", "whole", "resampled"]
 PATCHES = 4
 """Patches of a volume that is larger than the window."""
 SLICES = 16
-"""Slices of a volume for networks that see images."""
+"""Slices of a volume with foreground for networks that see images, and as many without it where noise plays no part."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,7 +105,7 @@ def _patches(loaded: LoadedCase, size: Sequence[int], protector: Protector | Non
         spacing = spacing and tuple(length for other, length in enumerate(spacing) if other != axis)
         parts = [
             (f"{case.id}:{index}", volume.select(axis + 1, index), classes.select(axis + 1, index))
-            for index in choose_slices(classes, axis, SLICES)
+            for index in choose_slices(classes, axis, SLICES, background=protector is None)
         ]
     for name, image, label in parts:
         for box in choose_boxes(label, size, PATCHES, name):

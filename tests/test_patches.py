@@ -48,3 +48,11 @@ def test_slices_are_spread_over_the_structure(count: int, expected: list[int]) -
     label = torch.zeros(1, 5, 30, 6)
     label[:, 2, 8:20, 3] = 1
     assert list(choose_slices(label, 1, count)) == expected
+
+
+def test_slices_of_the_background_are_added_in_the_same_way() -> None:
+    label = torch.zeros(1, 5, 30, 6)
+    label[:, 2, 8:20, 3] = 1
+    assert list(choose_slices(label, 1, 3, background=True)) == [10, 14, 18, 3, 21, 27]
+    label[:] = 1
+    assert list(choose_slices(label, 1, 2, background=True)) == [7, 22]

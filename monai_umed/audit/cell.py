@@ -161,7 +161,8 @@ def run_cell(bench: Bench, cell: Cell) -> None:
         tests = {"scores": _among(folders.clean(), others), "scores_on_protected": _among(folders.protected(), others)}
     result: dict[str, Any] = {"cell": asdict(cell), "train_cases": len(train), "losses": curve.losses}
     for name, items in tests.items():
-        maps = predict(network, items, device=audit.device, window=None if half else folders.window)
+        sliding = None if half else folders.window
+        maps = predict(network, items, device=audit.device, window=sliding, slice_axis=audit.slice_axis)
         counts = count_items(maps, items, audit.num_classes)
         result[name] = asdict(score(*counts))
         if name == "scores" and not half:

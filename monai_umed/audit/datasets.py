@@ -119,9 +119,12 @@ def read_items(
     num_classes: int,
     window: tuple[float, float] | None,
     layout: Layout = "patches",
+    slice_axis: int | None = None,
 ) -> tuple[dict, ...]:
     """Cases of a folder, see :func:`load_training_set`; the last few folders and grids stay in memory."""
-    read = load_training_set(folder, size, section, None, num_classes, window, progress=False, layout=layout)
+    read = load_training_set(
+        folder, size, section, None, num_classes, window, 2, progress=False, slice_axis=slice_axis, layout=layout
+    )
     return tuple(read.items)
 
 
@@ -143,12 +146,13 @@ class Folders:
 
     @property
     def window(self) -> tuple[int, ...] | None:
-        """What slides over volumes when they are tested; None for images, which are on one grid."""
-        return self.size if len(self.size) == 3 else None
+        """What slides over volumes or their slices when they are tested; None for images, which are on one grid."""
+        return self.size if len(self.size) == 3 or self.audit.slice_axis is not None else None
 
     def _read(self, folder: str, section: Section = "all", layout: Layout | None = None) -> Items:
         audit = self.audit
-        return list(read_items(folder, section, self.size, audit.num_classes, audit.window, layout or self.layout))
+        reading = (audit.num_classes, audit.window, layout or self.layout, audit.slice_axis)
+        return list(read_items(folder, section, self.size, *reading))
 
     def protected(self) -> Items:
         """The files under test."""

@@ -70,10 +70,18 @@ def measure_files(bench: Bench, progress: bool = True) -> tuple[dict[str, Any], 
         "eps": bench.facts.eps,
         "detector_auc": detector_auc(folders.clean(), protected) if enough else None,
     }
-    whole = Folders(bench.audit, bench.facts, bench.audit.size, "resampled")  # two cases are compared on one grid
+    whole = _whole(bench)
     leaks = find_leaks(whole.clean(), whole.test())
     write_json(path, {"files": files, "leaks": [asdict(leak) for leak in leaks]})
     return files, leaks
+
+
+def _whole(bench: Bench) -> Folders:
+    """Every case on one grid, volumes that exploiters see slice by slice as well, so that any two can be compared."""
+    audit, size = replace(bench.audit, slice_axis=None), list(bench.audit.size)
+    if bench.audit.slice_axis is not None:
+        size.insert(bench.audit.slice_axis, min(size))
+    return Folders(audit, bench.facts, tuple(size), "resampled")
 
 
 def measure_utility(bench: Bench) -> dict[str, float | None]:

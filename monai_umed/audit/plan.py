@@ -70,7 +70,7 @@ class Audit:
         clean_dir: their clean originals under the same names; others in the folder are ignored.
         test_dir: clean files on which networks are scored.
         test_section: ``"train"``, ``"test"`` or ``"all"`` of ``test_dir``.
-        size: grid that exploiters train on.
+        size: grid that exploiters train on; of volumes the window, two numbers if they are cut into slices.
         exploiters: names of networks.
         defenses: names of defenses; ``"none"`` is always among them.
         seeds: one training each.
@@ -80,6 +80,7 @@ class Audit:
         foreign_dir: other public images, for exploiters that bring some; None for the phantom.
         recipe: arguments of :func:`monai_umed.exploiter.train_exploiter`.
         device: where to train.
+        slice_axis: across which volumes are cut into slices, for networks that see images; None for other datasets.
 
     Raises:
         ValueError: if an exploiter or a defense does not exist (the nearest name is offered), or there is no seed.
@@ -99,6 +100,7 @@ class Audit:
     foreign_dir: str | None = None
     recipe: dict[str, Any] = field(default_factory=dict)
     device: str = "cpu"
+    slice_axis: int | None = None
 
     def __post_init__(self) -> None:
         if not self.seeds or not self.exploiters:

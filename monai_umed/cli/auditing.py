@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from .datasets import Labels, as_settings, join_labels
-from .options import NumClasses, Progress, Window, parse_names, parse_numbers, parse_window
+from .options import NumClasses, Progress, SliceAxis, Window, parse_names, parse_numbers, parse_window
 from .workflow import run_config
 
 
@@ -37,6 +37,7 @@ def audit(
     foreign: Annotated[Path | None, typer.Option(help="other images that exploiters bring along")] = None,
     num_classes: NumClasses = None,
     window: Window = None,
+    slice_axis: SliceAxis = None,
     workers: Annotated[int | None, typer.Option(help="trainings at the same time")] = None,
     progress: Progress = True,
 ) -> None:
@@ -64,6 +65,7 @@ def audit(
             "foreign_dir": None if foreign is None else str(foreign),
             "num_classes": num_classes,
             "window": parse_window(window),
+            "slice_axis": slice_axis,
             "workers": workers,
             "progress": progress,
         },

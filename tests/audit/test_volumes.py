@@ -33,22 +33,32 @@ def volumes(tmp_path: Path) -> Path:
     return folder
 
 
-def test_volumes_of_any_size_are_audited(volumes: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("slice_axis", "size", "train_cases"),
+    # Four patches of each of three large volumes, one of each of five small ones; the same of all of their slices.
+    [(None, (32, 32, 32), 3 * 4 + 5), (2, (32, 32), 3 * 4 * 20 + 5 * 18), (1, (48, 32), 3 * 23 + 5 * (7 + 16))],
+    ids=["3D", "slices", "slices of another axis"],
+)
+def test_volumes_of_any_size_are_audited(
+    volumes: Path, tmp_path: Path, slice_axis: int | None, size: tuple[int, ...], train_cases: int
+) -> None:
     protected = tmp_path / "protected"
     protect_dataset(find_cases(volumes, "train"), small_protector(1, 3), protected, num_classes=3, progress=False)
     audit = Audit(
         str(protected),
         str(volumes),
         str(volumes),
-        size=(32, 32, 32),
+        size=size,
         exploiters=("unet-batch",),
         defenses=("blur-1.0",),
         num_classes=3,
-        recipe={"epochs": 1, "batch_size": 4},
+        recipe={"epochs": 1, "batch_size": 16},
+        slice_axis=slice_axis,
     )
     scores = run_audit(audit, tmp_path / "audit", workers=1, progress=False)
     assert scores is not None and {row["defense"] for row in scores["rows"]} == {"none", "blur-1.0"}
     assert all(row["protected"] is not None and row["clean_ceiling"] is not None for row in scores["rows"])
     cell = json.loads((tmp_path / "audit" / "cells" / "unet-batch" / "none" / "protected_0.json").read_text())
-    assert cell["train_cases"] == 3 * 4 + 5  # four patches of each large volume, one of each small one
+    assert cell["train_cases"] == train_cases
     assert len(cell["case_dice"]) == 10
+    assert set(scores["utility"]) > {"clean_trained_on_clean", "detector_auc", "psnr"}
