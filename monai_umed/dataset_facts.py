@@ -31,6 +31,7 @@ class DatasetFacts:
         in_channels: channels of an image, without alpha.
         num_classes: classes of the masks, background included.
         size: grid or window to train on, one number per spatial axis of the networks.
+        slice_axis: axis across which networks for images see volumes; None if they do not.
     """
 
     spatial_dims: int
@@ -38,6 +39,13 @@ class DatasetFacts:
     in_channels: int
     num_classes: int
     size: tuple[int, ...]
+    slice_axis: int | None
+
+
+def coarsest_axis(spacings: Sequence[Sequence[float]]) -> int:
+    """The axis along which voxels are longest on average over several volumes; the last of those that are alike."""
+    lengths = np.mean(spacings, axis=0)
+    return int(np.flatnonzero(lengths > 0.99 * lengths.max())[-1])
 
 
 def window_size(shapes: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
@@ -58,6 +66,7 @@ def inspect_dataset(
     section: Section = "all",
     slice_axis: int | None = None,
     spatial_dims: int | None = None,
+    cut: bool = False,
 ) -> DatasetFacts:
     """Look at a few cases of a dataset.
 
@@ -69,6 +78,7 @@ def inspect_dataset(
         section: ``"train"``, ``"test"`` or ``"all"``.
         slice_axis: axis across which networks for images see volumes, if they do.
         spatial_dims: what the caller takes the dataset for, if anything.
+        cut: whether networks for images see volumes across the coarsest axis if neither of the two says anything.
 
     Raises:
         DatasetError: if the folder is malformed or none of the cases looked at can be read.
@@ -77,6 +87,7 @@ def inspect_dataset(
     cases = find_cases(dataset_dir, section)
     sample = cases if len(cases) <= SAMPLE else [cases[k * len(cases) // SAMPLE] for k in range(SAMPLE)]
     shapes: list[tuple[int, ...]] = []
+    spacings: list[tuple[float, ...]] = []
     channels: list[int] = []
     reasons: list[str] = []
     highest = 1
@@ -88,14 +99,18 @@ def inspect_dataset(
             reasons.append(f"{case.id}: {error}")
             continue
         shapes.append(stored.shape)
+        spacings.append(stored.spacing or (1.0,) * len(stored.shape))
         channels.append(len(stored.color))
     if not shapes:
         raise DatasetError(str(dataset_dir), reasons)
-    shapes = [shape for shape in shapes if len(shape) == len(shapes[0])]
     dims = len(shapes[0])
+    spacings = [spacing for spacing in spacings if len(spacing) == dims]
+    shapes = [shape for shape in shapes if len(shape) == dims]
     if spatial_dims not in (None, dims if slice_axis is None else 2):
         cure = "or give slice_axis to take volumes as images" if dims == 3 else "or choose another dataset"
         raise ValueError(f"spatial_dims is {spatial_dims}, but {dataset_dir} is {dims}D; leave it out, {cure}.")
+    if cut and dims == 3 and slice_axis is None and spatial_dims is None:
+        slice_axis = coarsest_axis(spacings)
     if slice_axis is not None:
         if dims == 2:
             raise ValueError(f"slice_axis is {slice_axis}, but {dataset_dir} holds images; leave it out.")
@@ -106,4 +121,5 @@ def inspect_dataset(
         in_channels=channels[0],
         num_classes=highest + 1 if highest < MANY_CLASSES else 2,
         size=window_size(shapes) if dims == 3 else IMAGE_SIZE,
+        slice_axis=slice_axis,
     )

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from monai_umed.data import DatasetError
-from monai_umed.dataset_facts import inspect_dataset, window_size
+from monai_umed.dataset_facts import coarsest_axis, inspect_dataset, window_size
 
 
 def write_image(folder: Path, shape: tuple[int, ...], foreground: tuple[int, ...] = (255,)) -> Path:
@@ -50,6 +50,23 @@ def test_a_dataset_tells_what_a_fit_needs(
 def test_slices_of_volumes_are_images_of_their_own_size(tmp_path: Path) -> None:
     facts = inspect_dataset(write_image(tmp_path, (30, 50, 20)), slice_axis=1)
     assert (facts.spatial_dims, facts.volumes, facts.size) == (2, True, (32, 32))
+
+
+@pytest.mark.parametrize(
+    ("spacings", "axis"),
+    [([(1, 1, 1)], 2), ([(1, 1, 5)], 2), ([(3, 1, 1)], 0), ([(1, 1.0001, 1)], 2), ([(1, 4, 4), (1, 8, 4)], 1)],
+)
+def test_slices_are_cut_where_voxels_are_longest(spacings: list[tuple[float, ...]], axis: int) -> None:
+    assert coarsest_axis(spacings) == axis
+
+
+def test_volumes_are_cut_only_if_nothing_else_is_said(tmp_path: Path) -> None:
+    folder = write_image(tmp_path / "volumes", (30, 50, 20))
+    assert inspect_dataset(folder, cut=True).slice_axis == 2
+    assert inspect_dataset(folder, slice_axis=0, cut=True).slice_axis == 0
+    assert inspect_dataset(folder, spatial_dims=3, cut=True).slice_axis is None
+    assert inspect_dataset(folder).slice_axis is None
+    assert inspect_dataset(write_image(tmp_path / "images", (30, 50)), cut=True).slice_axis is None
 
 
 def test_windows_are_as_large_as_the_largest_volume_within_limits() -> None:

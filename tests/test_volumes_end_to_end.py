@@ -48,8 +48,8 @@ def fit(dataset: Path, output: Path, *overrides: str) -> None:
 
 @pytest.mark.parametrize(
     ("overrides", "working_size"),
-    [([], (32, 32, 32)), (["--slice_axis", "2"], (32, 32))],
-    ids=["3D", "slices"],
+    [([], (32, 32)), (["--spatial_dims", "3"], (32, 32, 32)), (["--slice_axis", "1"], (32, 32))],
+    ids=["slices", "3D", "slices of another axis"],
 )
 def test_volumes_are_fitted_protected_and_checked(
     dataset: Path, tmp_path: Path, overrides: list[str], working_size: tuple[int, ...]
