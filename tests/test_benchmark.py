@@ -200,3 +200,13 @@ def test_fitted_methods_and_parts_of_umed_run_by_name(plan: Plan, tmp_path: Path
     rows = execute(replace(plan, protectors=names, defenses=("blur-1.0",)), tmp_path)
     assert rows is not None and {row["protector"] for row in rows} == {"clean", *names}
     assert len(rows) == 2 * 5 and (tmp_path / "results.md").read_text().count("### ") == 2
+
+
+def test_protectors_see_slices_of_volumes_and_exploiters_volumes(tmp_path: Path) -> None:
+    volumes = write_phantom(tmp_path / "volumes", spatial_dims=3, num_train=3, num_test=10)
+    plan = Plan((str(volumes),), ("uniform", "constant-stamp"), defenses=(), size=(32, 32, 32), recipe=RECIPE)
+    rows = run_benchmark(plan, tmp_path / "out", workers=1, progress=False)
+    assert rows is not None and {row["protector"] for row in rows} == {"clean", "uniform", "constant-stamp"}
+    assert all(0 <= row["dice"] <= 1 for row in rows)
+    record = read_release(tmp_path / "out" / "volumes" / "uniform")
+    assert record is not None and "slice_axis=2" in record.protector

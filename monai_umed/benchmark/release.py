@@ -46,6 +46,7 @@ class Job:
         eps: its limit.
         size: working grid.
         num_classes: classes of the masks.
+        slice_axis: across which it takes volumes slice by slice; None for images.
         psnr: None to fit at ``eps``; else the mean PSNR to reach with what ``fitted`` holds.
         fitted: folder of the finished job at equal eps.
         progress: whether to show progress bars.
@@ -57,6 +58,7 @@ class Job:
     eps: float
     size: tuple[int, ...]
     num_classes: int
+    slice_axis: int | None = None
     psnr: float | None = None
     fitted: Path | None = None
     progress: bool = True
@@ -146,6 +148,7 @@ def _fit(job: Job) -> tuple[float, float]:
         "output_dir": str(job.folder),
         "eps": job.eps,
         "working_size": list(job.size),
+        **({} if job.slice_axis is None else {"slice_axis": job.slice_axis}),
         "num_classes": job.num_classes,
         "quick_check": False,
         "progress": job.progress,

@@ -28,12 +28,26 @@ CSV, TABLE, FIGURE, TRAININGS = "results.csv", "results.md", "dice_over_psnr.png
 
 @dataclass(frozen=True)
 class _Place:
-    """A dataset of a benchmark."""
+    """A dataset of a benchmark.
+
+    Attributes:
+        name: of its folder.
+        folder: where it lies.
+        facts: what exploiters need to know, who see volumes as volumes.
+        size: grid that they train on.
+        slice_axis: across which protectors see volumes slice by slice, as a fit does unless it is told otherwise.
+    """
 
     name: str
     folder: str
     facts: DatasetFacts
     size: tuple[int, ...]
+    slice_axis: int | None
+
+    @property
+    def working_size(self) -> tuple[int, ...]:
+        """The grid of protectors."""
+        return tuple(side for axis, side in enumerate(self.size) if axis != self.slice_axis)
 
 
 def _read_place(plan: Plan, name: str, folder: str) -> _Place:
@@ -43,7 +57,8 @@ def _read_place(plan: Plan, name: str, folder: str) -> _Place:
             f"size is {plan.size}, but {folder} is {facts.spatial_dims}D; leave size out, or benchmark images and "
             "volumes apart."
         )
-    return _Place(name, folder, facts, facts.size if plan.size is None else plan.size)
+    slice_axis = inspect_dataset(folder, "train", cut=True).slice_axis
+    return _Place(name, folder, facts, facts.size if plan.size is None else plan.size, slice_axis)
 
 
 def _open_bench(plan: Plan, place: _Place, protected: str, folder: Path) -> Bench:
@@ -80,7 +95,16 @@ def _jobs(plan: Plan, place: _Place, out: Path, progress: bool) -> list[list[Job
     found = []
     for variant in plan.variants:
         first = out / place.name / variant.folder
-        job = Job(place.folder, variant, first, plan.eps, place.size, place.facts.num_classes, progress=progress)
+        job = Job(
+            place.folder,
+            variant,
+            first,
+            plan.eps,
+            place.working_size,
+            place.facts.num_classes,
+            place.slice_axis,
+            progress=progress,
+        )
         more = [
             replace(job, folder=first.with_name(f"{first.name}_{psnr:g}dB"), psnr=psnr, fitted=first)
             for psnr in plan.budgets
