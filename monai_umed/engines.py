@@ -38,7 +38,7 @@ def perturb_batch(
     Args:
         perturbator: the generators.
         image: ``(B, C, *spatial)`` in [0, 1].
-        bounds: ``(B, 2, *spatial)``, contour bound then texture bound, in [0, 1] units.
+        bounds: ``(B, regions, *spatial)`` in [0, 1] units, see :func:`monai_umed.protectors.bound_noise`.
         eps: see :class:`monai_umed.protectors.UMed`.
         native_scale: how many times larger than the working grid the files are taken to be. The noise then makes the
             way that it makes in practice, to the size of the file and back by an exploiter's resizing, so that a
@@ -67,7 +67,7 @@ class UMedTrainer(SupervisedTrainer):
         device: where to run.
         max_epochs: all epochs, those of the generators and of the warm-up counted in (the ``e`` of Algorithm 1).
         train_data_loader: batches with ``image`` ``(B, C, *spatial)`` in [0, 1], ``label`` ``(B, 1, *spatial)`` and
-            ``bounds`` ``(B, 2, *spatial)``.
+            ``bounds`` ``(B, regions, *spatial)``.
         network: surrogate segmentation network.
         optimizer: optimizer of the surrogate.
         loss_function: of prediction and label; the paper's is cross-entropy plus Dice.

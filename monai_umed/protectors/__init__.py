@@ -7,7 +7,8 @@ from .bounded import BoundedProtector
 from .bounds import Bound, parse_bound
 from .checks import NothingChangedWarning
 from .registry import PROTECTORS, method_name, protector_class
-from .umed import UMed, bound_noise, resize
+from .umed import UMed, resize
+from .umed_noise import bound_noise
 
 _METHODS = {target.split(".")[1]: name for name, target in PROTECTORS.items()}
 

@@ -15,30 +15,7 @@ from ..functional.local_binary_pattern import MODES
 from ..networks import UMedPerturbator
 from .base import Needs, Protector
 from .bounds import band_widths
-
-
-def bound_noise(raw: torch.Tensor, bounds: torch.Tensor, eps: float, output: str = "tanh") -> torch.Tensor:
-    """Bring raw contour and texture noise under the bounds of their regions (UMed, Eq. 4 and 5).
-
-    ``"tanh"`` gives ``bound * tanh(raw)``: the same limit as the paper's clip, with gradients that live. ``"clip"``
-    gives ``eps * raw`` within each region, which :func:`monai_umed.functional.add_bounded` then clips: Eq. 4 and 5 to
-    the letter but for the factor eps, without which the generators would start far outside their bounds and only the
-    sign of their output would count.
-
-    Args:
-        raw: ``(B, 2 * C, *spatial)``, contour noise then texture noise, as :class:`UMedPerturbator` gives it.
-        bounds: ``(B, 2, *spatial)``, contour bound then texture bound in [0, 1] units.
-        eps: unit of clipped noise.
-        output: ``"tanh"`` or ``"clip"``.
-
-    Returns:
-        ``(B, C, *spatial)`` in [0, 1] units.
-    """
-    contour, texture = raw.chunk(2, dim=1)
-    on_contour, on_texture = bounds.chunk(2, dim=1)
-    if output == "tanh":
-        return contour.tanh() * on_contour + texture.tanh() * on_texture
-    return eps * (contour * (on_contour > 0) + texture * (on_texture > 0))
+from .umed_noise import bound_noise
 
 
 class UMed(Protector):
@@ -65,6 +42,10 @@ class UMed(Protector):
         texture_threshold: difference to a neighbor that counts as texture, as a share of the [0, 1] window.
         texture_share: share of eps that is left to the texture inside, see :mod:`monai_umed.visibility`.
         contour_share: share of eps that is left to the contour; 0 for the ablation without it.
+        background_share: share of eps with which all pixels outside of region and band carry the opposite of the
+            contour noise. 0 is the paper, which leaves them alone.
+        perceptual_weight: how far the contour's bound follows the texture as well, from 0, the paper, to 1, where flat
+            parts of the contour stay as they are.
         native: whether the generators see native pixels in windows.
         slice_axis: axis along which generators for images take volumes apart, see :class:`Protector`.
 
@@ -88,6 +69,8 @@ class UMed(Protector):
         texture_threshold: float = 1.5 / 255,
         texture_share: float = 1.0,
         contour_share: float = 1.0,
+        background_share: float = 0.0,
+        perceptual_weight: float = 0.0,
         native: bool = False,
         slice_axis: int | None = None,
     ) -> None:
@@ -109,11 +92,17 @@ class UMed(Protector):
             raise ValueError(f"band_side is {band_side!r}; use one of {', '.join(SIDES)}.")
         if texture not in (*MODES, "flat"):
             raise ValueError(f"texture is {texture!r}; use one of {', '.join(MODES)}, flat.")
-        for name, share in (("texture_share", texture_share), ("contour_share", contour_share)):
+        shares = {"texture_share": texture_share, "contour_share": contour_share, "background_share": background_share}
+        for name, share in {**shares, "perceptual_weight": perceptual_weight}.items():
             if not 0 <= share <= 1:
                 raise ValueError(f"{name} is {share}; it must be from 0 to 1.")
-        if texture_share == contour_share == 0:
-            raise ValueError("texture_share and contour_share are both 0, so nothing could change; raise one of them.")
+        if not any(shares.values()):
+            raise ValueError(f"{', '.join(shares)} are all 0, so nothing could change; raise one of them.")
+        if perceptual_weight > 0 and texture == "flat":
+            raise ValueError(
+                f"perceptual_weight is {perceptual_weight} with texture 'flat', for which all parts are alike; set it "
+                f"to 0, or texture to {' or '.join(MODES)}."
+            )
         self.perturbator = perturbator
         self.working_size = tuple(int(size) for size in working_size)
         self.band_radius = float(band_radius) if band_unit == "mm" else int(band_radius)
@@ -123,6 +112,8 @@ class UMed(Protector):
         self.texture_threshold = texture_threshold
         self.texture_share = texture_share
         self.contour_share = contour_share
+        self.background_share = background_share
+        self.perceptual_weight = perceptual_weight
         self.native = native
 
     def settings(self) -> dict[str, Any]:
@@ -165,7 +156,7 @@ class UMed(Protector):
         volumes of different sizes that are padded or cropped evenly on both sides, MONAI's default, all have it in the
         same place of the grid. Where the structure touches the border of the volume, the pattern begins there instead.
         """
-        if not self.native:
+        if not self.native or self.background_share > 0:
             return super().region(label, spacing)
         patch = self.perturbator.patch
         box = []
@@ -185,7 +176,7 @@ class UMed(Protector):
     def bounds(self, image: torch.Tensor, label: torch.Tensor, spacing: Sequence[float] | None = None) -> torch.Tensor:
         """Contour bound ``eps * share * y_c``, texture bound ``eps * share * x_t * (1 - y_c) * y``, ``(2, *spatial)``.
 
-        Each has a share of its own.
+        Each has a share of its own. With a background, its bound is the third.
         """
         band = contour_band(label, self._band_widths(image.shape[1:], spacing), self.band_side)
         inside = (label > 0) & ~band
@@ -194,7 +185,12 @@ class UMed(Protector):
         else:
             strength = lbp_bound(image, self.texture, self.texture_threshold)
         on_contour = band.to(torch.float32).mul_(self.contour_share)
-        return torch.cat([on_contour, strength.mul_(inside).mul_(self.texture_share)]).mul_(self.eps)
+        if self.perceptual_weight > 0:
+            on_contour *= torch.lerp(torch.ones_like(strength), strength, self.perceptual_weight)
+        regions = [on_contour, strength.mul_(inside).mul_(self.texture_share)]
+        if self.background_share > 0:
+            regions.append(((label <= 0) & ~band).to(torch.float32).mul_(self.background_share))
+        return torch.cat(regions).mul_(self.eps)
 
     def noise(
         self, image: torch.Tensor, label: torch.Tensor, bounds: torch.Tensor, case_id: str | None
