@@ -59,3 +59,24 @@ def test_what_a_fit_has_settled_is_refused_beside_a_checkpoint(
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 2
     assert "settled when --checkpoint was fitted" in " ".join(result.output.split())
+
+
+def test_stamp_is_the_constant_stamp_without_generators(tiny_phantom: Path, tmp_path: Path) -> None:
+    run("protect", tiny_phantom, tmp_path / "preset", "--preset", "stamp", "--no-progress")
+    run("protect", tiny_phantom, tmp_path / "method", "--protector", "constant-stamp", "--no-progress")
+    preset, method = (Manifest.load(tmp_path / name / "protected" / "manifest.json") for name in ("preset", "method"))
+    assert preset.protector == method.protector and preset.protector.startswith("ConstantStamp(")
+    assert [case.sha256_after for case in preset.cases] == [case.sha256_after for case in method.cases]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [(("--protector", "em"), "--preset stamp is constant-stamp"), (("--epochs", "3"), "not constant-stamp")],
+)
+def test_stamp_with_options_of_other_methods_is_refused(
+    options: tuple[str, str], message: str, tiny_phantom: Path, tmp_path: Path
+) -> None:
+    arguments = ["protect", str(tiny_phantom), str(tmp_path / "out"), "--preset", "stamp", *options]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 2
+    assert message in " ".join(result.output.replace("│", " ").split())

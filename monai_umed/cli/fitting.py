@@ -29,6 +29,7 @@ FIT_OPTIONS = {
 # Those that other methods do not have.
 _OF_UMED = ("--pattern-key", "--epochs", "--batch-size")
 UMED = "umed"
+STAMP = "constant-stamp"
 
 
 class SectionName(str, Enum):
@@ -61,8 +62,12 @@ def run_fit(
     run_config("train.json", {**places, **method, **chosen, **settings}, overlays)
 
 
-def read_method(protector: str, bound: str | None, fitting: tuple[Any, ...]) -> dict[str, Any]:
+def read_method(protector: str, bound: str | None, preset: PresetName, fitting: tuple[Any, ...]) -> dict[str, Any]:
     """The ids that choose another method than UMed; none for UMed itself."""
+    if preset == PresetName.stamp:
+        if protector not in (UMED, STAMP):
+            raise typer.BadParameter(f"--protector {protector}: --preset stamp is {STAMP}; leave one of them out")
+        protector = STAMP
     if protector == UMED:
         if bound is not None:
             raise typer.BadParameter(

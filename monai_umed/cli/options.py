@@ -19,6 +19,7 @@ class PresetName(str, Enum):
     default = "default"
     invisible = "invisible"
     strong = "strong"
+    stamp = "stamp"
 
 
 ProtectorName = Annotated[str, typer.Option(help="method, see `monai-umed list`")]
@@ -26,7 +27,10 @@ BoundName = Annotated[
     str | None,
     typer.Option("--bound", help="where other methods than umed may change pixels: full, roi, band, lbp or roi*lbp"),
 ]
-Preset = Annotated[PresetName, typer.Option(help="invisible: PSNR of 50 dB; strong: eps of 8/255")]
+Preset = Annotated[
+    PresetName,
+    typer.Option(help="invisible: PSNR of 50 dB; strong: eps of 8/255; stamp: a fixed pattern, without a fit"),
+]
 Eps = Annotated[str | None, typer.Option(help="largest change, a share of the window, such as 4/255")]
 TargetPsnr = Annotated[float | None, typer.Option(help="dB that files must have at least; eps gives way")]
 PatternKey = Annotated[Path | None, typer.Option(help="file of new-key, for a pattern that nobody else can make")]

@@ -66,7 +66,7 @@ def fit(
     pattern = None if pattern_key is None else str(pattern_key)
     fitting = (eps, target_psnr, pattern, seed, spatial_dims, parse_numbers(size), epochs, batch_size)
     reading = {"num_classes": num_classes, "window": parse_window(window), "slice_axis": slice_axis}
-    method = read_method(protector, bound, fitting)
+    method = read_method(protector, bound, preset, fitting)
     settings = {**reading, "quick_check": quick_check, "progress": progress}
     run_fit(data, out, SectionName.train, preset, method, fitting, settings)
     print(f"The fitted generators are {out / 'perturbator.pt'}; keep them to yourself.")
@@ -118,7 +118,7 @@ def protect(
     reading = {"num_classes": num_classes, "window": parse_window(window), "slice_axis": slice_axis}
     if checkpoint is None:
         section = section or usual_section(data)
-        method = read_method(protector, bound, fitting)
+        method = read_method(protector, bound, preset, fitting)
         run_fit(data, out, section, preset, method, fitting, {**reading, "quick_check": False, "progress": progress})
         say_fitted(data, section)
     else:

@@ -47,7 +47,8 @@ def fit_options(request: Mapping[str, Any], settings: Settings) -> dict[str, Any
 
 
 def _overlays(preset: str) -> list[str]:
-    known = [name.value for name in PresetName]
+    # A stamp is no fit: what is protected here later takes UMed's generators.
+    known = [name.value for name in PresetName if name != PresetName.stamp]
     if preset not in known:
         raise ValueError(f"preset is {preset!r}; it must be one of {', '.join(known)}")
     return [] if preset == PresetName.default.value else [f"{preset}.json"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -43,13 +45,13 @@ def test_background_carries_the_opposite_of_the_contour_noise(spatial_dims: int,
     size = (16,) * spatial_dims
     image, label = half_flat(*size), disk(*size)
 
-    def perturb(classes: torch.Tensor, **shares: float) -> torch.Tensor:
+    def perturb(classes: torch.Tensor, **shares: Any) -> torch.Tensor:
         return make_protector(spatial_dims, native=native, texture="flat", **shares)(image, classes).delta
 
     outside = perturb(label, contour_share=0.0, texture_share=0.0, background_share=0.5)
     # One class everywhere and a band that covers all of it: contour noise at each pixel.
     edge = torch.ones_like(label)
-    edge[(0, *(slice(0, 1),) * spatial_dims)] = 0
+    edge.view(-1)[0] = 0
     contour = perturb(edge, texture_share=0.0, band_radius=40)
     background = outside != 0
     assert background.any() and not outside[label > 0].any()
