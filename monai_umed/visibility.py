@@ -62,11 +62,11 @@ def reach_psnr(
     """Lower a fitted protector's ``eps`` until files are close enough.
 
     Grey levels are whole numbers, so a slightly lower eps costs UMed's contour a whole level at once: 2.5 dB from 4 to
-    3 of 255. Where that would spend less than allowed, eps stays and the texture inside gives way, if that is enough.
+    3 of 255. Where that would spend less than allowed, eps stays and texture and background give way, if that is enough.
     What comes closest to the target is taken.
 
     Args:
-        protector: fitted; ``eps``, and UMed's ``texture_share``, are changed in place.
+        protector: fitted; ``eps``, and UMed's ``texture_share`` and ``background_share``, are changed in place.
         cases: what PSNR is measured on, :data:`SAMPLE` of them.
         target: mean PSNR in dB that files must have at least.
         num_classes, window: as in :func:`monai_umed.protect.protect_dataset`.
@@ -82,12 +82,12 @@ def reach_psnr(
     """
     loaded = _load_some(cases, num_classes, window)
     eps, umed = protector.eps, protector if isinstance(protector, UMed) else None
-    share = 1.0 if umed is None else umed.texture_share
+    texture, background = (1.0, 0.0) if umed is None else (umed.texture_share, umed.background_share)
 
-    def psnr(eps_share: float, texture_share: float) -> float:
+    def psnr(eps_share: float, beside_contour: float) -> float:
         protector.eps = min(eps * eps_share, EPS_LIMIT)
         if umed is not None:
-            umed.texture_share = share * texture_share
+            umed.texture_share, umed.background_share = texture * beside_contour, background * beside_contour
         return _mean_psnr(protector, loaded)
 
     best = psnr(most, 1)
@@ -96,8 +96,8 @@ def reach_psnr(
     fine, too_much = _largest(lambda part: psnr(part, 1) >= target, most)
     attempts = [(fine, 1.0)]
     if umed is not None:
-        inside, _ = _largest(lambda part: psnr(too_much, part) >= target)
-        attempts.append((too_much, inside))
+        beside_contour, _ = _largest(lambda part: psnr(too_much, part) >= target)
+        attempts.append((too_much, beside_contour))
     results = {parts: psnr(*parts) for parts in attempts if min(parts) > 0}
     reached = {parts: value for parts, value in results.items() if target <= value < float("inf")}
     if not reached:
