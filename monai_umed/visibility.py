@@ -62,8 +62,8 @@ def reach_psnr(
     """Lower a fitted protector's ``eps`` until files are close enough.
 
     Grey levels are whole numbers, so a slightly lower eps costs UMed's contour a whole level at once: 2.5 dB from 4 to
-    3 of 255. Where that would spend less than allowed, eps stays and texture and background give way, if that is enough.
-    What comes closest to the target is taken.
+    3 of 255. Where that would spend less than allowed, eps stays and texture and background give way, if that is
+    enough. What comes closest to the target is taken.
 
     Args:
         protector: fitted; ``eps``, and UMed's ``texture_share`` and ``background_share``, are changed in place.
