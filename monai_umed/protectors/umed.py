@@ -155,8 +155,9 @@ class UMed(Protector):
         It begins a whole number of patches from the middle of the volume, where the pattern then begins in every file:
         volumes of different sizes that are padded or cropped evenly on both sides, MONAI's default, all have it in the
         same place of the grid. Where the structure touches the border of the volume, the pattern begins there instead.
+        With a background it is everything from the first whole patch on.
         """
-        if not self.native or self.background_share > 0:
+        if not self.native:
             return super().region(label, spacing)
         patch = self.perturbator.patch
         box = []
@@ -170,6 +171,8 @@ class UMed(Protector):
             low, high = max(0, first - width - 1), min(size, last + width + 2)
             middle = (size + 1) // 2
             low -= (low - middle) % patch
+            if self.background_share > 0:
+                low, high = (middle % patch if low >= 0 else 0), size
             box.append(slice(max(0, low), high))
         return tuple(box)
 

@@ -58,6 +58,22 @@ def test_background_carries_the_opposite_of_the_contour_noise(spatial_dims: int,
     torch.testing.assert_close(outside[background], -0.5 * contour[background], rtol=0, atol=2e-7)
 
 
+@pytest.mark.parametrize("spatial_dims", [2, 3])
+def test_pattern_of_a_background_is_anchored_to_the_middle_of_native_images(spatial_dims: int) -> None:
+    size = (32,) * spatial_dims
+    image, label = half_flat(*size), disk(*size)
+    smaller = (slice(None), *(slice(1, -1),) * spatial_dims)  # as padded evenly afterwards
+    protector = make_protector(spatial_dims, native=True, texture="flat", background_share=1.0)
+    # Without their image, generators that start from a pattern make the same one everywhere.
+    large, small = (
+        protector(torch.full_like(part, 0.5), classes).delta
+        for part, classes in ((image, label), (image[smaller], label[smaller]))
+    )
+    inner = (slice(None), *(slice(8, -8),) * spatial_dims)
+    assert torch.equal(large[smaller][inner].sign(), small[inner].sign())
+    assert small[(slice(None), *(slice(1, None),) * spatial_dims)].ne(0).all()
+
+
 @pytest.mark.parametrize("output", ["tanh", "clip"])
 def test_background_of_both_kinds_of_output(output: str) -> None:
     raw = torch.tensor([0.5, 9.0]).reshape(1, 2, 1)
