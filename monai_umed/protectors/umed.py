@@ -155,7 +155,7 @@ class UMed(Protector):
         It begins a whole number of patches from the middle of the volume, where the pattern then begins in every file:
         volumes of different sizes that are padded or cropped evenly on both sides, MONAI's default, all have it in the
         same place of the grid. Where the structure touches the border of the volume, the pattern begins there instead.
-        With a background it is everything from the first whole patch on.
+        With a background it is everything from the first whole patch on; the few pixels before it stay as they are.
         """
         if not self.native:
             return super().region(label, spacing)
