@@ -6,19 +6,18 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pytest
-from protected_folder import noise, small_protector, square, tree, write_array
+from damage import flip, truncate
+from protected_folder import noise, square, tree, write_array
+from sealed_folders import KEY, OTHER_KEY, Folders, copy_folders, folders_in, protect_and_seal, restore_all
 
 from monai_umed import restore
 from monai_umed.data import DatasetError, Manifest, ManifestError, find_cases, sha256_path
-from monai_umed.protect import MANIFEST, protect_dataset
+from monai_umed.protect import MANIFEST
 from monai_umed.restore import CaseReport, restore_dataset, seal_dataset
 from monai_umed.seal import WrongKeyError
-
-KEY, OTHER_KEY = bytes(range(32)), bytes(range(1, 33))
 
 # kind -> (image, mask, array, share of the original's size that sealing must not exceed). Noise does not compress,
 # so a small share shows that the protected file was put to use.
@@ -35,29 +34,6 @@ KINDS: dict[str, tuple[str, str, np.ndarray, float]] = {
 }
 
 
-class Folders(NamedTuple):
-    """Where a small dataset, its protected copy, what was sealed and what is restored lie."""
-
-    dataset: Path
-    protected: Path
-    sealed: Path
-    output: Path
-
-
-def folders_in(root: Path) -> Folders:
-    return Folders(*(root / name for name in Folders._fields))
-
-
-def protect_and_seal(folders: Folders, channels: int = 1, spatial_dims: int = 2) -> CaseReport:
-    cases = find_cases(folders.dataset)
-    protect_dataset(cases, small_protector(channels, spatial_dims), folders.protected, progress=False)
-    return seal_dataset(cases, folders.protected, folders.sealed, KEY, progress=False)
-
-
-def restore_all(folders: Folders, key: bytes = KEY, cases: list[str] | None = None) -> CaseReport:
-    return restore_dataset(folders.protected, folders.sealed, folders.output, key, cases, progress=False)
-
-
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Folders:
     """Three cases, protected and sealed once."""
@@ -71,10 +47,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Folders:
 
 @pytest.fixture
 def folders(made: Folders, tmp_path: Path) -> Folders:
-    """A copy that a test may spoil."""
-    for source, name in zip(made[:3], Folders._fields, strict=False):
-        shutil.copytree(source, tmp_path / name)
-    return folders_in(tmp_path)
+    return copy_folders(made, tmp_path)
 
 
 def edit_manifest(folders: Folders, **fields: object) -> None:
@@ -127,16 +100,6 @@ def test_a_wrong_key_writes_nothing(folders: Folders) -> None:
     with pytest.raises(WrongKeyError, match="another key"):
         restore_all(folders, OTHER_KEY)
     assert not folders.output.exists()
-
-
-def flip(path: Path) -> None:
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.write_bytes(content)
-
-
-def truncate(path: Path) -> None:
-    path.write_bytes(path.read_bytes()[:-1])
 
 
 def take_neighbor(path: Path) -> None:

@@ -10,25 +10,25 @@ import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pydicom
 import pytest
 import SimpleITK
+from damage import flip, truncate
 from dicom_files import read_with_itk, write_series
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from protected_folder import noise, small_protector, square, tree
+from protected_folder import noise, square, tree
 from pydicom import uid
+from sealed_folders import KEY, OTHER_KEY, Folders, copy_folders, folders_in, protect_and_seal, restore_all
 
 from monai_umed.data import CaseError, CaseRecord, DatasetError, Manifest, find_cases, sha256_path
 from monai_umed.data.content import Content, read_content, sha256_content
-from monai_umed.protect import MANIFEST, protect_dataset
+from monai_umed.protect import MANIFEST
 from monai_umed.restore import CaseReport, restore_dataset, seal_dataset
 from monai_umed.seal import ChangedFileError, DamagedError, SwappedError, WrongKeyError, open_case, seal_case
 
-KEY, OTHER_KEY = bytes(range(32)), bytes(range(1, 33))
 SHAPE = (22, 24, 18)
 SLICES = "caebdfghijklmnopqr"
 
@@ -163,19 +163,6 @@ def test_files_that_were_sealed_before_series_could_be_still_open() -> None:
     assert open_case(OLD_SEALED, protected, record, KEY) == original
 
 
-class Folders(NamedTuple):
-    """Where a small dataset, its protected copy, what was sealed and what is restored lie."""
-
-    dataset: Path
-    protected: Path
-    sealed: Path
-    output: Path
-
-
-def folders_in(root: Path) -> Folders:
-    return Folders(*(root / name for name in Folders._fields))
-
-
 def write_case(dataset: Path, name: str, seed: int = 0, compressed: bool = False) -> None:
     """A series of 18 slices with a label, and files in its folder that are no part of it."""
     pixels = noise(SHAPE[::-1], 4096, seed).astype(np.uint16)
@@ -190,16 +177,6 @@ def write_case(dataset: Path, name: str, seed: int = 0, compressed: bool = False
         slice_.save_as(path)
     for junk in (".DS_Store", "Thumbs.db"):
         (folder / junk).write_bytes(b"junk")
-
-
-def protect_and_seal(folders: Folders) -> CaseReport:
-    cases = find_cases(folders.dataset)
-    protect_dataset(cases, small_protector(1, 3), folders.protected, progress=False)
-    return seal_dataset(cases, folders.protected, folders.sealed, KEY, progress=False)
-
-
-def restore_all(folders: Folders, key: bytes = KEY, cases: list[str] | None = None) -> CaseReport:
-    return restore_dataset(folders.protected, folders.sealed, folders.output, key, cases, progress=False)
 
 
 def wanted(folders: Folders, *cases: str) -> dict[str, str]:
@@ -218,16 +195,13 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Folders:
     volume = SimpleITK.GetImageFromArray(noise(SHAPE, 2000).astype(np.int16).T)
     SimpleITK.WriteImage(volume, str(folders.dataset / "images" / "c.nrrd"))
     SimpleITK.WriteImage(SimpleITK.GetImageFromArray(square(SHAPE, 1).T), str(folders.dataset / "masks" / "c.nrrd"))
-    assert protect_and_seal(folders) == CaseReport(done=["a", "b", "c"])
+    assert protect_and_seal(folders, spatial_dims=3) == CaseReport(done=["a", "b", "c"])
     return folders
 
 
 @pytest.fixture
 def folders(made: Folders, tmp_path: Path) -> Folders:
-    """A copy that a test may spoil."""
-    for source, name in zip(made[:3], Folders._fields, strict=False):
-        shutil.copytree(source, tmp_path / name)
-    return folders_in(tmp_path)
+    return copy_folders(made, tmp_path)
 
 
 def test_series_and_files_come_back_bit_by_bit_and_inputs_stay(folders: Folders) -> None:
@@ -249,7 +223,7 @@ def test_a_sealed_series_is_one_file_and_smaller_than_the_series(folders: Folder
 def test_compressed_slices_come_back_bit_by_bit(tmp_path: Path) -> None:
     folders = folders_in(tmp_path)
     write_case(folders.dataset, "a", compressed=True)
-    assert protect_and_seal(folders).done == ["a"] and restore_all(folders).done == ["a"]
+    assert protect_and_seal(folders, spatial_dims=3).done == ["a"] and restore_all(folders).done == ["a"]
     assert tree(folders.output) == wanted(folders, "a")
 
 
@@ -262,16 +236,6 @@ def test_a_wrong_key_writes_nothing(folders: Folders) -> None:
     with pytest.raises(WrongKeyError, match="another key"):
         restore_all(folders, OTHER_KEY)
     assert not folders.output.exists()
-
-
-def flip(path: Path) -> None:
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.write_bytes(content)
-
-
-def truncate(path: Path) -> None:
-    path.write_bytes(path.read_bytes()[:-1])
 
 
 def take_neighbor(path: Path) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import SimpleITK
 import tifffile
+from damage import flip
 from dicom_files import read_with_itk, write_series
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -75,12 +76,6 @@ def edit_manifest(folder: Path, case: int = 0, **fields: object) -> None:
 def edit_header(folder: Path, **fields: object) -> None:
     path = folder / MANIFEST
     path.write_text(json.dumps(json.loads(path.read_text()) | fields))
-
-
-def flip(path: Path) -> None:
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.write_bytes(content)
 
 
 def swap(first: Path, second: Path) -> None:
