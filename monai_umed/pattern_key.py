@@ -17,7 +17,10 @@ from .key_file import read_key
 from .networks import UMedPerturbator
 
 BAND = (0.2, 0.37)
-"""Cycles per pixel of the pattern: coarse enough for blur and JPEG, fine enough to stand out from anatomy."""
+"""Cycles per pixel of the pattern: coarse enough for blur and JPEG, fine enough to stand out from anatomy. Patches of
+more than :data:`USUAL` pixels are for coarser patterns, with as many waves as one of so many."""
+
+USUAL = 8
 
 _SMALLEST = 4
 
@@ -31,8 +34,8 @@ def key_tile(key: bytes, patch: int, spatial_dims: int) -> torch.Tensor:
 
     Args:
         key: 32 secret bytes.
-        patch: pixels a side, at least 4. The key has the more to choose from the larger it is: of the waves within
-            :data:`BAND` 4 x 4 pixels hold 8, 8 x 8 hold 16.
+        patch: pixels a side, at least 4. Of the waves within :data:`BAND` 4 x 4 pixels hold 8, 8 x 8 and more hold 16
+            for the key to choose from.
         spatial_dims: 2 or 3.
 
     Returns:
@@ -47,6 +50,7 @@ def key_tile(key: bytes, patch: int, spatial_dims: int) -> torch.Tensor:
     noise = np.random.default_rng(seed).standard_normal((patch,) * spatial_dims)
     axes = np.meshgrid(*[np.fft.fftfreq(patch)] * spatial_dims, indexing="ij")
     frequency = np.sqrt(sum(axis**2 for axis in axes))
+    frequency *= max(1, patch / USUAL)
     inside = (frequency >= BAND[0]) & (frequency <= BAND[1])
     waves = np.fft.ifftn(np.fft.fftn(noise) * inside).real
     return torch.from_numpy(np.where(waves < 0, -1.0, 1.0)).to(torch.float32)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 from monai_umed.cli import app
-from monai_umed.data import Manifest
+from monai_umed.data import Manifest, find_cases
 
 QUICK = ("--epochs", "3", "--no-progress")
 
@@ -34,6 +36,31 @@ def test_strong_spends_twice_the_budget_and_a_target_takes_some_of_it_back(tiny_
     assert max(case.max_abs_delta for case in strong.cases) == 8
     weaker = protect(tiny_phantom, tmp_path / "weaker", "--preset", "strong", "--target-psnr", "46")
     assert mean_psnr(strong) < 46 <= mean_psnr(weaker)
+
+
+@pytest.mark.parametrize(("preset", "levels"), [("default", 4), ("invisible", 3)])
+def test_the_whole_region_and_nothing_else_changes(
+    preset: str, levels: int, tiny_phantom: Path, tmp_path: Path
+) -> None:
+    manifest = protect(tiny_phantom, tmp_path / "out", "--preset", preset)
+    assert {case.max_abs_delta for case in manifest.cases} == {levels}
+    changed, inside = 0, 0
+    for case in find_cases(tmp_path / "out" / "protected"):
+        before, after = (
+            np.asarray(Image.open(folder / "images" / case.image.name)).astype(int)
+            for folder in (tiny_phantom, tmp_path / "out" / "protected")
+        )
+        region = np.asarray(Image.open(case.label)) > 0
+        assert not (before != after)[~region].any()
+        changed, inside = changed + (before != after)[region].sum(), inside + region.sum()
+    assert changed > 0.8 * inside  # a checkerboard passes through 0 between its squares
+
+
+def test_the_contour_preset_is_refused_for_methods_with_bounds(tiny_phantom: Path, tmp_path: Path) -> None:
+    arguments = ["protect", str(tiny_phantom), str(tmp_path / "out"), "--preset", "contour", "--protector", "em"]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 2
+    assert "or use --bound band" in " ".join(result.output.replace("│", " ").split())
 
 
 def test_a_key_decides_the_pattern_and_no_file_of_the_run_holds_it(tiny_phantom: Path, tmp_path: Path) -> None:

@@ -275,7 +275,7 @@ def test_a_preset_is_another_name_of_its_eps(tmp_path: Path) -> None:
     assert usual.eps == 8 / 255
     assert read_parameters({"preset": "default"}, usual).eps == 4 / 255
     assert read_parameters({"preset": "strong", "eps": "2/255"}, usual).eps == 2 / 255
-    with pytest.raises(ValueError, match="invisible is for umed_fit"):
+    with pytest.raises(ValueError, match="others are for umed_fit"):
         read_parameters({"preset": "invisible"}, usual)
 
 

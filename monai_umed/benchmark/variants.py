@@ -38,20 +38,22 @@ class Variant:
 
 _CONTOUR_ONLY, _TEXTURE_ONLY = {"protector#texture_share": 0}, {"protector#contour_share": 0}
 _VANILLA = {"network_def#central_difference": False}
+_UMED = ("train.json", "contour.json")
 
 UMED_VARIANTS: dict[str, Variant] = {
     variant.name: variant
     for variant in (
-        Variant("umed", "contour, texture"),  # A
-        Variant("umed-contour", "contour", overrides=_CONTOUR_ONLY),  # B
-        Variant("umed-contour-vanilla", "contour", overrides={**_CONTOUR_ONLY, **_VANILLA}),  # C
-        Variant("umed-texture", "texture", overrides=_TEXTURE_ONLY),  # E
-        Variant("umed-texture-flat", "inside", overrides={**_TEXTURE_ONLY, "protector#texture": "flat"}),  # F
+        Variant("umed", "contour, texture", _UMED),  # A
+        Variant("umed-contour", "contour", _UMED, _CONTOUR_ONLY),  # B
+        Variant("umed-contour-vanilla", "contour", _UMED, {**_CONTOUR_ONLY, **_VANILLA}),  # C
+        Variant("umed-texture", "texture", _UMED, _TEXTURE_ONLY),  # E
+        Variant("umed-texture-flat", "inside", _UMED, {**_TEXTURE_ONLY, "texture": "flat"}),  # F
+        Variant("umed-region", "region"),
         Variant("umed-paper", "contour, texture", ("train.json", "paper.json")),
     )
 }
-"""UMed as it is, with the settings of the paper, and as in rows A to F of its Table 5; D and G are ``em@band`` and
-``em@roi``."""
+"""UMed with the regions of the paper, as in rows A to F of its Table 5 (D and G are ``em@band`` and ``em@roi``); with
+those of the default preset; and with all settings of the paper."""
 
 
 def read_variant(text: str, bound: str | None = None) -> Variant:

@@ -74,6 +74,10 @@ def read_method(protector: str, bound: str | None, preset: PresetName, fitting: 
                 f"--bound {bound}: umed has bounds of its own; leave it out or name another method"
             )
         return {}
+    if preset == PresetName.contour:
+        raise typer.BadParameter(
+            f"--preset contour: is where umed may change pixels, not {protector}; leave it out, or use --bound band"
+        )
     given = [name for name, value in zip(FIT_OPTIONS, fitting, strict=True) if value is not None and name in _OF_UMED]
     if given:
         cure = "leave it out, or set the method's own arguments with the bundle's method.json"

@@ -17,6 +17,7 @@ class PresetName(str, Enum):
     """Configs of the bundle, each but the default on top of train.json."""
 
     default = "default"
+    contour = "contour"
     invisible = "invisible"
     strong = "strong"
     stamp = "stamp"
@@ -29,7 +30,10 @@ BoundName = Annotated[
 ]
 Preset = Annotated[
     PresetName,
-    typer.Option(help="invisible: PSNR of 50 dB; strong: eps of 8/255; stamp: a fixed pattern, without a fit"),
+    typer.Option(
+        help="invisible: eps of 3/255; strong: eps of 8/255 and a coarser pattern; contour: both sides of the contour "
+        "and the texture inside, as in the paper; stamp: a fixed pattern, without a fit"
+    ),
 ]
 Eps = Annotated[str | None, typer.Option(help="largest change, a share of the window, such as 4/255")]
 TargetPsnr = Annotated[float | None, typer.Option(help="dB that files must have at least; eps gives way")]

@@ -91,7 +91,7 @@ def _checkpoint(value: Any) -> Path:
 
 def _eps_of_preset(value: Any) -> float:
     if value not in PRESET_EPS:
-        raise ValueError(f"must be {' or '.join(PRESET_EPS)}; invisible is for umed_fit, which settles it")
+        raise ValueError(f"must be {' or '.join(PRESET_EPS)}; others are for umed_fit, which settles them")
     return PRESET_EPS[value]
 
 

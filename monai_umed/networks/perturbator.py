@@ -127,7 +127,8 @@ class Perturbator(nn.Module):
         inputs = self.unfold.weight.shape[1 if self.patch == 1 else 0]
         nn.init.normal_(self.unfold.weight, std=0.3 / inputs**0.5)
         if checkerboard and self.patch > 1:
-            half = torch.arange(self.patch) // (self.patch // 2) % 2
+            # A quarter of a patch aside, the board is its own mirror image: flipped images keep the same pattern.
+            half = (torch.arange(self.patch) + self.patch // 4) // (self.patch // 2) % 2
             color = torch.stack(torch.meshgrid([half] * (self.unfold.weight.ndim - 2), indexing="ij")).sum(0) % 2
             self.start_from(1 - 2 * color)
 

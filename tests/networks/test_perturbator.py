@@ -78,6 +78,16 @@ def test_images_of_a_batch_do_not_see_each_other_in_evaluation(setting: dict[str
     torch.testing.assert_close(network(images), torch.cat([network(images[:1]), network(images[1:])]))
 
 
+@pytest.mark.parametrize(("spatial_dims", "patch"), [(2, 4), (2, 8), (3, 4)])
+@torch.no_grad()
+def test_new_generators_put_the_same_pattern_on_mirrored_images(spatial_dims: int, patch: int) -> None:
+    torch.manual_seed(0)
+    network = UMedPerturbator(spatial_dims, 1, features=(4, 8), patch=patch)
+    noise = network(torch.rand(1, 1, *(4 * patch,) * spatial_dims))
+    for axis in range(2, noise.ndim):
+        assert torch.equal(noise.sign(), noise.flip(axis).sign())
+
+
 @each_setting
 @torch.no_grad()
 def test_settings_rebuild_an_equal_network(setting: dict[str, Any]) -> None:
