@@ -31,8 +31,8 @@ BoundName = Annotated[
 Preset = Annotated[
     PresetName,
     typer.Option(
-        help="invisible: eps of 3/255; strong: eps of 8/255 and a coarser pattern; contour: both sides of the contour "
-        "and the texture inside, as in the paper; stamp: a fixed pattern, without a fit"
+        help="invisible: eps of 3/255; strong: eps of 8/255, a coarser pattern and its opposite outside; contour: both "
+        "sides of the contour and the texture inside, as in the paper; stamp: a fixed pattern, without a fit"
     ),
 ]
 Eps = Annotated[str | None, typer.Option(help="largest change, a share of the window, such as 4/255")]
