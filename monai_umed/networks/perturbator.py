@@ -52,6 +52,8 @@ class Perturbator(nn.Module):
             last. 1 is the paper; 4 makes a step several times cheaper, since the cost lies in full-resolution
             convolutions, and lets the noise repeat with a period of 4 pixels, which survives resampling.
         checkerboard: with patches, start from a checkerboard of squares of half a patch instead of random noise.
+        mirrored: let the checkerboard begin a quarter of a patch aside; of patches of 4, 8, 12 ... pixels it then is its
+            own mirror image, which flips of images leave as it is.
 
     Shape:
         ``(B, in_channels, *spatial)`` to ``(B, in_channels, *spatial)``, any spatial size: the input is padded with
@@ -71,6 +73,7 @@ class Perturbator(nn.Module):
         norm: str | None = None,
         patch: int = 4,
         checkerboard: bool = True,
+        mirrored: bool = False,
     ) -> None:
         super().__init__()
         if spatial_dims not in (2, 3):
@@ -79,6 +82,8 @@ class Perturbator(nn.Module):
             raise ValueError(
                 f"patch ({patch}) and convs ({convs}) must be at least 1, features ({tuple(features)}) at least two."
             )
+        if checkerboard and patch > 1 and patch % 2:
+            raise ValueError(f"patch is {patch}; a checkerboard of half patches needs an even number of pixels.")
         self.patch = patch
         self.stride = patch * 2 ** (len(features) - 1)
         first, last = features[0], features[0]
@@ -109,9 +114,9 @@ class Perturbator(nn.Module):
         # finds; without the mean of each block the budget goes to a pattern.
         self.average = Pool[Pool.AVG, spatial_dims](kernel_size=patch)
         self.spread = nn.Upsample(scale_factor=float(patch), mode="nearest")
-        self._initialize(checkerboard)
+        self._initialize(checkerboard, self.patch // 4 if mirrored else 0)
 
-    def _initialize(self, checkerboard: bool) -> None:
+    def _initialize(self, checkerboard: bool, aside: int) -> None:
         """Keep the size of features through the layers; if asked to, start from a checkerboard of half-patch squares.
 
         A pattern that repeats alike everywhere is what networks learn first. From random noise the generators find
@@ -127,8 +132,7 @@ class Perturbator(nn.Module):
         inputs = self.unfold.weight.shape[1 if self.patch == 1 else 0]
         nn.init.normal_(self.unfold.weight, std=0.3 / inputs**0.5)
         if checkerboard and self.patch > 1:
-            # A quarter of a patch aside, the board is its own mirror image: flipped images keep the same pattern.
-            half = (torch.arange(self.patch) + self.patch // 4) // (self.patch // 2) % 2
+            half = (torch.arange(self.patch) + aside) // (self.patch // 2) % 2
             color = torch.stack(torch.meshgrid([half] * (self.unfold.weight.ndim - 2), indexing="ij")).sum(0) % 2
             self.start_from(1 - 2 * color)
 
@@ -185,7 +189,7 @@ class UMedPerturbator(nn.Module):
     U-Net (Eq. 5). One tensor in, one out, so that it exports to TorchScript.
 
     Args:
-        spatial_dims, in_channels, features, convs, norm, patch, checkerboard: see :class:`Perturbator`.
+        spatial_dims, in_channels, features, convs, norm, patch, checkerboard, mirrored: see :class:`Perturbator`.
         central_difference: False gives the ablation with a vanilla contour generator.
         output: how raw noise is brought under its bound, ``"tanh"`` or ``"clip"``, see
             :func:`monai_umed.protectors.bound_noise`.
@@ -205,6 +209,7 @@ class UMedPerturbator(nn.Module):
         patch: int = 4,
         output: str = "tanh",
         checkerboard: bool = True,
+        mirrored: bool = False,
     ) -> None:
         super().__init__()
         if output not in OUTPUTS:
@@ -218,14 +223,15 @@ class UMedPerturbator(nn.Module):
         self.patch = patch
         self.output = output
         self.checkerboard = checkerboard
-        shared: dict[str, Any] = {"norm": norm, "patch": patch, "checkerboard": checkerboard}
+        self.mirrored = mirrored
+        shared: dict[str, Any] = {"norm": norm, "patch": patch, "checkerboard": checkerboard, "mirrored": mirrored}
         self.contour = Perturbator(spatial_dims, in_channels, features, convs, central_difference, **shared)
         self.texture = Perturbator(spatial_dims, in_channels, features, convs, False, **shared)
 
     def settings(self) -> dict[str, Any]:
         """The arguments that make such a network, plain values for a checkpoint."""
         names = ("spatial_dims", "in_channels", "features", "convs", "central_difference", "norm", "patch", "output")
-        return {name: getattr(self, name) for name in (*names, "checkerboard")}
+        return {name: getattr(self, name) for name in (*names, "checkerboard", "mirrored")}
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         return torch.cat([self.contour(image), self.texture(image)], dim=1)

@@ -80,12 +80,17 @@ def test_images_of_a_batch_do_not_see_each_other_in_evaluation(setting: dict[str
 
 @pytest.mark.parametrize(("spatial_dims", "patch"), [(2, 4), (2, 8), (3, 4)])
 @torch.no_grad()
-def test_new_generators_put_the_same_pattern_on_mirrored_images(spatial_dims: int, patch: int) -> None:
+def test_a_mirrored_checkerboard_lies_the_same_way_on_flipped_images(spatial_dims: int, patch: int) -> None:
     torch.manual_seed(0)
-    network = UMedPerturbator(spatial_dims, 1, features=(4, 8), patch=patch)
+    network = UMedPerturbator(spatial_dims, 1, features=(4, 8), patch=patch, mirrored=True)
     noise = network(torch.rand(1, 1, *(4 * patch,) * spatial_dims))
     for axis in range(2, noise.ndim):
         assert torch.equal(noise.sign(), noise.flip(axis).sign())
+
+
+def test_a_checkerboard_of_odd_patches_is_refused() -> None:
+    with pytest.raises(ValueError, match="patch is 5; a checkerboard of half patches needs an even number"):
+        UMedPerturbator(2, 1, patch=5)
 
 
 @each_setting
