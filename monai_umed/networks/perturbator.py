@@ -52,8 +52,8 @@ class Perturbator(nn.Module):
             last. 1 is the paper; 4 makes a step several times cheaper, since the cost lies in full-resolution
             convolutions, and lets the noise repeat with a period of 4 pixels, which survives resampling.
         checkerboard: with patches, start from a checkerboard of squares of half a patch instead of random noise.
-        mirrored: let the checkerboard begin a quarter of a patch aside; of patches of 4, 8, 12 ... pixels it then is its
-            own mirror image, which flips of images leave as it is.
+        mirrored: let the checkerboard begin a quarter of a patch aside; of patches of 4, 8, 12 ... pixels it then is
+            its own mirror image, which flips of images leave as it is.
 
     Shape:
         ``(B, in_channels, *spatial)`` to ``(B, in_channels, *spatial)``, any spatial size: the input is padded with
