@@ -28,15 +28,16 @@ def test_keys_that_differ_in_one_bit_have_nothing_in_common() -> None:
     assert (first * second).mean().abs() < 0.6
 
 
-def test_most_of_a_tile_lies_in_the_band_that_survives_filters() -> None:
+@pytest.mark.parametrize(("patch", "coarser"), [(8, 1), (16, 2)])
+def test_most_of_a_tile_lies_in_the_band_that_survives_filters(patch: int, coarser: int) -> None:
     shares = []
     for number in range(50):
-        power = torch.fft.fft2(key_tile(number.to_bytes(32, "big"), 8, 2)).abs() ** 2
-        axes = torch.meshgrid(torch.fft.fftfreq(8), torch.fft.fftfreq(8), indexing="ij")
-        frequency = torch.hypot(*axes)
+        power = torch.fft.fft2(key_tile(number.to_bytes(32, "big"), patch, 2)).abs() ** 2
+        axes = torch.meshgrid(torch.fft.fftfreq(patch), torch.fft.fftfreq(patch), indexing="ij")
+        frequency = coarser * torch.hypot(*axes)
         inside = (frequency >= BAND[0]) & (frequency <= BAND[1])
         shares.append((power[inside].sum() / power.sum()).item())
-    assert sum(shares) / len(shares) > 0.7
+    assert sum(shares) / len(shares) > 0.65  # black and white has harmonics as well
 
 
 def test_a_patch_without_a_choice_is_refused() -> None:
