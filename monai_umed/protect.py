@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -18,16 +17,9 @@ from .journal import HeldError, Journal
 from .output_folder import MANIFEST, TOOL, UNFINISHED, check_folders, protected_names
 from .protected_case import clear_cases, is_finished, protect_case
 from .protectors import Protector
+from .provenance import tool_version
 from .shares import WHOLE, Share
 from .training_set import map_cases
-
-
-def tool_version() -> str:
-    """Version of the installed package, ``"unknown"`` when it runs from a folder that was never installed."""
-    try:
-        return version("monai_umed")
-    except PackageNotFoundError:
-        return "unknown"
 
 
 def protect_dataset(

@@ -22,6 +22,7 @@ from monai_umed.benchmark.rows import COLUMNS
 from monai_umed.data import find_cases
 from monai_umed.data.phantom import write_phantom
 from monai_umed.protect import MANIFEST
+from monai_umed.provenance import source_version
 
 RECIPE = {"epochs": 1, "batch_size": 4, "amp": False}
 
@@ -131,6 +132,7 @@ def test_a_benchmark_writes_tables_and_goes_on_where_it_stopped(cheap: Plan, tmp
     with (tmp_path / "results.csv").open(newline="") as file:
         written = list(csv.DictReader(file))
     assert tuple(written[0]) == COLUMNS and float(written[2]["dice"]) == rows[2]["dice"]
+    assert all(row["version"] == source_version() for row in written) and written[2]["release_version"]
     text = (tmp_path / "results.md").read_text()
     assert f"| uniform | {rows[1]['dice']:.3f} |" in text and "Failed" not in text
     assert "paper: 224x224, 150 epochs" in text and f"| clean | none | 0.729 | {rows[0]['dice']:.3f} |" in text

@@ -18,6 +18,7 @@ from ..data.atomic import write_json
 from ..defenses import Defense, Items, Materials
 from ..exploiter import LossCurve, train_exploiter
 from ..networks.architectures import build_exploiter, encoder_of
+from ..provenance import source_version
 from ..scoring import case_dice, count_items, predict, score
 from .datasets import Facts, Folders
 from .plan import Audit, Cell
@@ -160,6 +161,7 @@ def run_cell(bench: Bench, cell: Cell) -> None:
         others = bench.facts.ids[1::2]
         tests = {"scores": _among(folders.clean(), others), "scores_on_protected": _among(folders.protected(), others)}
     result: dict[str, Any] = {"cell": asdict(cell), "train_cases": len(train), "losses": curve.losses}
+    result["version"] = source_version()
     for name, items in tests.items():
         sliding = None if half else folders.window
         maps = predict(network, items, device=audit.device, window=sliding, slice_axis=audit.slice_axis)

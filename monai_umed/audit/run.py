@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
-import sys
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -13,7 +11,7 @@ from typing import Any
 from ..bundle import claim_output
 from ..data.atomic import write_json
 from ..data.phantom import phantom_dir
-from ..protect import tool_version
+from ..provenance import command_line, source_version
 from ..ranks import share_of_this_process
 from .cell import Bench, set_aside
 from .datasets import check_folders
@@ -65,8 +63,8 @@ def collect(bench: Bench, failed: list[str], progress: bool = True) -> dict[str,
         "curves": loss_curves(bench),
         "worst_cases": worst_cases(bench, verdict.worst) if verdict.worst else [],
         "settings": {**asdict(audit), "digest": facts.digest, "test_cases": len(facts.test_ids)},
-        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
-        "versions": {"monai_umed": tool_version(), **{name: version(name) for name in ("monai", "torch", "numpy")}},
+        "command": command_line(),
+        "versions": {"monai_umed": source_version(), **{name: version(name) for name in ("monai", "torch", "numpy")}},
     }
     return json.loads(json.dumps(scores))  # as whoever reads the file gets it: lists, no tuples
 

@@ -24,7 +24,8 @@ from ..cli.workflow import run_config
 from ..data import Manifest, find_cases
 from ..data.atomic import write_json
 from ..output_folder import MANIFEST
-from ..protect import protect_dataset, tool_version
+from ..protect import protect_dataset
+from ..provenance import source_version
 from ..quick_check import mean_fidelity
 from ..visibility import reach_psnr
 from .variants import Variant
@@ -78,7 +79,7 @@ class Release:
         cases: files that were written.
         left_out: cases that could not be protected.
         protector: its ``repr``.
-        version: of this package.
+        version: of this package, with its commit.
     """
 
     bound: str
@@ -185,7 +186,7 @@ def _record(job: Job, fit_seconds: float, apply_seconds: float) -> None:
         cases=len(manifest.cases),
         left_out=len(manifest.quarantined),
         protector=manifest.protector,
-        version=tool_version(),
+        version=source_version(),
     )
     write_json(job.folder / RECORD, asdict(release))
 

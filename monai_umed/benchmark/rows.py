@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import shlex
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +12,7 @@ from typing import Any
 from ..audit import Cell
 from ..audit.cell import read_result
 from ..data.atomic import write_atomically
-from ..protect import tool_version
+from ..provenance import command_line
 from .plan import Plan
 from .release import Release, read_release
 from .variants import CLEAN, Variant
@@ -38,8 +36,9 @@ COLUMNS = (
     "fit_seconds",
     "apply_seconds",
     "peak_mb",
-    "command",
+    "release_version",
     "version",
+    "command",
 )
 
 
@@ -79,9 +78,19 @@ def result_file(folder: Path, cell: Cell) -> Path:
     return folder / "cells" / f"{cell.name}.json"
 
 
-def _dice(path: Path) -> float | None:
-    result = read_result(path)
-    return None if result is None else float(result["scores"]["dice"])
+def _trained(cell: Cell, path: Path, ceiling: Path) -> dict[str, Any] | None:
+    """What one training gives to a row; None if it is not finished."""
+    result, clean = read_result(path), read_result(ceiling)
+    if result is None:
+        return None
+    return {
+        "exploiter": cell.exploiter,
+        "defense": cell.defense,
+        "seed": cell.seed,
+        "dice": float(result["scores"]["dice"]),
+        "clean_dice": None if clean is None else float(clean["scores"]["dice"]),
+        "version": result.get("version"),  # of trainings that are older than the field it is not known
+    }
 
 
 def build_rows(plan: Plan, entries: Sequence[Entry], clean: Mapping[str, Path]) -> list[dict[str, Any]]:
@@ -92,41 +101,27 @@ def build_rows(plan: Plan, entries: Sequence[Entry], clean: Mapping[str, Path]) 
         entries: its releases; those that are not finished give no rows.
         clean: folder of the trainings on clean files by dataset.
     """
-    # The folder of an interpreter or a script says nothing that another machine could use.
-    command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
-    common = {"command": command, "version": tool_version()}
     rows = []
     for dataset, folder in clean.items():
         for cell in plan.ceilings():
-            dice = _dice(result_file(folder, cell))
-            if dice is not None:
-                rows.append({"dataset": dataset, "protector": CLEAN, **_trained(cell, dice, dice), **common})
+            path = result_file(folder, cell)
+            rows.append(({"dataset": dataset, "protector": CLEAN}, _trained(cell, path, path)))
     for entry in entries:
         release = read_release(entry.folder)
         if release is None:
             continue
         for cell in plan.cells():
-            dice = _dice(entry.result_file(cell))
-            if dice is not None:
-                ceiling = _dice(result_file(clean[entry.dataset], plan.ceiling_of(cell)))
-                rows.append({**_released(entry, release), **_trained(cell, dice, ceiling), **common})
-    return [{name: row.get(name) for name in COLUMNS} for row in rows]
+            ceiling = result_file(clean[entry.dataset], plan.ceiling_of(cell))
+            rows.append((_released(entry, release), _trained(cell, entry.result_file(cell), ceiling)))
+    command = command_line()
+    finished = [{**about, **trained, "command": command} for about, trained in rows if trained is not None]
+    return [{name: row.get(name) for name in COLUMNS} for row in finished]
 
 
 def _released(entry: Entry, release: Release) -> dict[str, Any]:
     names = ("bound", "eps", "psnr", "ssim", "fit_seconds", "apply_seconds", "peak_mb")
     where = {"dataset": entry.dataset, "protector": entry.variant.name, "budget": entry.budget}
-    return {**where, **{name: getattr(release, name) for name in names}}
-
-
-def _trained(cell: Cell, dice: float, clean: float | None) -> dict[str, Any]:
-    return {
-        "exploiter": cell.exploiter,
-        "defense": cell.defense,
-        "seed": cell.seed,
-        "dice": dice,
-        "clean_dice": clean,
-    }
+    return {**where, **{name: getattr(release, name) for name in names}, "release_version": release.version}
 
 
 def write_csv(rows: Sequence[Mapping[str, Any]], path: Path) -> None:

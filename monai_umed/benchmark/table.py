@@ -133,7 +133,8 @@ def write_table(rows: Sequence[Row], plan: Plan, failures: Sequence[str], path: 
         failures: what failed, with reasons.
         path: file to write.
     """
-    made = [f"`{rows[0]['command']}`, monai_umed {rows[0]['version']}.", ""] if rows else []
+    versions = ", ".join(sorted({row["version"] or "of an unknown version" for row in rows}))
+    made = [f"`{rows[0]['command']}`; networks trained with monai_umed {versions}.", ""] if rows else []
     seeds = ", ".join(map(str, plan.seeds))
     lines = [
         "# Benchmark",

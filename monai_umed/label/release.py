@@ -19,8 +19,9 @@ from ..data.atomic import remove
 from ..data.image_files import files_of
 from ..data.windows import as_window
 from ..output_folder import MANIFEST, TOOL, UNFINISHED, check_folders, protected_names
-from ..protect import protect_case, protect_dataset, tool_version
+from ..protect import protect_case, protect_dataset
 from ..protectors import Protector
+from ..provenance import tool_version
 from .http_errors import ConflictError
 from .settings import Parameters, Settings
 
