@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -68,22 +69,34 @@ def mix_with_partners(
     return weight * image + (1 - weight) * image[partner], weight * label + (1 - weight) * label[partner]
 
 
-def _check(alpha: float, probability: float) -> None:
-    if not (math.isfinite(alpha) and alpha > 0):
-        raise ValueError(f"alpha is {alpha}; it must be positive, 1 draws all shares alike.")
-    if not 0 <= probability <= 1:
-        raise ValueError(f"probability is {probability}; it must be between 0 and 1.")
+@dataclass(frozen=True)
+class _Mixing(Defense, ABC):
+    """What Mixup and CutMix share: a coin, a share to keep and a partner for every case."""
 
+    alpha: float = 1.0
+    probability: float = 0.5
 
-def _chosen(probability: float, count: int, generator: torch.Generator) -> torch.Tensor:
-    return torch.rand(count, generator=generator) < probability
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.alpha) and self.alpha > 0):
+            raise ValueError(f"alpha is {self.alpha}; it must be positive, 1 draws all shares alike.")
+        if not 0 <= self.probability <= 1:
+            raise ValueError(f"probability is {self.probability}; it must be between 0 and 1.")
+
+    @abstractmethod
+    def weight(self, share: torch.Tensor, size: Sequence[int], generator: torch.Generator) -> torch.Tensor:
+        """Spread the shares that cases keep of themselves, ``(B,)``, over the spatial axes: ``(B, 1, *size or 1s)``."""
+
+    def batch(
+        self, image: torch.Tensor, label: torch.Tensor, objective: Objective, generator: torch.Generator
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        chosen = torch.rand(len(image), generator=generator) < self.probability
+        share = draw_shares(self.alpha, len(image), generator).masked_fill(~chosen, 1)
+        return mix_with_partners(image, label, self.weight(share, image.shape[2:], generator), generator)
 
 
 @dataclass(frozen=True)
-class Mixup(Defense):
+class Mixup(_Mixing):
     """Weighted means of two images and of their labels (Zhang et al. 2018, arXiv 1710.09412, Eq. 1).
-
-    Every case has a coin, a weight and a partner of its own.
 
     Args:
         alpha: both parameters of the Beta distribution of the weights.
@@ -93,25 +106,15 @@ class Mixup(Defense):
         ValueError: if an argument is out of range.
     """
 
-    alpha: float = 1.0
-    probability: float = 0.5
-
-    def __post_init__(self) -> None:
-        _check(self.alpha, self.probability)
-
-    def batch(
-        self, image: torch.Tensor, label: torch.Tensor, objective: Objective, generator: torch.Generator
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        chosen = _chosen(self.probability, len(image), generator)
-        share = draw_shares(self.alpha, len(image), generator).masked_fill(~chosen, 1)
-        return mix_with_partners(image, label, share.reshape(-1, *[1] * (image.ndim - 1)), generator)
+    def weight(self, share: torch.Tensor, size: Sequence[int], generator: torch.Generator) -> torch.Tensor:
+        return share.reshape(-1, *[1] * (len(size) + 1))
 
 
 @dataclass(frozen=True)
-class CutMix(Defense):
+class CutMix(_Mixing):
     """A box of another image, with its label, pasted at the same place (Yun et al. 2019, arXiv 1905.04899, Eq. 1, 2).
 
-    Every case has a coin, a box and a partner of its own. Labels of pixels need no weighting with the box's area.
+    Labels of pixels need no weighting with the box's area.
 
     Args:
         alpha: both parameters of the Beta distribution of the share of the area that is kept.
@@ -121,15 +124,5 @@ class CutMix(Defense):
         ValueError: if an argument is out of range.
     """
 
-    alpha: float = 1.0
-    probability: float = 0.5
-
-    def __post_init__(self) -> None:
-        _check(self.alpha, self.probability)
-
-    def batch(
-        self, image: torch.Tensor, label: torch.Tensor, objective: Objective, generator: torch.Generator
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        chosen = _chosen(self.probability, len(image), generator)
-        share = draw_shares(self.alpha, len(image), generator).masked_fill(~chosen, 1)
-        return mix_with_partners(image, label, ~draw_boxes(1 - share, image.shape[2:], generator), generator)
+    def weight(self, share: torch.Tensor, size: Sequence[int], generator: torch.Generator) -> torch.Tensor:
+        return ~draw_boxes(1 - share, size, generator)
