@@ -11,17 +11,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from matplotlib.figure import Figure
 from monai.utils import set_determinism
 from typer.testing import CliRunner
 
 from monai_umed import cli
 from monai_umed.benchmark import Plan, read_variant, release, run, run_benchmark
+from monai_umed.benchmark.figure import draw_figure
 from monai_umed.benchmark.published import PUBLISHED
 from monai_umed.benchmark.release import RECORD, Job, make_release, read_release
 from monai_umed.benchmark.rows import COLUMNS
+from monai_umed.benchmark.variants import UMED_VARIANTS
 from monai_umed.data import find_cases
 from monai_umed.data.phantom import write_phantom
 from monai_umed.protect import MANIFEST
+from monai_umed.protectors import PROTECTORS
 from monai_umed.provenance import source_version
 
 RECIPE = {"epochs": 1, "batch_size": 4, "amp": False}
@@ -137,6 +141,35 @@ def test_a_benchmark_writes_tables_and_goes_on_where_it_stopped(cheap: Plan, tmp
     assert f"| uniform | {rows[1]['dice']:.3f} |" in text and "Failed" not in text
     assert "paper: 224x224, 150 epochs" in text and f"| clean | none | 0.729 | {rows[0]['dice']:.3f} |" in text
     assert (tmp_path / "dice_over_psnr.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_the_legend_of_the_figure_holds_all_protectors(
+    plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = replace(plan, protectors=tuple(dict.fromkeys((*UMED_VARIANTS, *PROTECTORS))), psnr=48.0)
+    where = {"dataset": "busi", "exploiter": plan.exploiters[0], "defense": "none"}
+    rows = [
+        {**where, "protector": variant.name, "budget": budget, "psnr": 40.0 + index, "dice": 0.5}
+        for index, variant in enumerate(plan.variants)
+        for budget in ("eps", "48 dB")
+    ]
+    drawn: list[Figure] = []
+    save = Figure.savefig
+
+    def keep(figure: Figure, *args: Any, **options: Any) -> None:
+        drawn.append(figure)
+        save(figure, *args, **options)
+
+    monkeypatch.setattr(Figure, "savefig", keep)
+    assert draw_figure(rows, plan, tmp_path / "figure.png")
+    (legend,) = drawn[0].legends
+    assert [text.get_text() for text in legend.get_texts()] == [
+        *(variant.name for variant in plan.variants),
+        "equal eps",
+        "PSNR 48 dB",
+    ]
+    box, whole = legend.get_window_extent(), drawn[0].bbox
+    assert whole.x0 <= box.x0 and box.x1 <= whole.x1 and whole.y0 <= box.y0 and box.y1 <= whole.y1
 
 
 def test_equal_psnr_takes_the_same_fit_with_another_eps(cheap: Plan, tmp_path: Path, jobs: list[str]) -> None:

@@ -57,20 +57,19 @@ def draw_figure(rows: Sequence[Mapping[str, Any]], plan: Plan, path: Path) -> bo
             tens, ones = divmod(index, 10)
             look = {"color": colormaps["tab10"](ones), "marker": SHAPES[tens % len(SHAPES)], "linewidth": 0.7}
             releases = [select(trained, protector=variant.name, budget=budget_name(psnr)) for psnr in plan.budgets]
-            visible = [
-                (psnr, shown)
+            points = [
+                (psnr, shown[0]["psnr"], mean_dice(shown))
                 for psnr, shown in zip(plan.budgets, releases, strict=True)
                 if shown and shown[0]["psnr"] is not None
             ]
-            places = [(shown[0]["psnr"], mean_dice(shown)) for _, shown in visible]
-            panel.plot([x for x, _ in places], [y for _, y in places], **look | {"marker": ""})
-            for (psnr, _), (x, y) in zip(visible, places, strict=True):
+            panel.plot([x for _, x, _ in points], [y for _, _, y in points], **look | {"marker": ""})
+            for psnr, x, y in points:
                 point = panel.plot(x, y, fillstyle=_fill(psnr), **look)[0]
                 named.setdefault(variant.name, point)
         panel.set(title=dataset, xlabel="PSNR (dB)", ylim=(0, 1))
     if len(plan.budgets) > 1:
         for psnr in plan.budgets:
-            label = f"equal {'eps' if psnr is None else budget_name(psnr)}"
+            label = "equal eps" if psnr is None else f"PSNR {budget_name(psnr)}"
             named[label] = Line2D([], [], color="black", marker="o", linestyle="", fillstyle=_fill(psnr))
     figure.legend(list(named.values()), list(named), loc="outside right upper", fontsize=8, ncols=columns)
     panels[0].set_ylabel(f"Dice on clean test files, {exploiter}")
