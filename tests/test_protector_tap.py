@@ -8,6 +8,8 @@ import pytest
 import torch
 from surrogate_toys import TINY, WEIGHT, linear_network, toy_items
 
+from monai_umed.protectors.base import SLICES_AT_ONCE
+from monai_umed.protectors.slices import slice_id
 from monai_umed.protectors.tap import TAP
 from monai_umed.protectors.targeted import next_class
 
@@ -27,6 +29,21 @@ def test_against_a_linear_surrogate_the_noise_lowers_logits_inside_and_raises_th
     delta = tap(item["image"], item["label"], case_id="case 0").delta
     wanted = -EPS * torch.tensor(WEIGHT).sign() * (2 * item["label"] - 1)
     torch.testing.assert_close(delta, wanted, rtol=0, atol=1e-6)
+
+
+def test_slices_of_a_volume_go_through_the_network_together_and_get_what_each_gets_alone() -> None:
+    tap = TAP(2, 1, noise_steps=9, noise_step=0.25, slice_axis=0, **TINY)
+    batches = []
+    network = linear_network()
+    network.register_forward_pre_hook(lambda _, inputs: batches.append(len(inputs[0])))
+    tap.networks = cast(Any, [network])
+    items = toy_items(SLICES_AT_ONCE + 2)
+    image, label = (torch.stack([item[key] for item in items], dim=1) for key in ("image", "label"))
+    delta = tap(image, label, case_id="case").delta
+    assert set(batches) == {SLICES_AT_ONCE, 2}
+    for index, item in enumerate(items):
+        alone = tap(item["image"], item["label"], case_id=slice_id("case", index)).delta
+        torch.testing.assert_close(delta[:, index], alone, rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("classes", [2, 3])

@@ -5,17 +5,18 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from enum import Enum
-from typing import Any, ClassVar, NamedTuple, cast, final
+from typing import Any, ClassVar, cast, final
 
 import torch
 
 from ..functional import add_bounded, check_eps
 from .arguments import constructor_arguments
 from .checks import check_case, warn_if_unchanged
+from .perturbation import Part, Perturbation, round_down
 from .slices import foreground_slices, slice_id
 
-# eps * levels may miss a whole number of grey levels by rounding.
-LEVEL_TOLERANCE = 1e-3
+SLICES_AT_ONCE = 16
+"""Slices of a volume that are handed to a method together."""
 
 
 class Needs(str, Enum):
@@ -26,20 +27,6 @@ class Needs(str, Enum):
     """A network is trained on the dataset, then each image is perturbed on its own."""
     fit = "fit"
     """Noise or generators are optimized over the training set."""
-
-
-class Perturbation(NamedTuple):
-    """What is added to one image, and the most that may be added: both ``(C or 1, *spatial)``, in [0, 1] units."""
-
-    delta: torch.Tensor
-    bound: torch.Tensor
-
-
-def _round_down(bounds: torch.Tensor, levels: float | None) -> torch.Tensor:
-    if levels is None:
-        return bounds
-    # In place: a volume's bounds are what takes most memory.
-    return bounds.mul_(levels).add_(LEVEL_TOLERANCE).floor_().div_(levels)
 
 
 class Protector(ABC):
@@ -103,6 +90,10 @@ class Protector(ABC):
             bounds: see :meth:`limits`, already rounded down to what the file can hold.
             case_id: which case of the dataset it is; of a volume's slice ``"<id>:<index>"``.
         """
+
+    def noises(self, parts: Sequence[Part]) -> list[torch.Tensor]:
+        """:meth:`noise` of several slices; methods that are faster with many at once override it."""
+        return [self.noise(*part) for part in parts]
 
     def fit(self, items: Sequence[dict], progress: bool = True) -> None:
         """Prepare for :attr:`needs`; methods that need nothing do nothing.
@@ -173,7 +164,7 @@ class Protector(ABC):
             ValueError: if shapes, channels or values do not fit the protector.
         """
         self._check(image, label)
-        return _round_down(self.bounds(image, label, spacing), levels)
+        return round_down(self.bounds(image, label, spacing), levels)
 
     @final
     @torch.no_grad()
@@ -212,7 +203,7 @@ class Protector(ABC):
         if volume:
             possible = self._perturb_slices(image, label, spacing, levels, case_id, perturbation)
         else:
-            possible = self._perturb(image, label, spacing, levels, case_id, perturbation)
+            possible = self._perturb([(image, label, *perturbation)], [case_id], spacing, levels)
         if possible:
             warn_if_unchanged(type(self).__name__, self.eps, *perturbation, levels)
         return perturbation
@@ -228,31 +219,37 @@ class Protector(ABC):
     ) -> bool:
         axis = cast(int, self.slice_axis)
         apart = None if spacing is None else [*spacing[:axis], *spacing[axis + 1 :]]
+        indices = foreground_slices(label, axis)
         possible = False
-        for index in foreground_slices(label, axis):
-            views = [whole.select(axis + 1, index) for whole in (image, label, *into)]
-            name = None if case_id is None else slice_id(case_id, index)
-            possible |= self._perturb(views[0], views[1], apart, levels, name, Perturbation(*views[2:]))
+        for first in range(0, len(indices), SLICES_AT_ONCE):
+            group = indices[first : first + SLICES_AT_ONCE]
+            views = [[whole.select(axis + 1, index) for whole in (image, label, *into)] for index in group]
+            names = [None if case_id is None else slice_id(case_id, index) for index in group]
+            possible |= self._perturb(views, names, apart, levels)
         return possible
 
     def _perturb(
         self,
-        image: torch.Tensor,
-        label: torch.Tensor,
+        views: Sequence[Sequence[torch.Tensor]],
+        case_ids: Sequence[str | None],
         spacing: Sequence[float] | None,
         levels: float | None,
-        case_id: str | None,
-        into: Perturbation,
     ) -> bool:
-        """Write the perturbation of one image; whether anything could change if files held real numbers."""
-        box = (slice(None), *self.region(label, spacing))
-        part, classes = image[box], label[box]
-        self._check(part, classes)
-        bounds = self.bounds(part, classes, spacing)
-        possible = bool(bounds.any())
-        bounds = _round_down(bounds, levels)
-        into.bound[box] = bound = bounds.sum(dim=0, keepdim=True)
-        into.delta[box] = add_bounded(part, self.noise(part, classes, bounds, case_id), bound).sub_(part)
+        """Perturb images given with their label, delta and bound; the last two are written in place.
+
+        Returns:
+            Whether anything could change if files held real numbers.
+        """
+        boxes = [(slice(None), *self.region(label, spacing)) for _, label, *_ in views]
+        parts, possible = [], False
+        for (image, label, *_), box, case_id in zip(views, boxes, case_ids, strict=True):
+            self._check(image[box], label[box])
+            bounds = self.bounds(image[box], label[box], spacing)
+            possible |= bool(bounds.any())
+            parts.append(Part(image[box], label[box], round_down(bounds, levels), case_id))
+        for (_, _, delta, bound), box, part, noise in zip(views, boxes, parts, self.noises(parts), strict=True):
+            bound[box] = limit = part.bounds.sum(dim=0, keepdim=True)
+            delta[box] = add_bounded(part.image, noise, limit).sub_(part.image)
         return possible
 
     def _check(self, image: torch.Tensor, label: torch.Tensor, volume: bool = False) -> None:

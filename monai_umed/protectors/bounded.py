@@ -92,9 +92,16 @@ class BoundedProtector(Protector):
     def noise(
         self, image: torch.Tensor, label: torch.Tensor, bounds: torch.Tensor, case_id: str | None
     ) -> torch.Tensor:
-        classes = F.interpolate(label[None].to(torch.float32), size=self.size, mode="nearest")[0]
-        raw = self.raw(resize(image[None].to(torch.float32), self.size)[0], classes, case_id)
-        return resize(raw[None].to(image.device), image.shape[1:])[0] * bounds
+        return self.to_native(self.raw(*self.to_grid(image, label), case_id), bounds)
+
+    def to_grid(self, image: torch.Tensor, label: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """An image and its label on the working grid, as :meth:`raw` takes them."""
+        classes = F.interpolate(label[None].to(torch.float32), size=self.size, mode="nearest")
+        return resize(image[None].to(torch.float32), self.size)[0], classes[0]
+
+    def to_native(self, raw: torch.Tensor, bounds: torch.Tensor) -> torch.Tensor:
+        """What :meth:`raw` gave as noise in [0, 1] units on the grid of the bounds."""
+        return resize(raw[None].to(bounds.device), bounds.shape[1:])[0] * bounds
 
     def generator(self, case_id: str | None) -> torch.Generator:
         """Random numbers that depend on seed and case alone; ``None`` for those that all cases share."""

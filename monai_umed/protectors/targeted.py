@@ -11,6 +11,7 @@ import torch
 from ignite.engine import Engine, Events
 from monai.networks.nets.unet import UNet
 
+from .perturbation import Part
 from .pgd import minimize
 from .surrogate import Loss, SurrogateProtector, check_counts, check_positive, in_units
 
@@ -88,7 +89,7 @@ class TargetedProtector(SurrogateProtector, ABC):
 
     @abstractmethod
     def objective(self, wrong: torch.Tensor) -> Loss:
-        """What to minimize for an image to be taken for the class numbers ``wrong``, ``(1, 1, *size)``."""
+        """What to minimize for images to be taken for the class numbers ``wrong``, ``(B, 1, *size)``."""
 
     def fit(self, items: Sequence[dict], progress: bool = True) -> None:
         """Train the surrogate on clean images; arguments and errors as in :meth:`on_grid`."""
@@ -97,15 +98,25 @@ class TargetedProtector(SurrogateProtector, ABC):
         self.networks = cast(list[UNet], snapshots.networks)
 
     def raw(self, image: torch.Tensor, label: torch.Tensor, case_id: str | None) -> torch.Tensor:
+        return self._raws(image[None], label[None], [case_id])[0]
+
+    def noises(self, parts: Sequence[Part]) -> list[torch.Tensor]:
+        images, labels = zip(*(self.to_grid(part.image, part.label) for part in parts), strict=True)
+        raws = self._raws(torch.stack(images), torch.stack(labels), [part.case_id for part in parts])
+        return [self.to_native(raw, part.bounds) for raw, part in zip(raws, parts, strict=True)]
+
+    def _raws(self, images: torch.Tensor, labels: torch.Tensor, case_ids: Sequence[str | None]) -> torch.Tensor:
+        """:meth:`raw` of several cases at once, each with a random start of its own."""
+        bound = torch.stack([self.bounds(image, label) for image, label in zip(images, labels, strict=True)])
+        draws = torch.stack([torch.rand(images.shape[1:], generator=self.generator(name)) for name in case_ids])
+        start = (2 * draws - 1).to(bound) * bound
         device = next(self.networks[0].parameters()).device
-        bound = self.bounds(image, label)
-        start = (2 * torch.rand(image.shape, generator=self.generator(case_id)) - 1).to(bound) * bound
-        image, bound, start, wrong = (
-            value[None].to(device) for value in (image, bound, start, next_class(label, self.num_classes))
+        images, bound, start, wrong = (
+            value.to(device) for value in (images, bound, start, next_class(labels, self.num_classes))
         )
         step = self.noise_step * self.eps
-        perturbed = minimize(self.objective(wrong), image, bound, self.noise_steps, step, start)
-        return in_units(perturbed - image, bound)[0]
+        perturbed = minimize(self.objective(wrong), images, bound, self.noise_steps, step, start)
+        return in_units(perturbed - images, bound)
 
     def state(self) -> dict[str, Any]:
         """Weights of the snapshots, in their order."""
