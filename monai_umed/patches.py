@@ -1,4 +1,4 @@
-"""Windows of native voxels: how a volume becomes training material of one size."""
+"""Windows of native voxels: how a volume becomes training material of one size, and how it is put together again."""
 
 from __future__ import annotations
 
@@ -49,6 +49,31 @@ def pad_to(array: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
     missing = [max(0, window - side) for window, side in zip(size, array.shape[1:], strict=True)]
     padding = [pad for total in reversed(missing) for pad in (total // 2, total - total // 2)]
     return F.pad(array, padding)
+
+
+def tile(array: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
+    """The windows that hold all of ``(C, *spatial)``, side by side around its middle, with zeros beyond its border.
+
+    Returns:
+        ``(windows, C, *size)``; one window if the array is not larger than it. :func:`untile` puts them together again.
+    """
+    counts = [-(-side // window) for side, window in zip(array.shape[1:], size, strict=True)]
+    padded = pad_to(array, [count * window for count, window in zip(counts, size, strict=True)])
+    for axis, window in enumerate(size, start=1):
+        padded = padded.unfold(axis, window, window)  # counts take the place of sides, windows are added at the end
+    return padded.movedim(0, len(counts)).flatten(0, len(counts) - 1)
+
+
+def untile(windows: torch.Tensor, spatial: Sequence[int]) -> torch.Tensor:
+    """An array of size ``spatial`` from the windows that :func:`tile` made of it, ``(C, *spatial)``."""
+    size, dims = windows.shape[2:], len(spatial)
+    counts = [-(-side // window) for side, window in zip(spatial, size, strict=True)]
+    # (n1, .., nd, C, s1, .., sd) to (C, n1, s1, .., nd, sd)
+    order = [dims, *(axis for k in range(dims) for axis in (k, dims + 1 + k))]
+    sides = [count * window for count, window in zip(counts, size, strict=True)]
+    padded = windows.reshape(*counts, *windows.shape[1:]).permute(order).reshape(-1, *sides)
+    starts = [(side - old) // 2 for side, old in zip(sides, spatial, strict=True)]
+    return padded[(slice(None), *(slice(start, start + old) for start, old in zip(starts, spatial, strict=True)))]
 
 
 def choose_slices(label: torch.Tensor, axis: int, count: int, background: bool = False) -> Iterator[int]:

@@ -14,13 +14,13 @@ from monai.data import Dataset
 from torch.nn import functional as F
 
 from .data import Case, CaseError, DatasetError, LoadedCase, Quarantined, Section, find_cases, load_case
-from .patches import choose_boxes, choose_slices, pad_to
+from .patches import choose_boxes, choose_slices, pad_to, tile
 from .progress import track
 from .protectors import Protector, resize
-from .protectors.slices import foreground_slices, slice_id
+from .protectors.slices import foreground_slices, slice_id, window_id
 
 T = TypeVar("T")
-Layout = Literal["patches", "whole", "resampled"]
+Layout = Literal["patches", "windows", "whole", "resampled"]
 
 PATCHES = 4
 """Patches of a volume that is larger than the window."""
@@ -60,51 +60,70 @@ class TrainingDataset(Dataset):
 
 
 def _limits(
-    case: Case,
+    loaded: LoadedCase,
     protector: Protector,
     image: torch.Tensor,
     label: torch.Tensor,
     spacing: Sequence[float] | None,
-    levels: float | None,
 ) -> torch.Tensor:
     try:
-        return protector.limits(image, label, spacing, levels)
+        return protector.limits(image, label, spacing, loaded.stored.levels)
     except ValueError as error:
-        raise CaseError(case.id, str(error)) from error
+        raise CaseError(loaded.case.id, str(error)) from error
+
+
+def _spacing(loaded: LoadedCase, axis: int | None) -> Sequence[float] | None:
+    """Of a case, or of its slices across ``axis``."""
+    spacing = loaded.stored.spacing
+    return spacing and tuple(length for other, length in enumerate(spacing) if other != axis)
+
+
+def _parts(loaded: LoadedCase, axis: int | None) -> Iterator[tuple[str, torch.Tensor, torch.Tensor]]:
+    """Name, image and label of a case, or of those of its slices across ``axis`` that a protector perturbs."""
+    image, label = torch.from_numpy(loaded.stored.scaled()), torch.from_numpy(loaded.label)
+    if axis is None:
+        yield loaded.case.id, image, label
+        return
+    for index in foreground_slices(label, axis):
+        yield slice_id(loaded.case.id, index), image.select(axis + 1, index), label.select(axis + 1, index)
 
 
 def _resampled(
     loaded: LoadedCase, size: Sequence[int], protector: Protector | None, axis: int | None
 ) -> Iterator[dict]:
     """The whole case on the grid, or its slices across ``axis`` that a protector of slices perturbs."""
-    case, spacing, levels = loaded.case, loaded.stored.spacing, loaded.stored.levels
-    whole, classes = torch.from_numpy(loaded.stored.scaled()), torch.from_numpy(loaded.label)
-    parts = [(case.id, whole, classes)]
-    if axis is not None:
-        spacing = spacing and tuple(length for other, length in enumerate(spacing) if other != axis)
-        parts = [
-            (slice_id(case.id, index), whole.select(axis + 1, index), classes.select(axis + 1, index))
-            for index in foreground_slices(classes, axis)
-        ]
-    for name, image, label in parts:
+    spacing = _spacing(loaded, axis)
+    for name, image, label in _parts(loaded, axis):
         item = {"id": name, "image": resize(image[None], size)[0]}
         item["label"] = F.interpolate(label[None].to(torch.float32), size=tuple(size), mode="nearest")[0]
         if protector is not None:
             # The exploiter's grid sees the average of what the file can hold, so bounds are averaged the same way.
-            bounds = _limits(case, protector, image, label, spacing, levels)
+            bounds = _limits(loaded, protector, image, label, spacing)
             item["bounds"] = resize(bounds[None], size)[0].clamp_(min=0)
         yield item
 
 
+def _windows(loaded: LoadedCase, size: Sequence[int], protector: Protector | None, axis: int | None) -> Iterator[dict]:
+    """All of a case, or of its slices across ``axis`` that a protector of slices perturbs, in windows side by side."""
+    spacing = _spacing(loaded, axis)
+    for name, image, label in _parts(loaded, axis):
+        values = {"image": image, "label": label.to(torch.float32)}
+        if protector is not None:
+            values["bounds"] = _limits(loaded, protector, image, label, spacing)
+        tiles = {key: tile(value, size) for key, value in values.items()}
+        for index in range(len(tiles["image"])):
+            own = window_id(name, index, len(tiles["image"]))
+            yield {"id": own, **{key: windows[index] for key, windows in tiles.items()}}
+
+
 def _patches(loaded: LoadedCase, size: Sequence[int], protector: Protector | None, axis: int | None) -> Iterator[dict]:
-    """Windows of native voxels, of the volume or of its slices across ``axis``, with zeros around if it is smaller."""
-    case, spacing, levels = loaded.case, loaded.stored.spacing, loaded.stored.levels
+    """Some windows of the volume or of its slices across ``axis``, with zeros around if it is smaller."""
+    case, spacing = loaded.case, _spacing(loaded, axis)
     volume, classes = torch.from_numpy(loaded.stored.scaled()), torch.from_numpy(loaded.label)
     parts = [(case.id, volume, classes)]
     if axis is not None:
-        spacing = spacing and tuple(length for other, length in enumerate(spacing) if other != axis)
         parts = [
-            (f"{case.id}:{index}", volume.select(axis + 1, index), classes.select(axis + 1, index))
+            (slice_id(case.id, index), volume.select(axis + 1, index), classes.select(axis + 1, index))
             for index in choose_slices(classes, axis, SLICES, background=protector is None)
         ]
     for name, image, label in parts:
@@ -112,7 +131,7 @@ def _patches(loaded: LoadedCase, size: Sequence[int], protector: Protector | Non
             at = (slice(None), *box)
             item = {"image": image[at], "label": label[at].to(torch.float32)}
             if protector is not None:
-                item["bounds"] = _limits(case, protector, image[at], label[at], spacing, levels)
+                item["bounds"] = _limits(loaded, protector, image[at], label[at], spacing)
             yield {"id": case.id, **{key: pad_to(value, size) for key, value in item.items()}}
 
 
@@ -130,6 +149,8 @@ def _items(
     if dims != (len(size) if slice_axis is None else 3):
         cure = "protect volumes and slices as two datasets, or volumes slice by slice"
         raise CaseError(case.id, f"is {dims}D, the grid {tuple(size)} is {len(size)}D; {cure}")
+    if layout == "windows":
+        return list(_windows(loaded, size, protector, slice_axis))
     if dims == 2 or layout == "resampled":
         return list(_resampled(loaded, size, protector, None if dims == 2 else slice_axis))
     if layout == "patches":
@@ -191,8 +212,9 @@ def load_training_set(
         num_workers: threads that read.
         progress: whether to show a progress bar.
         slice_axis: axis along which volumes become images for networks that see images; ``size`` is that of a slice.
-        layout: of volumes: ``"patches"``; ``"whole"``, each at its own size; or ``"resampled"`` as images are, with a
-            ``slice_axis`` all slices with foreground, whose ids are those that protectors know them by.
+        layout: of volumes: ``"patches"``; ``"whole"``, each at its own size; ``"resampled"`` as images are; or
+            ``"windows"``, all of each in windows side by side, of images too. With a ``slice_axis`` the last two give
+            all slices with foreground, and ids are those that protectors know slices and windows by.
 
     Raises:
         DatasetError: if the folder is malformed or no case is usable; all offenders are listed.

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monai_umed.patches import choose_boxes, choose_slices, pad_to
+from monai_umed.patches import choose_boxes, choose_slices, pad_to, tile, untile
 
 
 @settings(max_examples=50, deadline=None)
@@ -41,6 +43,28 @@ def test_padding_surrounds_evenly_with_zeros_and_never_cuts() -> None:
     padded = pad_to(torch.ones(2, 3, 7, 4), (6, 5, 4))
     assert padded.shape == (2, 6, 7, 4)
     assert torch.equal(padded[:, 1:4], torch.ones(2, 3, 7, 4)) and padded.sum() == 2 * 3 * 7 * 4
+
+
+@settings(max_examples=50, deadline=None)
+@given(dims=st.integers(2, 3), data=st.data())
+def test_windows_side_by_side_hold_everything_and_put_it_together_again(dims: int, data: st.DataObject) -> None:
+    spatial, size = (data.draw(st.tuples(*[st.integers(1, 12)] * dims)) for _ in range(2))
+    array = torch.rand(2, *spatial)
+    windows = tile(array, size)
+    count = math.prod(-(-side // window) for side, window in zip(spatial, size, strict=True))
+    assert windows.shape == (count, 2, *size)
+    assert torch.equal(untile(windows, spatial), array)
+
+
+def test_a_small_array_is_one_window_with_zeros_around_as_exploiters_see_it() -> None:
+    array = torch.rand(1, 7, 4, 9)
+    assert torch.equal(tile(array, (8, 8, 16))[0], pad_to(array, (8, 8, 16)))
+
+
+def test_windows_follow_one_another_row_by_row() -> None:
+    array = torch.arange(16.0).reshape(1, 4, 4)
+    assert [window.flatten().tolist() for window in tile(array, (2, 4))] == [list(range(8)), list(range(8, 16))]
+    assert tile(array, (2, 2))[1].flatten().tolist() == [2, 3, 6, 7]
 
 
 @pytest.mark.parametrize(("count", "expected"), [(2, [11, 17]), (3, [10, 14, 18]), (100, list(range(8, 20)))])

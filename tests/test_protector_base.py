@@ -117,6 +117,7 @@ def test_arguments_that_are_passed_on_are_settings_too() -> None:
         "num_classes": 2,
         "seed": 5,
         "slice_axis": None,
+        "native": False,
     }
 
 

@@ -1,4 +1,8 @@
-"""What every method in the table promises: in 2D and 3D, for gray and color images, for two classes and three."""
+"""What every method in the table promises.
+
+In 2D and 3D, for gray and color images, for two classes and three, on images that are resampled to the working grid and
+in windows of native pixels.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,9 @@ import torch
 
 from monai_umed.checkpoint import load_protector, save_protector
 from monai_umed.networks import UMedPerturbator
+from monai_umed.patches import tile
 from monai_umed.protectors import PROTECTORS, Needs, Protector, UMed, protector_class
+from monai_umed.protectors.slices import window_id
 
 SIDE = 16  # of the working grid
 LEVELS = 255
@@ -41,18 +47,22 @@ class Setting(NamedTuple):
     spatial_dims: int
     in_channels: int
     num_classes: int
+    native: bool = False
 
     def __str__(self) -> str:
-        return f"{self.name}-{self.spatial_dims}D-{'rgb' if self.in_channels == 3 else 'gray'}-{self.num_classes}"
+        colors, grid = "rgb" if self.in_channels == 3 else "gray", "-native" if self.native else ""
+        return f"{self.name}-{self.spatial_dims}D-{colors}-{self.num_classes}{grid}"
 
 
-SETTINGS = [
+RESAMPLED = [
     Setting(name, dims, channels, classes)
     for name in PROTECTORS
     for dims in (2, 3)
     for channels in (1, 3)
     for classes in (2, 3)
 ]
+NATIVE = [Setting(name, dims, 1, 2, native=True) for name in PROTECTORS for dims in (2, 3)]
+SETTINGS = [*RESAMPLED, *NATIVE]
 every_protector = pytest.mark.parametrize("setting", SETTINGS, ids=str)
 
 
@@ -78,10 +88,20 @@ def make_protector(setting: Setting) -> Protector:
         with torch.random.fork_rng():
             torch.manual_seed(0)
             network = UMedPerturbator(setting.spatial_dims, setting.in_channels, features=(4, 6), patch=2).eval()
-        return UMed(network, size, EPS)
+        return UMed(network, size, EPS, native=setting.native)
     known = {name: value for name, value in TINY.items() if name in cls.argument_names()}
-    arguments = {"eps": EPS, "size": size, "num_classes": setting.num_classes, **known}
+    arguments = {"eps": EPS, "size": size, "num_classes": setting.num_classes, "native": setting.native, **known}
     return cls.from_settings({"spatial_dims": setting.spatial_dims, "in_channels": setting.in_channels, **arguments})
+
+
+def windows_of(item: dict, size: tuple[int, ...]) -> list[dict]:
+    """What ``layout="windows"`` makes of a case."""
+    images, labels = tile(item["image"], size), tile(item["label"], size)
+    pairs = enumerate(zip(images, labels, strict=True))
+    return [
+        {"id": window_id(item["id"], index, len(images)), "image": image, "label": label}
+        for index, (image, label) in pairs
+    ]
 
 
 def fit_new(setting: Setting) -> Protector:
@@ -89,6 +109,8 @@ def fit_new(setting: Setting) -> Protector:
     if not protector.fitted:
         cases = ((case_id(index), *make_case(setting, index)) for index in range(4))
         items = [{"id": name, "image": image, "label": label.float()} for name, image, label in cases]
+        if setting.native:
+            items = [window for item in items for window in windows_of(item, (SIDE,) * setting.spatial_dims)]
         protector.fit(items, progress=False)
     return protector
 

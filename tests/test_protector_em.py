@@ -69,7 +69,7 @@ def test_a_case_that_was_not_there_is_refused_with_reason_and_cure(case: str | N
 
 def test_a_case_that_comes_twice_is_refused_with_the_cure() -> None:
     items = toy_items()
-    with pytest.raises(ValueError, match=r"1 case\(s\) come more than once, 'case 2'.*layout='resampled'.*'case 2:0'"):
+    with pytest.raises(ValueError, match=r"1 case\(s\) come more than once, 'case 2'.*layout='windows'.*'case 2:0'"):
         EM(2, 1, **SHORT).fit([*items, items[2]], progress=False)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -11,8 +11,8 @@ from protected_folder import noise, read_array, square, write_array
 
 from monai_umed.data import find_cases
 from monai_umed.protect import protect_dataset
-from monai_umed.protectors import PROTECTORS, Protector, UMed, method_name, protector_class
-from monai_umed.training_set import load_training_set
+from monai_umed.protectors import PROTECTORS, BoundedProtector, Protector, UMed, method_name, protector_class
+from monai_umed.training_set import Layout, load_training_set
 
 
 def make(name: str, **arguments: Any) -> Protector:
@@ -60,24 +60,25 @@ def test_a_mask_with_too_many_classes_is_left_out_with_its_reason(tmp_path: Path
     assert "give num_classes=3, or merge classes" in manifest.quarantined[0].reason
 
 
-@pytest.mark.parametrize("axis", [0, 2])
-def test_resampled_slices_carry_the_names_by_which_a_protector_is_asked_for_them(
-    tmp_path: Path, axis: int, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("axis", "layout"), [(0, "resampled"), (2, "resampled"), (0, "windows"), (2, "windows")])
+def test_slices_and_windows_carry_the_names_by_which_a_protector_is_asked_for_them(
+    tmp_path: Path, axis: int, layout: Layout, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_array(tmp_path / "imagesTr" / "a.nii.gz", noise((21, 24, 18), 2000).astype(np.int16))
     write_array(tmp_path / "labelsTr" / "a.nii.gz", square((21, 24, 18), 1))
-    protector = make("uniform", size=(16, 16), slice_axis=axis)
+    protector = cast(BoundedProtector, make("uniform", size=(16, 16), slice_axis=axis, native=layout == "windows"))
     asked: list[str | None] = []
-    draw: Any = protector.noise
+    draw: Any = protector.raw
 
     def noted(*arguments: Any) -> Any:
         asked.append(arguments[-1])
         return draw(*arguments)
 
-    monkeypatch.setattr(protector, "noise", noted)
+    monkeypatch.setattr(protector, "raw", noted)
     protect_dataset(find_cases(tmp_path), protector, tmp_path / "out", progress=False)
     items = load_training_set(
-        tmp_path, (16, 16), protector=protector, slice_axis=axis, layout="resampled", progress=False
+        tmp_path, (16, 16), protector=protector, slice_axis=axis, layout=layout, progress=False
     ).items
-    assert [item["id"] for item in items] == asked and asked[0] == f"a:{(7, 8, 6)[axis]}"
+    first = f"a:{(7, 8, 6)[axis]}"
+    assert [item["id"] for item in items] == asked and asked[0] == (first if layout == "resampled" else f"{first}#0")
     assert all(item["image"].shape == item["bounds"].shape == (1, 16, 16) for item in items)

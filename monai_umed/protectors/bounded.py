@@ -10,8 +10,10 @@ from typing import Any, ClassVar
 import torch
 from torch.nn import functional as F
 
+from ..patches import tile, untile
 from .base import Protector
 from .bounds import Bound, parse_bound
+from .slices import window_id
 from .umed import resize
 
 
@@ -19,7 +21,8 @@ class BoundedProtector(Protector):
     """A method that contributes :meth:`raw` noise; where and how much of it counts is the bound's part.
 
     Images and labels are brought to the working grid, the noise back to the image's own size. So the pattern has the
-    scale of the grid at which exploiters train, while bounds and grey levels are those of the file.
+    scale of the grid at which exploiters train, while bounds and grey levels are those of the file. Exploiters resample
+    images, but not volumes, which they see in windows of native voxels; ``native`` is for these.
 
     Args:
         spatial_dims: 2 or 3.
@@ -32,6 +35,8 @@ class BoundedProtector(Protector):
         num_classes: classes of the labels, background included.
         seed: of everything random.
         slice_axis: axis along which a method for images takes volumes apart, see :class:`Protector`.
+        native: whether the working grid is a window of native pixels, and as many of them, side by side, as the image
+            fills; False for an image that is resampled to it.
 
     Raises:
         ValueError: if an argument is out of range.
@@ -49,6 +54,7 @@ class BoundedProtector(Protector):
         num_classes: int = 2,
         seed: int = 0,
         slice_axis: int | None = None,
+        native: bool = False,
     ) -> None:
         super().__init__(spatial_dims, in_channels, eps, slice_axis)
         if len(size) != spatial_dims or min(size) < 1:
@@ -56,7 +62,9 @@ class BoundedProtector(Protector):
         if num_classes < 2:
             raise ValueError(f"num_classes is {num_classes}; it must be at least 2, the background included.")
         self.size = tuple(int(side) for side in size)
-        self.bound_map = parse_bound(self.default_bound if bound is None else bound, self.size)
+        self.native = bool(native)
+        grid = None if self.native else self.size
+        self.bound_map = parse_bound(self.default_bound if bound is None else bound, grid)
         self.num_classes = int(num_classes)
         self.seed = int(seed)
 
@@ -92,16 +100,26 @@ class BoundedProtector(Protector):
     def noise(
         self, image: torch.Tensor, label: torch.Tensor, bounds: torch.Tensor, case_id: str | None
     ) -> torch.Tensor:
-        return self.to_native(self.raw(*self.to_grid(image, label), case_id), bounds)
+        raws = [self.raw(*window) for window in self.to_grid(image, label, case_id)]
+        return self.to_native(raws, bounds)
 
-    def to_grid(self, image: torch.Tensor, label: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """An image and its label on the working grid, as :meth:`raw` takes them."""
-        classes = F.interpolate(label[None].to(torch.float32), size=self.size, mode="nearest")
-        return resize(image[None].to(torch.float32), self.size)[0], classes[0]
+    def to_grid(
+        self, image: torch.Tensor, label: torch.Tensor, case_id: str | None
+    ) -> list[tuple[torch.Tensor, torch.Tensor, str | None]]:
+        """What :meth:`raw` takes for one image: the image on the working grid, or its windows."""
+        image, label = image.to(torch.float32), label.to(torch.float32)
+        if not self.native:
+            classes = F.interpolate(label[None], size=self.size, mode="nearest")
+            return [(resize(image[None], self.size)[0], classes[0], case_id)]
+        images, labels = tile(image, self.size), tile(label, self.size)
+        names = [None if case_id is None else window_id(case_id, index, len(images)) for index in range(len(images))]
+        return list(zip(images, labels, names, strict=True))
 
-    def to_native(self, raw: torch.Tensor, bounds: torch.Tensor) -> torch.Tensor:
-        """What :meth:`raw` gave as noise in [0, 1] units on the grid of the bounds."""
-        return resize(raw[None].to(bounds.device), bounds.shape[1:])[0] * bounds
+    def to_native(self, raws: Sequence[torch.Tensor], bounds: torch.Tensor) -> torch.Tensor:
+        """What :meth:`raw` gave for :meth:`to_grid`, as noise in [0, 1] units on the grid of the bounds."""
+        spatial = bounds.shape[1:]
+        noise = untile(torch.stack(list(raws)), spatial) if self.native else resize(raws[0][None], spatial)[0]
+        return noise.to(bounds.device) * bounds
 
     def generator(self, case_id: str | None) -> torch.Generator:
         """Random numbers that depend on seed and case alone; ``None`` for those that all cases share."""

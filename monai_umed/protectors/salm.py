@@ -75,7 +75,8 @@ class SALM(SampleWiseProtector):
         self, image: torch.Tensor, label: torch.Tensor, bounds: torch.Tensor, case_id: str | None
     ) -> torch.Tensor:
         noise = super().noise(image, label, bounds, case_id)
-        own = self.raw(image, label, case_id).ne(0).any(dim=0)[None, None].to(noise)
-        support = F.interpolate(own, size=noise.shape[1:], mode="nearest")
-        score = noise.abs().amax(dim=0)[None, None] * support
+        score = noise.abs().amax(dim=0)[None, None]
+        if not self.native:  # resampling has smeared the support
+            own = self.raw(image, label, case_id).ne(0).any(dim=0)[None, None].to(noise)
+            score = score * F.interpolate(own, size=noise.shape[1:], mode="nearest")
         return noise * largest(score, self.share)[0]

@@ -20,8 +20,8 @@ INT8 = 127
 class SampleWiseProtector(AlternatingProtector, ABC):
     """A method with one free noise per training case, stored as int8 on the working grid.
 
-    Volumes that are cut into patches have no noise as a whole: fit on items of ``layout="resampled"``, or of slices
-    whose ``id`` is ``"<case>:<index>"``.
+    Volumes that are cut into patches have no noise as a whole: fit on items of ``layout="windows"`` or
+    ``"resampled"``, or of slices whose ``id`` is ``"<case>:<index>"``.
 
     Args:
         spatial_dims: 2 or 3.
@@ -74,7 +74,7 @@ class SampleWiseProtector(AlternatingProtector, ABC):
         if twice:
             raise ValueError(
                 f"{type(self).__name__} keeps one noise per case, but {len(twice)} case(s) come more than once, "
-                f"{twice[0]!r} for one. Load volumes with layout='resampled', and give slices ids such as "
+                f"{twice[0]!r} for one. Load volumes with layout='windows' or 'resampled', and give slices ids such as "
                 f"'{twice[0]}:0'."
             )
         for item in items:

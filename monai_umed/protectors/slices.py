@@ -1,4 +1,4 @@
-"""Which slices of a volume are protected one by one, and by which names they go."""
+"""Which slices of a volume are protected one by one, and by which names they and their windows go."""
 
 from __future__ import annotations
 
@@ -19,3 +19,8 @@ def foreground_slices(label: torch.Tensor, axis: int) -> list[int]:
 def slice_id(case_id: str, index: int) -> str:
     """Name of a slice, for methods whose noise differs from case to case."""
     return f"{case_id}:{index}"
+
+
+def window_id(case_id: str, index: int, count: int) -> str:
+    """Name of one of an image's windows; that of the image if there is but one."""
+    return case_id if count == 1 else f"{case_id}#{index}"

@@ -152,6 +152,11 @@ class SurrogateProtector(BoundedProtector, ABC):
                 f"Case {item['id']!r} has shape {tuple(image.shape)}; this protector takes {self.in_channels} "
                 f"channel(s) and {self.spatial_dims} spatial axes. Set in_channels and spatial_dims to the dataset's."
             )
+        if self.native and image.shape[1:] != self.size:
+            raise ValueError(
+                f"Case {item['id']!r} has shape {tuple(image.shape)}; this protector works on windows of {self.size} "
+                "native pixels. Load the training set with layout='windows'."
+            )
         if label.max() >= self.num_classes:
             raise ValueError(
                 f"Case {item['id']!r} holds class {int(label.max())}, but num_classes is {self.num_classes}; set it to "

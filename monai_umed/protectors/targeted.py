@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
+from itertools import chain, islice
 from typing import Any, cast
 
 import torch
@@ -95,15 +96,25 @@ class TargetedProtector(SurrogateProtector, ABC):
         """Train the surrogate on clean images; arguments and errors as in :meth:`on_grid`."""
         snapshots = Snapshots(self.snapshots)
         self.train_surrogate(self.on_grid(items), self.epochs, progress, handlers=[snapshots])
-        self.networks = cast(list[UNet], snapshots.networks)
+        # In the memory layout of a loaded network: another one rounds differently, and a sign may depend on it.
+        networks = [network.to(memory_format=torch.contiguous_format) for network in snapshots.networks]  # type: ignore[call-overload]
+        self.networks = cast(list[UNet], networks)
 
     def raw(self, image: torch.Tensor, label: torch.Tensor, case_id: str | None) -> torch.Tensor:
         return self._raws(image[None], label[None], [case_id])[0]
 
     def noises(self, parts: Sequence[Part]) -> list[torch.Tensor]:
-        images, labels = zip(*(self.to_grid(part.image, part.label) for part in parts), strict=True)
-        raws = self._raws(torch.stack(images), torch.stack(labels), [part.case_id for part in parts])
-        return [self.to_native(raw, part.bounds) for raw, part in zip(raws, parts, strict=True)]
+        windows = [self.to_grid(part.image, part.label, part.case_id) for part in parts]
+        raws = self._all_raws(list(chain.from_iterable(windows)))
+        return [
+            self.to_native(list(islice(raws, len(of_part))), part.bounds)
+            for part, of_part in zip(parts, windows, strict=True)
+        ]
+
+    def _all_raws(self, windows: Sequence[tuple[torch.Tensor, torch.Tensor, str | None]]) -> Iterator[torch.Tensor]:
+        for first in range(0, len(windows), self.batch_size):
+            images, labels, names = zip(*windows[first : first + self.batch_size], strict=True)
+            yield from self._raws(torch.stack(images), torch.stack(labels), names)
 
     def _raws(self, images: torch.Tensor, labels: torch.Tensor, case_ids: Sequence[str | None]) -> torch.Tensor:
         """:meth:`raw` of several cases at once, each with a random start of its own."""
