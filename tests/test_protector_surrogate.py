@@ -46,6 +46,11 @@ def test_a_case_that_does_not_fit_is_named_with_the_cure(change: dict, message: 
         make_em().fit([{**toy_items(1)[0], **change}], progress=False)
 
 
+def test_in_native_windows_a_case_of_another_size_is_refused_with_the_layout_to_load() -> None:
+    with pytest.raises(ValueError, match=r"windows of \(16, 16\) native pixels. Load .* with layout='windows'"):
+        make_em(native=True).on_grid(toy_items(1, side=32))
+
+
 def test_no_cases_at_all_are_refused() -> None:
     with pytest.raises(ValueError, match="EM was given no training cases; fit needs at least one"):
         make_em().fit([], progress=False)
