@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import sys
 from collections.abc import Iterator
@@ -92,18 +93,36 @@ def stamps(folder: Path, pattern: str) -> dict[str, int]:
         ("em@roi*lbp", "band", "em@roi*lbp", "roi*lbp"),
         ("constant-stamp", None, "constant-stamp", "roi"),
         ("umed-contour", "roi", "umed-contour", "contour"),
+        ("constant-stamp:period=2@roi*lbp", None, "constant-stamp:period=2@roi*lbp", "roi*lbp"),
     ],
 )
 def test_a_name_may_carry_a_bound(text: str, bound: str | None, name: str, where: str) -> None:
     variant = read_variant(text, bound)
-    assert (variant.name, variant.bound) == (name, where) and "*" not in variant.folder
+    assert (variant.name, variant.bound) == (name, where) and not set("*:") & set(variant.folder)
+
+
+def test_a_name_may_carry_arguments_as_numbers_and_as_words() -> None:
+    variant = read_variant("constant-stamp:period=2.5:pattern=checkerboard")
+    own = {"protector#period": 2.5, "protector#pattern": "checkerboard"}
+    assert variant.overrides == {"method": "constant-stamp", "bound": "roi", **own}
+
+
+def test_an_argument_reaches_the_protector(cheap: Plan, tmp_path: Path) -> None:
+    rows = execute(replace(cheap, protectors=("constant-stamp:period=8",)), tmp_path)
+    assert rows is not None and rows[-1]["protector"] == "constant-stamp:period=8"
+    [record] = tmp_path.glob("busi/constant-stamp*/release.json")
+    assert "period=8.0" in json.loads(record.read_text())["protector"]
 
 
 @pytest.mark.parametrize(
     ("changes", "text"),
     [
         ({"protectors": ("umd",)}, "Did you mean 'umed'"),
-        ({"protectors": ("umed@roi",)}, "bounds of its own"),
+        ({"protectors": ("umed@roi",)}, "bounds of its own; leave @roi out"),
+        ({"protectors": ("umed:period=2",)}, "leave :period=2 out"),
+        ({"protectors": ("constant-stamp:perod=2",)}, "no argument of constant-stamp; .* Did you mean 'period'"),
+        ({"protectors": ("constant-stamp:eps=1",)}, "no argument of constant-stamp"),
+        ({"protectors": ("constant-stamp:period",)}, "give name=value"),
         ({"protectors": ("em@rio",)}, "Did you mean 'roi'"),
         ({"protectors": ("em", "em@full")}, "Two of the protectors go by the name 'em'"),
         ({"defenses": ("jepg-60",)}, "no defense"),
