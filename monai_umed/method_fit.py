@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,15 @@ from typing import Any
 import torch
 
 from .checkpoint import load_protector, save_protector
+from .names import did_you_mean
 from .protectors import BoundedProtector, Needs, Protector, protector_class
 from .protectors.surrogate import SurrogateProtector
 from .training_set import TrainingSet
 
 Load = Callable[[], TrainingSet]
+
+OF_ALL = ("spatial_dims", "in_channels", "eps", "size", "bound", "num_classes", "slice_axis", "device")
+"""Arguments that have ids of their own in the bundle, or follow from the files."""
 
 
 def bounded_class(method: str) -> type[BoundedProtector]:
@@ -26,6 +31,33 @@ def bounded_class(method: str) -> type[BoundedProtector]:
     if not issubclass(found, BoundedProtector):
         raise ValueError(f"method is {method!r}, whose contour and texture bounds are its own; use train.json alone.")
     return found
+
+
+def parse_method(text: str) -> dict[str, Any]:
+    """A method with arguments, such as ``"constant-stamp:period=2"``, as ids of the bundle's ``method.json``.
+
+    Args:
+        text: name, then ``:argument=value`` for each one. Values are read as JSON, and as text where they are none.
+
+    Raises:
+        ValueError: there is no such method or argument (the nearest name is offered), or the argument is set by an
+            option of all methods.
+    """
+    method, *arguments = text.split(":")
+    known = [name for name in bounded_class(method).argument_names() if name not in OF_ALL]
+    settings: dict[str, Any] = {"method": method}
+    for argument in arguments:
+        name, sign, value = argument.partition("=")
+        if not sign or name not in known:
+            raise ValueError(
+                f"{argument!r} is no argument of {method}; give name=value with one of {', '.join(known)}."
+                f"{did_you_mean(name, known)}"
+            )
+        try:
+            settings[f"protector#{name}"] = json.loads(value)
+        except ValueError:
+            settings[f"protector#{name}"] = value
+    return settings
 
 
 def check_method(protector: Protector, section: str, key: str | None = None) -> None:

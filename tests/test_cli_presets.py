@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from protected_folder import noise, square, write_array
 from typer.testing import CliRunner
 
 from monai_umed.cli import app
@@ -101,9 +102,26 @@ def test_stamp_is_the_constant_stamp_without_generators(tiny_phantom: Path, tmp_
     assert [case.sha256_after for case in preset.cases] == [case.sha256_after for case in method.cases]
 
 
+def test_a_method_takes_arguments_of_its_own(tiny_phantom: Path, tmp_path: Path) -> None:
+    run("protect", tiny_phantom, tmp_path, "--protector", "constant-stamp:period=8", "--no-progress")
+    assert "period=8.0" in Manifest.load(tmp_path / "protected" / "manifest.json").protector
+
+
+def test_the_stamp_of_volumes_has_their_period_and_keeps_their_voxels(tmp_path: Path) -> None:
+    write_array(tmp_path / "in" / "imagesTr" / "a.nii.gz", noise((20, 24, 18), 2000).astype(np.int16))
+    write_array(tmp_path / "in" / "labelsTr" / "a.nii.gz", square((20, 24, 18), 1))
+    run("protect", tmp_path / "in", tmp_path / "out", "--preset", "stamp", "--section", "all", "--no-progress")
+    protector = Manifest.load(tmp_path / "out" / "protected" / "manifest.json").protector
+    assert "period=2.0" in protector and "native=True" in protector
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
-    [(("--protector", "em"), "--preset stamp is constant-stamp"), (("--epochs", "3"), "not constant-stamp")],
+    [
+        (("--protector", "em"), "--preset stamp is constant-stamp"),
+        (("--epochs", "3"), "not constant-stamp"),
+        (("--protector", "constant-stamp:perod=2"), "Did you mean 'period'?"),
+    ],
 )
 def test_stamp_with_options_of_other_methods_is_refused(
     options: tuple[str, str], message: str, tiny_phantom: Path, tmp_path: Path

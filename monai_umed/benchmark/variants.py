@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import difflib
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..method_fit import bounded_class
+from ..method_fit import bounded_class, parse_method
+from ..names import did_you_mean
 from ..protectors import PROTECTORS, parse_bound
 
 CLEAN = "clean"
 """Name of the row without any protection."""
-
-DECIDED = ("spatial_dims", "in_channels", "eps", "size", "bound", "num_classes", "slice_axis", "native", "device")
-"""Arguments of methods that a benchmark sets itself, alike for all."""
 
 
 @dataclass(frozen=True)
@@ -60,26 +56,6 @@ UMED_VARIANTS: dict[str, Variant] = {
 those of the default preset; and with all settings of the paper."""
 
 
-def _nearest(name: str, known: Sequence[str]) -> str:
-    nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
-    return f" Did you mean {nearest[0]!r}?" if nearest else ""
-
-
-def _argument(text: str, method: str) -> tuple[str, Any]:
-    """Name and value of ``name=value``, which the constructor of a method takes besides what a benchmark decides."""
-    name, sign, value = text.partition("=")
-    known = [known for known in bounded_class(method).argument_names() if known not in DECIDED]
-    if not sign or name not in known:
-        raise ValueError(
-            f"{text!r} is no argument of {method}; give name=value with one of {', '.join(known)}."
-            f"{_nearest(name, known)}"
-        )
-    try:
-        return name, json.loads(value)
-    except ValueError:
-        return name, value
-
-
 def read_variant(text: str, bound: str | None = None) -> Variant:
     """Find out what a name stands for.
 
@@ -92,7 +68,7 @@ def read_variant(text: str, bound: str | None = None) -> Variant:
         ValueError: there is no such method, argument (the nearest name is offered) or bound, or UMed is given any.
     """
     full, at, own = text.partition("@")
-    method, *arguments = full.split(":")
+    method = full.partition(":")[0]
     if method in UMED_VARIANTS:
         if text != method:
             raise ValueError(f"{text!r}: {method} has settings and bounds of its own; leave {text[len(method) :]} out.")
@@ -100,10 +76,10 @@ def read_variant(text: str, bound: str | None = None) -> Variant:
     known = (*UMED_VARIANTS, *PROTECTORS)
     if method not in known:
         raise ValueError(
-            f"There is no protector {method!r}.{_nearest(method, known)} Known: {', '.join(dict.fromkeys(known))}."
+            f"There is no protector {method!r}.{did_you_mean(method, known)} Known: {', '.join(dict.fromkeys(known))}."
         )
-    overrides = {f"protector#{name}": value for name, value in (_argument(text, method) for text in arguments)}
+    settings = parse_method(full)
     usual = bounded_class(method).default_bound
     chosen = parse_bound((own if at else bound) or usual).text
     name = full if chosen == usual else f"{full}@{chosen}"
-    return Variant(name, chosen, ("train.json", "method.json"), {"method": method, "bound": chosen, **overrides})
+    return Variant(name, chosen, ("train.json", "method.json"), {**settings, "bound": chosen})

@@ -65,9 +65,10 @@ def run_fit(
 def read_method(protector: str, bound: str | None, preset: PresetName, fitting: tuple[Any, ...]) -> dict[str, Any]:
     """The ids that choose another method than UMed; none for UMed itself."""
     if preset == PresetName.stamp:
-        if protector not in (UMED, STAMP):
+        if protector == UMED:
+            protector = STAMP
+        elif protector.partition(":")[0] != STAMP:
             raise typer.BadParameter(f"--protector {protector}: --preset stamp is {STAMP}; leave one of them out")
-        protector = STAMP
     if protector == UMED:
         if bound is not None:
             raise typer.BadParameter(
@@ -82,7 +83,12 @@ def read_method(protector: str, bound: str | None, preset: PresetName, fitting: 
     if given:
         cure = "leave it out, or set the method's own arguments with the bundle's method.json"
         raise typer.BadParameter(f"{', '.join(given)}: means umed's generators, not {protector}; {cure}")
-    return {"method": protector, "bound": bound}
+    from ..method_fit import parse_method
+
+    try:
+        return {**parse_method(protector), "bound": bound}
+    except ValueError as error:
+        raise typer.BadParameter(f"--protector {protector}: {error}") from error
 
 
 def usual_section(data: DatasetDir) -> SectionName:

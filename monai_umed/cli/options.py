@@ -23,7 +23,7 @@ class PresetName(str, Enum):
     stamp = "stamp"
 
 
-ProtectorName = Annotated[str, typer.Option(help="method, see `monai-umed list`")]
+ProtectorName = Annotated[str, typer.Option(help="method of `monai-umed list`: em, constant-stamp:period=2")]
 BoundName = Annotated[
     str | None,
     typer.Option("--bound", help="where other methods than umed may change pixels: full, roi, band, lbp or roi*lbp"),

@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Sequence
-from difflib import get_close_matches
+
+from ..names import did_you_mean
 
 # Level -/+ half the width in HU. Lung (-600, 1500) and bone (400, 1800; there for the spine) are the typical values of
 # Radiopaedia, "Windowing (CT)". Soft tissue (40, 400) is the usual general setting; sites differ by some ten HU.
@@ -34,8 +35,7 @@ def as_window(value: str | Sequence[float] | None) -> tuple[float, float] | None
     try:
         low, high = map(float, value.split(",") if isinstance(value, str) else value)
     except (TypeError, ValueError) as error:
-        nearest = get_close_matches(str(value).lower(), WINDOWS, n=1, cutoff=0.4)
-        hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
+        hint = did_you_mean(str(value).lower(), WINDOWS)
         ways = f"two numbers such as -160,240, or one of {', '.join(WINDOWS)}"
         raise ValueError(f"There is no window {value!r}.{hint} Pass {ways}.") from error
     if not (math.isfinite(low) and math.isfinite(high)) or low == high:

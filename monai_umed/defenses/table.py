@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from ..names import did_you_mean
 from .adversarial import AdversarialTraining, WorstOf
 from .augmentation import Cutout, Flips, GammaContrast, NNUNet, RandomCrop, RandomNoise
 from .base import Composed, Defense
@@ -128,9 +128,8 @@ def defense_entry(name: str) -> Entry:
     parts = name.split("+")
     for part in parts:
         if part not in DEFENSES:
-            nearest = difflib.get_close_matches(part, DEFENSES, n=1, cutoff=0.4)
-            hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
-            raise ValueError(f"There is no defense {part!r}{hint} Known: {', '.join(DEFENSES)}.")
+            hint = did_you_mean(part, DEFENSES)
+            raise ValueError(f"There is no defense {part!r}.{hint} Known: {', '.join(DEFENSES)}.")
     if len(parts) == 1:
         return DEFENSES[name]
     entries = [DEFENSES[part] for part in parts]

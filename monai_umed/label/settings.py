@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any
 from ..bundle import as_fraction
 from ..data.windows import as_window
 from ..functional import check_eps
+from ..names import did_you_mean
 
 FOLDER, DATASTORE = "folder", "datastore"
 """Where protected images go: files of a folder only, or also images of the datastore."""
@@ -157,8 +157,7 @@ def read_settings(conf: Mapping[str, Any], studies: str | Path) -> Settings:
             below ``studies``, where protected files could be taken for labels.
     """
     for name in conf.keys() - _SETTINGS.keys() - _OF_THE_SERVER:
-        nearest = difflib.get_close_matches(name, _SETTINGS, n=1, cutoff=0.4)
-        hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
+        hint = did_you_mean(name, _SETTINGS)
         raise ValueError(f"--conf {name}: there is no such setting.{hint} There are {', '.join(_SETTINGS)}.")
     values = _read(_SETTINGS, conf)
     given = {name: values.pop(name) for name in _PARAMETERS if name in values}

@@ -7,7 +7,6 @@ import re
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import partial
 from typing import Any
 
@@ -19,6 +18,7 @@ from monai.networks.nets.swin_unetr import SwinUNETR
 from monai.networks.nets.unet import UNet
 from torch import nn
 
+from ..names import did_you_mean
 from .transunet import TransUNet
 from .wrapped import AtHalfResolution, UNetPlusPlus
 
@@ -173,8 +173,7 @@ def _look_up(name: str) -> tuple[Architecture, str | None]:
     """The architecture and its normalization, where it has a choice."""
     names = exploiter_names()
     if name not in names and name not in ARCHITECTURES:
-        nearest = get_close_matches(name, [*ARCHITECTURES, *names], n=1, cutoff=0.5)
-        hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
+        hint = did_you_mean(name, [*ARCHITECTURES, *names])
         raise ValueError(f"There is no network {name!r}.{hint} Use one of {', '.join(names)}.")
     key, _, norm = name.partition("-")
     return ARCHITECTURES[key], norm or next(iter(ARCHITECTURES[key].norms), None)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import reduce
@@ -13,6 +12,7 @@ import torch
 from ..functional import contour_band, half_widths, lbp_bound
 from ..functional.contour_band import SIDES
 from ..functional.local_binary_pattern import MODES
+from ..names import did_you_mean
 
 
 def band_widths(
@@ -93,8 +93,7 @@ class Bound:
     def __post_init__(self) -> None:
         for name in self.factors:
             if name not in FACTORS:
-                nearest = difflib.get_close_matches(name, FACTORS, n=1, cutoff=0.4)
-                hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
+                hint = did_you_mean(name, FACTORS)
                 raise ValueError(
                     f"bound is {self.text!r}; {name!r} is none of {', '.join(FACTORS)} or a product of them such as "
                     f"'roi*lbp'.{hint}"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 from importlib import import_module
 
+from ..names import did_you_mean
 from .base import Protector
 
 PROTECTORS: dict[str, str] = {
@@ -39,8 +39,7 @@ def protector_class(name: str) -> type[Protector]:
         ValueError: if there is no such method; the nearest name is offered.
     """
     if name not in PROTECTORS:
-        nearest = difflib.get_close_matches(name, PROTECTORS, n=1, cutoff=0.4)
-        hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
+        hint = did_you_mean(name, PROTECTORS)
         raise ValueError(f"There is no protector {name!r}.{hint} Known: {', '.join(PROTECTORS)}.")
     module, cls = PROTECTORS[name].split(".")
     return getattr(import_module(f".{module}", __package__), cls)

@@ -62,8 +62,8 @@ def test_the_full_preset_has_every_defense_and_every_exploiter() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"defenses": ("blurr-1.0",)}, r"no defense 'blurr-1.0'; did you mean 'blur-1.0'"),
-        ({"defenses": ("none+jpg-60",)}, r"no defense 'jpg-60'; did you mean 'jpeg-60'"),
+        ({"defenses": ("blurr-1.0",)}, r"no defense 'blurr-1.0'. Did you mean 'blur-1.0'"),
+        ({"defenses": ("none+jpg-60",)}, r"no defense 'jpg-60'. Did you mean 'jpeg-60'"),
         ({"exploiters": ("unet-bach",)}, "unet-batch"),
         ({"exploiters": ("unet",), "size": (100, 100)}, "100"),
         ({"seeds": ()}, "at least one"),
