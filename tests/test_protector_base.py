@@ -157,6 +157,7 @@ def test_the_fingerprint_sees_tensors_in_dictionaries_and_lists_and_options_of_t
         ({"size": (8, 8, 8)}, r"size is \(8, 8, 8\); give 2 positive numbers"),
         ({"size": (8, 0)}, r"size is \(8, 0\)"),
         ({"num_classes": 1}, "num_classes is 1; it must be at least 2"),
+        ({"native": "false"}, "native is .false.; use True or False"),
         ({"eps": 4}, "write 4/255"),
         ({"bound": "rio"}, "Did you mean 'roi'"),
         ({"slice_axis": 3}, "slice_axis is 3"),

@@ -62,7 +62,9 @@ class BoundedProtector(Protector):
         if num_classes < 2:
             raise ValueError(f"num_classes is {num_classes}; it must be at least 2, the background included.")
         self.size = tuple(int(side) for side in size)
-        self.native = bool(native)
+        if not isinstance(native, bool):
+            raise ValueError(f"native is {native!r}; use True or False.")
+        self.native = native
         grid = None if self.native else self.size
         self.bound_map = parse_bound(self.default_bound if bound is None else bound, grid)
         self.num_classes = int(num_classes)
