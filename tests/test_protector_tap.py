@@ -8,6 +8,7 @@ import pytest
 import torch
 from surrogate_toys import TINY, WEIGHT, linear_network, toy_items
 
+from monai_umed.protectors.base import SLICES_AT_ONCE
 from monai_umed.protectors.slices import slice_id
 from monai_umed.protectors.tap import TAP
 from monai_umed.protectors.targeted import next_class
@@ -36,7 +37,7 @@ def test_slices_of_a_volume_go_through_the_network_together_and_get_what_each_ge
     network = linear_network()
     network.register_forward_pre_hook(lambda _, inputs: batches.append(len(inputs[0])))
     tap.networks = cast(Any, [network])
-    items = toy_items(2 * tap.batch_size + 2)
+    items = toy_items(SLICES_AT_ONCE + 2)
     image, label = (torch.stack([item[key] for item in items], dim=1) for key in ("image", "label"))
     delta = tap(image, label, case_id="case").delta
     assert set(batches) == {tap.batch_size, 2}

@@ -20,10 +20,7 @@ def benchmark(
             show_default=False,
         ),
     ],
-    protectors: Annotated[
-        str,
-        typer.Option(help="names joined by commas: em,em@roi,constant-stamp:period=2"),
-    ],
+    protectors: Annotated[str, typer.Option(help="names joined by commas: em,em@roi,constant-stamp:period=2")],
     exploiters: Annotated[str, typer.Option(help="names joined by commas; see `monai-umed list`")] = "unet-batch",
     defenses: Annotated[str, typer.Option(help="names joined by commas")] = "none,blur-1.0,jpeg-60",
     seeds: Annotated[str, typer.Option(help="numbers joined by commas, one training each")] = "0",
