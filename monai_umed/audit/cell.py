@@ -17,7 +17,7 @@ import torch
 from ..data.atomic import write_json
 from ..defenses import Defense, Items, Materials
 from ..exploiter import LossCurve, train_exploiter
-from ..networks.architectures import build_exploiter, encoder_of
+from ..networks.architectures import build_exploiter, encoder_of, wants_precise_batch_norm
 from ..provenance import source_version
 from ..scoring import case_dice, count_items, predict, score
 from .datasets import Facts, Folders
@@ -103,6 +103,7 @@ def _materials(bench: Bench, cell: Cell, defense: Defense, folders: Folders) -> 
             seed=cell.seed,
             device=audit.device,
             progress=False,
+            precise_batch_norm=wants_precise_batch_norm(cell.exploiter),
             **audit.recipe,
         ),
         is_encoder=encoder_of(cell.exploiter),
@@ -148,6 +149,7 @@ def run_cell(bench: Bench, cell: Cell) -> None:
                 defense=defense,
                 materials=materials,
                 handlers=[curve],
+                precise_batch_norm=wants_precise_batch_norm(cell.exploiter),
                 **audit.recipe,
             )
     if not all(map(math.isfinite, curve.losses)):

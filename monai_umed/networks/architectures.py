@@ -56,6 +56,9 @@ class Architecture:
             ``"group"``, ``"layer"``.
         dims: numbers of spatial axes.
         fixed_size: whether a network works for no other image size than the one it was built for.
+        precise_batch_norm: whether the running statistics of batch normalization are to be computed anew over all
+            training images after the last epoch (Wu and Johnson 2021, arXiv 2105.07576, Section 3). A network whose
+            statistics swing with the last few batches would be measured by chance.
     """
 
     summary: str
@@ -66,6 +69,7 @@ class Architecture:
     other_norms: tuple[str, ...] = ()
     dims: tuple[int, ...] = (2, 3)
     fixed_size: bool = False
+    precise_batch_norm: bool = False
 
 
 def _encoder(beginning: str) -> re.Pattern[str]:
@@ -117,6 +121,7 @@ ARCHITECTURES: dict[str, Architecture] = {
         norms=("batch", "instance"),
         other_norms=("group", "layer"),
         fixed_size=True,
+        precise_batch_norm=True,
     ),
     "swinunetr": Architecture(
         "Swin UNETR, Hatamizadeh et al. 2022, arXiv 2201.01266, LayerNorm in the transformer; small: at half the "
@@ -190,6 +195,15 @@ def encoder_of(name: str) -> Callable[[str], bool]:
     """
     encoder = _look_up(name)[0].encoder
     return lambda parameter: encoder.match(parameter) is not None
+
+
+def wants_precise_batch_norm(name: str) -> bool:
+    """The argument ``precise_batch_norm`` of :func:`monai_umed.exploiter.train_exploiter` for network ``name``.
+
+    Raises:
+        ValueError: if there is no such network.
+    """
+    return _look_up(name)[0].precise_batch_norm
 
 
 def _fits(image_size: Sequence[int], stride: int) -> bool:
