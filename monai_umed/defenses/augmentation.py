@@ -1,75 +1,38 @@
-"""Random changes of image and label, drawn anew for every item at every epoch."""
+"""Random changes of gray values, and nnU-Net's of all kinds, drawn anew for every item at every epoch."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import numpy as np
 import torch
 from monai.config import KeysCollection
 from monai.transforms import (
-    Compose,
     MapTransform,
     RandAdjustContrastd,
     RandAffined,
     RandCoarseDropoutd,
-    RandFlipd,
     RandGaussianNoised,
     RandGaussianSmoothd,
-    Randomizable,
     RandomizableTransform,
     RandScaleIntensityd,
     RandScaleIntensityFixedMeand,
     RandSimulateLowResolutiond,
-    RandSpatialCropd,
     RandZoomd,
-    SpatialPadd,
     Transform,
 )
-from monai.utils import convert_to_tensor
 from monai.utils.enums import CommonKeys as Keys
 
+from .augment import BOTH, LINEAR, Augment
 from .base import Defense, Materials
+from .geometric_augmentation import flip_transforms
 
-BOTH = (Keys.IMAGE, Keys.LABEL)
 GAMMA = (0.7, 1.5)
-LINEAR = {2: "bilinear", 3: "trilinear"}
 ROTATION = {2: (math.pi,), 3: (math.pi / 6,) * 3}  # radians, about the only axis of an image and all of a volume
 BLUR = (0.5, 1.0)  # pixels
-
-
-class Augment(Randomizable, Transform):
-    """Runs MONAI's dictionary transforms on plain tensors; they are made when the first item of a size comes.
-
-    Image and label come back as plain tensors, the image clipped to [0, 1], the label in its own dtype. The tensors
-    of the item are not changed.
-
-    Args:
-        make: makes the transforms for a spatial size; what they do may depend on the number and length of the axes,
-            which :meth:`~monai_umed.defenses.Defense.augmentation` does not know.
-    """
-
-    def __init__(self, make: Callable[[tuple[int, ...]], Sequence[Transform]]) -> None:
-        self.make = make
-        self._made: dict[tuple[int, ...], Compose] = {}
-
-    def set_random_state(self, seed: int | None = None, state: np.random.RandomState | None = None) -> Augment:
-        super().set_random_state(seed, state)
-        self._made.clear()
-        return self
-
-    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        size = tuple(data[Keys.IMAGE].shape[1:])
-        if size not in self._made:
-            self._made[size] = Compose(self.make(size)).set_random_state(state=self.R)
-        # MONAI's coarse dropout writes into the tensor that it is given
-        result = self._made[size]({**data, Keys.IMAGE: data[Keys.IMAGE].clone()})
-        image, label = (convert_to_tensor(result[key], track_meta=False) for key in BOTH)
-        return {**result, Keys.IMAGE: image.clamp(0, 1), Keys.LABEL: label.to(data[Keys.LABEL].dtype)}
 
 
 class RandRelativeNoised(RandGaussianNoised):
@@ -102,17 +65,6 @@ class RandUniformNoised(RandomizableTransform, MapTransform):
             noise = self.R.uniform(-self.amount, self.amount, size=tuple(result[key].shape))
             result[key] = result[key] + torch.from_numpy(noise).to(result[key].dtype)
         return result
-
-
-def crop_transforms(size: tuple[int, ...], share: float) -> list[Transform]:
-    """The transforms of :class:`RandomCrop` for one size."""
-    box = [max(1, round(share * length)) for length in size]
-    return [RandSpatialCropd(BOTH, roi_size=box, random_size=False), SpatialPadd(BOTH, spatial_size=size)]
-
-
-def flip_transforms(size: tuple[int, ...]) -> list[Transform]:
-    """The transforms of :class:`Flips` for one size."""
-    return [RandFlipd(BOTH, prob=0.5, spatial_axis=axis) for axis in range(len(size))]
 
 
 def nnunet_transforms(size: tuple[int, ...]) -> list[Transform]:
@@ -229,35 +181,3 @@ class Cutout(Defense):
 
     def augmentation(self, materials: Materials) -> list[Transform]:
         return [Augment(partial(cutout_transforms, side=self.side))]
-
-
-@dataclass(frozen=True)
-class RandomCrop(Defense):
-    """Another part of the image every time, in the middle of a black frame of the image's size.
-
-    Its place differs by whole pixels: patterns that networks find because they always lie at the same pixels of the
-    grid no longer do.
-
-    Args:
-        share: of every side of the image.
-
-    Raises:
-        ValueError: if ``share`` is not between 0 and 1.
-    """
-
-    share: float = 0.875
-
-    def __post_init__(self) -> None:
-        if not 0 < self.share < 1:
-            raise ValueError(f"share is {self.share!r}; it must be between 0 and 1, for example 0.875.")
-
-    def augmentation(self, materials: Materials) -> list[Transform]:
-        return [Augment(partial(crop_transforms, share=self.share))]
-
-
-@dataclass(frozen=True)
-class Flips(Defense):
-    """Mirrored along every axis, each with probability 0.5."""
-
-    def augmentation(self, materials: Materials) -> list[Transform]:
-        return [Augment(flip_transforms)]

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 from ..names import did_you_mean
 from .adversarial import AdversarialTraining, WorstOf
-from .augmentation import Cutout, Flips, GammaContrast, NNUNet, RandomCrop, RandomNoise
+from .augmentation import Cutout, GammaContrast, NNUNet, RandomNoise
 from .base import Composed, Defense
 from .clean_data import CleanPartAlone, EarlyStopping, LastLayerRefit, PartlyProtected
 from .filters import BitDepth, Contrast, GaussianBlur, Grayscale, Half, Jpeg, Median, TrainingSize
+from .geometric_augmentation import Affine, Flips, RandomCrop
 from .mask_aware import DenoiseInMask, IgnoreBorder, QuantizeInMask
 from .mixing import CutMix, Mixup
 from .pretrained import PretrainedEncoder
@@ -91,6 +92,7 @@ DEFENSES: dict[str, Entry] = {
     "gamma-contrast": Entry(lambda eps: GammaContrast(), "random gamma, brightness and contrast"),
     "nnunet": Entry(lambda eps: NNUNet(), "nnU-Net's default augmentation"),
     "flips": Entry(lambda eps: Flips(), "mirrored at random"),
+    "affine": Entry(lambda eps: Affine(), "random rotation of up to 20 degrees and zoom"),
     "random-crop": Entry(lambda eps: RandomCrop(), "random crops of seven eighths of each side"),
     "cutout": Entry(lambda eps: Cutout(), "a box of half the side erased"),
     "mixup": Entry(lambda eps: Mixup(), "images and labels mixed"),

@@ -11,20 +11,19 @@ from monai.data import DataLoader, Dataset
 from monai.transforms import Compose
 
 from monai_umed.defenses import Composed, Defense, Materials
+from monai_umed.defenses.augment import Augment
 from monai_umed.defenses.augmentation import (
-    Augment,
     Cutout,
-    Flips,
     GammaContrast,
     NNUNet,
-    RandomCrop,
     RandomNoise,
     RandRelativeNoised,
     nnunet_transforms,
 )
+from monai_umed.defenses.geometric_augmentation import Affine, Flips, RandomCrop
 
 AUGMENTATIONS: list[Defense] = [
-    *(NNUNet(), GammaContrast(), RandomNoise(), RandomNoise(amount=0.3), Cutout(), RandomCrop(), Flips()),
+    *(NNUNet(), GammaContrast(), RandomNoise(), RandomNoise(amount=0.3), Cutout(), RandomCrop(), Affine(), Flips()),
 ]
 SHAPES = [(1, 32, 40), (3, 32, 40), (1, 12, 16, 10), (3, 12, 16, 10)]
 
@@ -261,6 +260,24 @@ def test_random_crops_move_image_and_label_together_by_whole_pixels(shape: tuple
     assert len(places) > 10
 
 
+def test_affine_maps_move_image_and_label_together_within_their_limits() -> None:
+    label = torch.zeros(1, 64, 64)
+    label[0, 28:36, 20:44] = 1
+    augment = pipeline(Affine(degrees=20, scale=(0.8, 1.25)))
+    areas, angles = [], []
+    for _ in range(60):
+        moved = augment({"image": 0.9 * label, "label": label})
+        assert ((moved["image"] > 0.45) == (moved["label"] > 0)).float().mean() > 0.97
+        places = moved["label"][0].nonzero().float()
+        areas.append(float(len(places) / label.sum()))
+        centered = places - places.mean(0)
+        rows, columns = torch.linalg.svd(centered, full_matrices=False).Vh[0].tolist()
+        angles.append(math.degrees(math.atan2(rows, columns)) % 180)
+    turned = [min(angle, 180 - angle) for angle in angles]
+    assert 0.8**2 * 0.9 < min(areas) < 0.8 and 1.3 < max(areas) < 1.25**2 * 1.1
+    assert 15 < max(turned) < 22
+
+
 def test_flips_show_every_mirror_image() -> None:
     item, augment = make_item(1, 8, 6), pipeline(Flips())
     expected = [item["image"].flip(axes) for axes in ([], [1], [2], [1, 2])]
@@ -291,6 +308,11 @@ def test_a_constant_image_gives_no_nan(defense: Defense) -> None:
         (lambda: RandomNoise(0), r"amount is 0; use a positive number, for example 4 / 255, or 'eps'"),
         (lambda: RandomNoise("Eps"), "amount is 'Eps'; use a positive number"),
         (lambda: Cutout(side=1), r"side is 1; it must be a share between 0 and 1, for example 0\.5"),
+        (lambda: Affine(degrees=200), "degrees is 200; it must be above 0 and at most 180"),
+        (
+            lambda: Affine(scale=(1.2, 0.8)),
+            r"scale is \(1\.2, 0\.8\); give two positive factors",
+        ),
         (lambda: RandomCrop(1.5), r"share is 1\.5; it must be between 0 and 1"),
     ],
 )

@@ -1,0 +1,99 @@
+"""Random moves of image and label together, drawn anew for every item at every epoch."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import partial
+
+from monai.transforms import RandAffined, RandFlipd, RandSpatialCropd, RandZoomd, SpatialPadd, Transform
+
+from .augment import BOTH, LINEAR, Augment
+from .base import Defense, Materials
+
+
+def crop_transforms(size: tuple[int, ...], share: float) -> list[Transform]:
+    """The transforms of :class:`RandomCrop` for one size."""
+    box = [max(1, round(share * length)) for length in size]
+    return [RandSpatialCropd(BOTH, roi_size=box, random_size=False), SpatialPadd(BOTH, spatial_size=size)]
+
+
+def affine_transforms(size: tuple[int, ...], degrees: float, scale: tuple[float, float]) -> list[Transform]:
+    """The transforms of :class:`Affine` for one size."""
+    angle, axes = math.radians(degrees), 1 if len(size) == 2 else 3
+    return [
+        RandAffined(BOTH, prob=1, rotate_range=(angle,) * axes, mode=("bilinear", "nearest"), padding_mode="zeros"),
+        # RandAffined would draw one factor for each axis
+        RandZoomd(
+            BOTH,
+            prob=1,
+            min_zoom=scale[0],
+            max_zoom=scale[1],
+            mode=(LINEAR[len(size)], "nearest-exact"),
+            padding_mode="constant",
+        ),
+    ]
+
+
+def flip_transforms(size: tuple[int, ...]) -> list[Transform]:
+    """The transforms of :class:`Flips` for one size."""
+    return [RandFlipd(BOTH, prob=0.5, spatial_axis=axis) for axis in range(len(size))]
+
+
+@dataclass(frozen=True)
+class RandomCrop(Defense):
+    """Another part of the image every time, in the middle of a black frame of the image's size.
+
+    Its place differs by whole pixels: patterns that networks find because they always lie at the same pixels of the
+    grid no longer do.
+
+    Args:
+        share: of every side of the image.
+
+    Raises:
+        ValueError: if ``share`` is not between 0 and 1.
+    """
+
+    share: float = 0.875
+
+    def __post_init__(self) -> None:
+        if not 0 < self.share < 1:
+            raise ValueError(f"share is {self.share!r}; it must be between 0 and 1, for example 0.875.")
+
+    def augmentation(self, materials: Materials) -> list[Transform]:
+        return [Augment(partial(crop_transforms, share=self.share))]
+
+
+@dataclass(frozen=True)
+class Affine(Defense):
+    """Rotated, of volumes about every axis, and zoomed, both every time; what turns into view is 0.
+
+    Args:
+        degrees: largest rotation in either direction.
+        scale: limits of the factor by which structures grow.
+
+    Raises:
+        ValueError: if ``degrees`` or ``scale`` is out of range.
+    """
+
+    degrees: float = 20
+    scale: tuple[float, float] = (0.8, 1.25)
+
+    def __post_init__(self) -> None:
+        if not 0 < self.degrees <= 180:
+            raise ValueError(f"degrees is {self.degrees!r}; it must be above 0 and at most 180.")
+        if not 0 < self.scale[0] <= self.scale[1] < math.inf:
+            raise ValueError(
+                f"scale is {self.scale!r}; give two positive factors, the smaller one first, for example (0.8, 1.25)."
+            )
+
+    def augmentation(self, materials: Materials) -> list[Transform]:
+        return [Augment(partial(affine_transforms, degrees=self.degrees, scale=self.scale))]
+
+
+@dataclass(frozen=True)
+class Flips(Defense):
+    """Mirrored along every axis, each with probability 0.5."""
+
+    def augmentation(self, materials: Materials) -> list[Transform]:
+        return [Augment(flip_transforms)]
