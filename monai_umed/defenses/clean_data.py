@@ -12,12 +12,14 @@ from ignite.engine import Engine, Events
 from monai.data import DataLoader, Dataset
 from monai.engines import SupervisedEvaluator
 from torch.nn.modules.conv import _ConvNd
+from torch.optim.swa_utils import update_bn
 
 from ..losses import segmentation_loss
 from ..scoring import evaluate
 from .base import Defense, Items, Materials
 
 REFIT_ROUNDS, REFIT_LEARNING_RATE = 15, 0.5
+BATCH_SIZE = 16  # of clean images whose statistics are taken
 
 
 def owned_cases(materials: Materials, share: float) -> Items:
@@ -191,6 +193,26 @@ def layer_inputs(
     finally:
         handle.remove()
     return torch.cat(features)
+
+
+@dataclass(frozen=True)
+class CleanStatistics(_CleanShare):
+    """Take the running statistics of batch normalization from clean images (Li et al. 2016, arXiv 1603.04779).
+
+    Weights that were trained on protected files see clean images in use. No labels are needed, and networks without
+    batch normalization stay as they are.
+
+    Args:
+        share: of the training cases that the exploiter owns in clean form, between 0 and 1, both excluded; at least
+            one case is used.
+
+    Raises:
+        ValueError: if ``share`` is out of range; when used, if there are no clean originals.
+    """
+
+    def finish(self, network: torch.nn.Module, materials: Materials) -> None:
+        images = [item["image"] for item in owned_cases(materials, self.share)]
+        update_bn(DataLoader(Dataset(images), batch_size=BATCH_SIZE), network, torch.device(materials.device))
 
 
 @dataclass(frozen=True)

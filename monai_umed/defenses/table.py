@@ -9,7 +9,7 @@ from ..names import did_you_mean
 from .adversarial import AdversarialTraining, WorstOf
 from .augmentation import Cutout, GammaContrast, NNUNet, RandomNoise
 from .base import Composed, Defense
-from .clean_data import CleanPartAlone, EarlyStopping, LastLayerRefit, PartlyProtected
+from .clean_data import CleanPartAlone, CleanStatistics, EarlyStopping, LastLayerRefit, PartlyProtected
 from .filters import BitDepth, Contrast, GaussianBlur, Grayscale, Half, Jpeg, Median, TrainingSize
 from .geometric_augmentation import Affine, Flips, RandomCrop
 from .mask_aware import DenoiseInMask, IgnoreBorder, QuantizeInMask
@@ -100,6 +100,9 @@ DEFENSES: dict[str, Entry] = {
     "noise": Entry(lambda eps: RandomNoise(), "uniform noise of radius eps"),
     "worst-of-5": Entry(lambda eps: WorstOf(5), "worst of five strong augmentations (UEraser)"),
     "early-stopping": Entry(lambda eps: EarlyStopping(0.05), "best epoch on 5 % clean data"),
+    "clean-statistics": Entry(
+        lambda eps: CleanStatistics(0.05), "statistics of batch normalization from 5 % clean images, without labels"
+    ),
     "pretrained": Entry(lambda eps: PretrainedEncoder(), "encoder pretrained on other images, fine-tuned"),
     "frozen": Entry(lambda eps: PretrainedEncoder(frozen=True), "encoder pretrained on other images, frozen"),
     "denoise-mask": Entry(lambda eps: DenoiseInMask(), "smoothed inside the mask"),

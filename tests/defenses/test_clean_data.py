@@ -18,6 +18,7 @@ from monai.networks.nets import AttentionUnet, BasicUNet, BasicUNetPlusPlus, UNe
 from monai_umed.defenses import Composed, Defense, Items, Materials
 from monai_umed.defenses.clean_data import (
     CleanPartAlone,
+    CleanStatistics,
     EarlyStopping,
     LastLayerRefit,
     PartlyProtected,
@@ -30,6 +31,7 @@ from monai_umed.scoring import class_map, evaluate
 SHARES: dict[str, Callable[[float], Defense]] = {
     "PartlyProtected": PartlyProtected,
     "CleanPartAlone": CleanPartAlone,
+    "CleanStatistics": CleanStatistics,
     "EarlyStopping": EarlyStopping,
     "LastLayerRefit": LastLayerRefit,
 }
@@ -242,6 +244,27 @@ def test_early_stopping_takes_the_very_steps_of_ordinary_training() -> None:
         return evaluate(network, owned_cases(stock, 0.3)).dice
 
     assert same_weights(kept, max(stopping.weights, key=dice))
+
+
+def test_clean_statistics_are_those_of_the_owned_images_and_leave_the_weights_alone() -> None:
+    clean = squares(40)
+    network = torch.nn.Sequential(torch.nn.Conv2d(1, 4, 3, padding=1), torch.nn.BatchNorm2d(4)).eval()
+    before = [parameter.clone() for parameter in network.parameters()]
+    CleanStatistics(0.25).finish(network, materials(clean))
+    images = torch.stack([item["image"] for item in owned_cases(materials(clean), 0.25)])
+    with torch.no_grad():
+        features = network[0](images)
+    assert isinstance(network[1].running_mean, torch.Tensor)
+    torch.testing.assert_close(network[1].running_mean, features.mean(dim=(0, 2, 3)))
+    assert all(torch.equal(a, b) for a, b in zip(before, network.parameters(), strict=True))
+    assert not network.training
+
+
+def test_clean_statistics_leave_networks_without_batch_normalization_as_they_are() -> None:
+    network = UNet(2, 1, 1, channels=(8, 16), strides=(2,), norm="instance").eval()
+    before = copy.deepcopy(network.state_dict())
+    CleanStatistics(0.5).finish(network, materials(squares(4)))
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
 
 
 @pytest.mark.parametrize("num_classes", [2, 3])
