@@ -12,7 +12,7 @@ import torch
 from .data import Manifest, Section
 from .data.atomic import write_json
 from .exploiter import train_exploiter
-from .networks.architectures import build_exploiter
+from .networks.exploiters import build_exploiter
 from .protect import MANIFEST
 from .scoring import evaluate
 from .training_set import Layout, TrainingSet, load_training_set

@@ -204,7 +204,7 @@ def test_the_help_names_every_preset_of_windows() -> None:
 
 def test_list_prints_every_exploiter_and_defense() -> None:
     from monai_umed.defenses import DEFENSES
-    from monai_umed.networks.architectures import exploiter_names
+    from monai_umed.networks.exploiters import exploiter_names
 
     printed = runner.invoke(cli.app, ["list"]).output
     for name in [*exploiter_names(), *DEFENSES]:

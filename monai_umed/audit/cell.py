@@ -17,7 +17,7 @@ import torch
 from ..data.atomic import write_json
 from ..defenses import Defense, Items, Materials
 from ..exploiter import LossCurve, train_exploiter
-from ..networks.architectures import build_exploiter, encoder_of, wants_precise_batch_norm
+from ..networks.exploiters import build_exploiter, encoder_of, wants_precise_batch_norm
 from ..provenance import source_version
 from ..scoring import case_dice, count_items, predict, score
 from .datasets import Facts, Folders

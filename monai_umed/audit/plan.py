@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..defenses import DEFENSES, defense_entry
-from ..networks.architectures import canonical_name, check_exploiter, exploiter_names
+from ..networks.exploiters import canonical_name, check_exploiter, exploiter_names
 
 MIN_TEST_CASES = 10
 

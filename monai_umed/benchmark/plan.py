@@ -12,7 +12,7 @@ from ..audit import Cell
 from ..audit.plan import with_controls
 from ..defenses import defense_entry
 from ..functional import check_eps
-from ..networks.architectures import canonical_name
+from ..networks.exploiters import canonical_name
 from .variants import CLEAN, Variant, read_variant
 
 

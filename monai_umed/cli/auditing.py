@@ -84,7 +84,8 @@ def _place(name: str, data: Path, labels: Path | None) -> dict[str, Any]:
 def list_names() -> None:
     """Print the names of protectors, exploiters and defenses."""
     from ..defenses import DEFENSES
-    from ..networks.architectures import ARCHITECTURES, exploiter_names
+    from ..networks.architectures import ARCHITECTURES
+    from ..networks.exploiters import exploiter_names
     from ..protectors import PROTECTORS, protector_class
 
     print("protectors (what they need; those marked * protect new images without another fit):")

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import re
-from collections.abc import Callable, Sequence
-from contextlib import redirect_stdout
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -18,11 +16,9 @@ from monai.networks.nets.swin_unetr import SwinUNETR
 from monai.networks.nets.unet import UNet
 from torch import nn
 
-from ..names import did_you_mean
 from .transunet import TransUNet
 from .wrapped import AtHalfResolution, UNetPlusPlus
 
-SIZES = ("small", "paper")
 Builder = Callable[..., nn.Module]
 
 
@@ -153,141 +149,3 @@ ARCHITECTURES: dict[str, Architecture] = {
         other_norms=("instance",),
     ),
 }
-
-
-def exploiter_names() -> list[str]:
-    """Every network once: ``"unet-batch"``, ``"unet-instance"``, ..., the plain name where there is no choice."""
-    return [
-        f"{name}-{norm}" if norm else name
-        for name, architecture in ARCHITECTURES.items()
-        for norm in architecture.norms or ("",)
-    ]
-
-
-def canonical_name(name: str) -> str:
-    """The name with its normalization, one of :func:`exploiter_names`, of a name that may leave it out.
-
-    Raises:
-        ValueError: if there is no such network.
-    """
-    norm = _look_up(name)[1]
-    return name if norm is None or name.endswith(f"-{norm}") else f"{name}-{norm}"
-
-
-def _look_up(name: str) -> tuple[Architecture, str | None]:
-    """The architecture and its normalization, where it has a choice."""
-    names = exploiter_names()
-    if name not in names and name not in ARCHITECTURES:
-        hint = did_you_mean(name, [*ARCHITECTURES, *names])
-        raise ValueError(f"There is no network {name!r}.{hint} Use one of {', '.join(names)}.")
-    key, _, norm = name.partition("-")
-    return ARCHITECTURES[key], norm or next(iter(ARCHITECTURES[key].norms), None)
-
-
-def encoder_of(name: str) -> Callable[[str], bool]:
-    """Tell from the name of a parameter or buffer whether it belongs to the encoder of network ``name``.
-
-    Returns:
-        A function of one name out of ``named_parameters()`` or ``state_dict()``, right for both sizes.
-
-    Raises:
-        ValueError: if there is no such network.
-    """
-    encoder = _look_up(name)[0].encoder
-    return lambda parameter: encoder.match(parameter) is not None
-
-
-def wants_precise_batch_norm(name: str) -> bool:
-    """The argument ``precise_batch_norm`` of :func:`monai_umed.exploiter.train_exploiter` for network ``name``.
-
-    Raises:
-        ValueError: if there is no such network.
-    """
-    return _look_up(name)[0].precise_batch_norm
-
-
-def _fits(image_size: Sequence[int], stride: int) -> bool:
-    return all(side >= stride and side % stride == 0 for side in image_size) and max(image_size) > stride
-
-
-def _sizes_that_fit(image_size: Sequence[int], stride: int) -> list[tuple[int, ...]]:
-    """The two sizes nearest to one that does not fit; only the sides that are wrong differ."""
-    all_single = set(image_size) == {stride}
-    wrong = [side < stride or side % stride > 0 or all_single for side in image_size]
-    candidates = [
-        tuple(
-            (max(1, side // stride) + step) * stride if change else side
-            for side, change in zip(image_size, wrong, strict=True)
-        )
-        for step in range(3)
-    ]
-    return [candidate for candidate in candidates if _fits(candidate, stride)][:2]
-
-
-def check_exploiter(name: str, size: str, image_size: Sequence[int]) -> None:
-    """Refuse what :func:`build_exploiter` would refuse, without building anything.
-
-    Raises:
-        ValueError: if there is no such network or size, if the network does not exist for so many axes, or if it does
-            not fit the image size.
-    """
-    architecture = _look_up(name)[0]
-    if size not in SIZES:
-        raise ValueError(f"size is {size!r}; use one of {', '.join(SIZES)}.")
-    if len(image_size) not in architecture.dims:
-        raise ValueError(
-            f"spatial_dims is {len(image_size)}; {name} takes {' or '.join(str(dim) for dim in architecture.dims)}."
-        )
-    variant: Variant = getattr(architecture, size)
-    if not _fits(image_size, variant.stride):
-        nearest = " or ".join(str(fitting) for fitting in _sizes_that_fit(image_size, variant.stride))
-        raise ValueError(
-            f"image_size is {tuple(image_size)}; the {size} {name} needs multiples of {variant.stride}, one of them at "
-            f"least {2 * variant.stride}. Resample the images to {nearest}."
-        )
-
-
-def build_exploiter(
-    name: str,
-    in_channels: int,
-    num_classes: int = 2,
-    size: str = "small",
-    spatial_dims: int = 2,
-    image_size: Sequence[int] | None = None,
-) -> nn.Module:
-    """Make an untrained network, its weights drawn from torch's global generator.
-
-    Args:
-        name: one of :func:`exploiter_names`, or an architecture's plain name for its first normalization.
-        in_channels: channels of the images.
-        num_classes: classes, background included.
-        size: ``"small"``, made for CPUs, or ``"paper"``, the published widths.
-        spatial_dims: 2 or 3.
-        image_size: side lengths in pixels of the images to come; 128 each by default.
-
-    Returns:
-        A network from ``(B, in_channels, *image_size)`` to logits of the same size, ``(B, 1, *image_size)`` for two
-        classes and ``(B, num_classes, *image_size)`` for more.
-
-    Raises:
-        ValueError: if there is no such network or size, if the network does not exist for so many axes, if it does not
-            fit the image size, or if there are fewer than two classes.
-    """
-    architecture, norm = _look_up(name)
-    image_size = tuple(image_size) if image_size is not None else (128,) * spatial_dims
-    if len(image_size) != spatial_dims:
-        raise ValueError(f"image_size {image_size} has {len(image_size)} numbers; give one per axis, {spatial_dims}.")
-    if num_classes < 2:
-        raise ValueError(f"num_classes is {num_classes}; it must be at least 2, background included.")
-    check_exploiter(name, size, image_size)
-    variant: Variant = getattr(architecture, size)
-    choices: dict[str, Any] = {"norm": norm} if norm is not None else {}
-    if architecture.fixed_size:
-        choices["img_size"] = image_size
-    with redirect_stdout(io.StringIO()):  # some releases of BasicUNet print their widths
-        return variant.build(
-            spatial_dims=spatial_dims,
-            in_channels=in_channels,
-            out_channels=1 if num_classes == 2 else num_classes,
-            **choices,
-        )

@@ -13,15 +13,8 @@ from hypothesis import strategies as st
 from monai.networks.nets import UNet
 from torch import nn
 
-from monai_umed.networks.architectures import (
-    ARCHITECTURES,
-    SIZES,
-    Architecture,
-    build_exploiter,
-    canonical_name,
-    encoder_of,
-    exploiter_names,
-)
+from monai_umed.networks.architectures import ARCHITECTURES, Architecture
+from monai_umed.networks.exploiters import SIZES, build_exploiter, canonical_name, encoder_of, exploiter_names
 
 NORM_LAYERS: dict[str, type[nn.Module]] = {
     "batch": nn.modules.batchnorm._BatchNorm,
