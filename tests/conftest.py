@@ -8,10 +8,10 @@ import pytest
 import torch
 from protected_folder import small_protector
 
-from monai_umed.audit import Audit
-from monai_umed.data import find_cases
+from monai_umed.data.cases import find_cases
 from monai_umed.data.phantom import write_phantom
-from monai_umed.protect import protect_dataset
+from monai_umed.evaluation.audit.plan import Audit
+from monai_umed.release.protect import protect_dataset
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

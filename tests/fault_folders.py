@@ -8,9 +8,10 @@ import numpy as np
 from dicom_files import make, save
 from protected_folder import noise, small_protector, square, write_array
 
-from monai_umed.data import Manifest, find_cases
-from monai_umed.protect import protect_dataset
+from monai_umed.data.cases import find_cases
+from monai_umed.data.manifest import Manifest
 from monai_umed.protectors import UMed
+from monai_umed.release.protect import protect_dataset
 
 NAMES = "abc"
 SHAPE = (40, 48)

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from protected_folder import noise, small_protector, square, write_array
 
-from monai_umed.checkpoint import save_protector
 from monai_umed.label.folder import write_app
+from monai_umed.protectors.checkpoint import save_protector
 
 SHAPE = (40, 48)
 PNG = "image/png"

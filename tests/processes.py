@@ -19,7 +19,7 @@ def in_parallel(body: Callable[..., None], argument_lists: Sequence[Sequence[obj
     :data:`LIMIT` is killed with its forks; its code is -9.
     """
     context = get_context("forkserver")
-    context.set_forkserver_preload(["monai_umed.resume", "monai_umed.protect_together", "small_fit"])
+    context.set_forkserver_preload(["monai_umed.fitting.resume", "monai_umed.release.protect_together", "small_fit"])
     processes = [context.Process(target=_lead, args=(body, *arguments)) for arguments in argument_lists]
     for process in processes:
         process.start()

@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 from protected_folder import small_protector
 
-from monai_umed.data import find_cases
-from monai_umed.protect import protect_dataset
-from monai_umed.restore import CaseReport, restore_dataset, seal_dataset
+from monai_umed.data.cases import find_cases
+from monai_umed.release.protect import protect_dataset
+from monai_umed.sealing.restore import CaseReport, restore_dataset, seal_dataset
 
 KEY, OTHER_KEY = bytes(range(32)), bytes(range(1, 33))
 

@@ -8,9 +8,9 @@ import torch
 from monai.data import DataLoader, Dataset, DistributedSampler
 from monai.networks.nets import UNet
 
-from monai_umed.engines import UMedTrainer
-from monai_umed.losses import segmentation_loss
+from monai_umed.fitting.umed_trainer import UMedTrainer
 from monai_umed.networks import UMedPerturbator
+from monai_umed.training.losses import segmentation_loss
 
 EPS = 8 / 255
 STEPS = 3  # per epoch

@@ -33,7 +33,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 @app.callback()
 def main() -> None:
     """Publish segmentation datasets that people can look at but nobody can usefully train on."""
-    from ..bundle import show_plain_errors
+    from ..workflows.bundle import show_plain_errors
 
     show_plain_errors()
 

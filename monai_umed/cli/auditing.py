@@ -8,9 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
+from ..workflows.run import run_config
 from .datasets import Labels, as_settings, join_labels
 from .options import NumClasses, Progress, SliceAxis, Window, parse_names, parse_numbers, parse_window
-from .workflow import run_config
 
 
 class NetworkSize(str, Enum):
@@ -78,14 +78,14 @@ def _place(name: str, data: Path, labels: Path | None) -> dict[str, Any]:
     if labels is None:
         return {name: dataset["dataset_dir"]}
     places = {"images": dataset["dataset_dir"], "labels": dataset["labels_dir"]}
-    return {name: {"_target_": "monai_umed.data.TwoFolders", **places}, f"audit#{name}": f"@{name}"}
+    return {name: {"_target_": "monai_umed.data.two_folders.TwoFolders", **places}, f"audit#{name}": f"@{name}"}
 
 
 def list_names() -> None:
     """Print the names of protectors, exploiters and defenses."""
     from ..defenses import DEFENSES
-    from ..networks.architectures import ARCHITECTURES
-    from ..networks.exploiters import exploiter_names
+    from ..exploiters.architectures import ARCHITECTURES
+    from ..exploiters.registry import exploiter_names
     from ..protectors import PROTECTORS, protector_class
 
     print("protectors (what they need; those marked * protect new images without another fit):")

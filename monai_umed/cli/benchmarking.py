@@ -43,9 +43,10 @@ def benchmark(
         raise typer.BadParameter("one place was given; give DATA... OUT, where OUT is a folder to write")
     import torch
 
-    from ..benchmark import Plan, run_benchmark
-    from ..bundle import as_fraction
-    from ..exploiter import RECIPES
+    from ..evaluation.benchmark.plan import Plan
+    from ..evaluation.benchmark.run import run_benchmark
+    from ..exploiters.train import RECIPES
+    from ..workflows.bundle import as_fraction
 
     if recipe not in RECIPES:
         raise typer.BadParameter(f"--recipe {recipe}: there is {' and '.join(RECIPES)}")

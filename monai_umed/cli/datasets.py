@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from ..data import DatasetDir
+    from ..data.two_folders import DatasetDir
 
 Places = Annotated[
     list[Path],
@@ -33,7 +33,7 @@ def read_places(places: Sequence[Path]) -> tuple[DatasetDir, Path]:
     if len(places) not in (2, 3):
         given = f"{len(places)} place{'s were' if len(places) > 1 else ' was'} given"
         raise typer.BadParameter(f"{given}; give DATA OUT, or IMAGES LABELS OUT, where out is a folder to write")
-    from ..already_protected import refuse_protected_folder
+    from ..release.already_protected import refuse_protected_folder
 
     *data, out = places
     # Before anything is said about cases that a release does not list.
@@ -43,7 +43,7 @@ def read_places(places: Sequence[Path]) -> tuple[DatasetDir, Path]:
 
 def join_labels(data: Path, labels: Path | None = None) -> DatasetDir:
     """A dataset whose labels lie in their own place if one is given."""
-    from ..data import as_dataset
+    from ..data.two_folders import as_dataset
 
     return data if labels is None else as_dataset(data, labels)
 
@@ -61,6 +61,6 @@ def as_arguments(option: str, dataset: DatasetDir) -> list[str | Path]:
 
 
 def _split(dataset: DatasetDir) -> tuple[str, str | None]:
-    from ..data import TwoFolders
+    from ..data.two_folders import TwoFolders
 
     return (dataset.images, dataset.labels) if isinstance(dataset, TwoFolders) else (str(dataset), None)

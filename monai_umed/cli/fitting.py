@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from ..workflows.run import run_config
 from .datasets import as_settings
 from .options import PresetName
-from .workflow import run_config
 
 if TYPE_CHECKING:
-    from ..data import DatasetDir
+    from ..data.two_folders import DatasetDir
 
 # Options of a fit, by which id of train.json they set.
 FIT_OPTIONS = {
@@ -50,8 +50,8 @@ def run_fit(
     settings: dict[str, Any],
 ) -> None:
     """Fit to the training section and protect a section, unless the folder to write would be refused afterwards."""
-    from ..data import find_cases
-    from ..output_folder import check_folders
+    from ..data.cases import find_cases
+    from ..release.layout import check_folders
 
     # Again when files are written, but nobody should learn after a fit of an hour that they cannot be.
     check_folders(find_cases(data, section.value), out / "protected")
@@ -83,7 +83,7 @@ def read_method(protector: str, bound: str | None, preset: PresetName, fitting: 
     if given:
         cure = "leave it out, or set the method's own arguments with the bundle's method.json"
         raise typer.BadParameter(f"{', '.join(given)}: means umed's generators, not {protector}; {cure}")
-    from ..method_fit import parse_method
+    from ..fitting.fit import parse_method
 
     try:
         return {**parse_method(protector), "bound": bound}
@@ -93,7 +93,7 @@ def read_method(protector: str, bound: str | None, preset: PresetName, fitting: 
 
 def usual_section(data: DatasetDir) -> SectionName:
     """Whoever named a test section keeps it to test with; where nobody did, a release is meant to be whole."""
-    from ..data import find_sections
+    from ..data.cases import find_sections
 
     _, named = find_sections(data)
     return SectionName.train if named else SectionName.all
@@ -101,7 +101,7 @@ def usual_section(data: DatasetDir) -> SectionName:
 
 def say_fitted(data: DatasetDir, section: SectionName) -> None:
     """Print what the fit saw and what was protected."""
-    from ..data import find_sections
+    from ..data.cases import find_sections
 
     sections, named = find_sections(data)
     count = list(sections.values()).count("train")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..workflows.run import run_config
 from .datasets import Labels, Places, as_arguments, as_settings, join_labels, read_places
 from .fitting import FIT_OPTIONS, UMED, SectionName, read_method, run_fit, say_fitted, usual_section
 from .options import (
@@ -32,10 +33,9 @@ from .options import (
     parse_window,
     say_next,
 )
-from .workflow import run_config
 
 if TYPE_CHECKING:
-    from ..data import DatasetDir
+    from ..data.two_folders import DatasetDir
 
 
 def fit(
@@ -164,29 +164,29 @@ def verify(
 
 
 def _is_first_rank() -> bool:
-    from ..ranks import is_first_rank
+    from ..training.distributed import is_first_rank
 
     return is_first_rank()
 
 
 def _read_key(key: Path, *published: Path) -> bytes:
     """Before anything takes minutes."""
-    from ..key_file import check_unpublished, read_key
+    from ..sealing.keys import check_unpublished, read_key
 
     check_unpublished(key, published)
     return read_key(key)
 
 
 def _verify(protected: Path, original: DatasetDir | None, progress: bool) -> None:
-    from ..verify import report, verify_folder
+    from ..release.verify import report, verify_folder
 
     if report(verify_folder(protected, original, progress), protected, original):
         raise typer.Exit(1)
 
 
 def _seal(data: DatasetDir, protected: Path, sealed: Path, secret: bytes, progress: bool) -> None:
-    from ..data import find_cases
-    from ..restore import report, seal_dataset
+    from ..data.cases import find_cases
+    from ..sealing.restore import report, seal_dataset
 
     if report(seal_dataset(find_cases(data), protected, sealed, secret, progress), "Sealed", sealed).failed:
         raise typer.Exit(1)
@@ -194,8 +194,9 @@ def _seal(data: DatasetDir, protected: Path, sealed: Path, secret: bytes, progre
 
 def _after(data: DatasetDir, protected: Path) -> list[tuple[str, list[str | Path]]]:
     """An audit, with the test section of the originals if no protected copy of it could be trained on."""
-    from ..data import Manifest, find_sections
-    from ..protect import MANIFEST
+    from ..data.cases import find_sections
+    from ..data.manifest import Manifest
+    from ..release.protect import MANIFEST
 
     released = {record.id for record in Manifest.load(protected / MANIFEST).cases}
     test = {id for id, section in find_sections(data)[0].items() if section == "test"}
@@ -207,8 +208,9 @@ def _after(data: DatasetDir, protected: Path) -> list[tuple[str, list[str | Path
 
 def _count_left_out(data: DatasetDir, protected: Path) -> int:
     """Say which cases are still unprotected; those that could not be protected are what is counted."""
-    from ..data import Manifest, find_cases
-    from ..protect import MANIFEST
+    from ..data.cases import find_cases
+    from ..data.manifest import Manifest
+    from ..release.protect import MANIFEST
 
     manifest = Manifest.load(protected / MANIFEST)
     others = len(find_cases(data)) - len(manifest.cases) - len(manifest.quarantined)

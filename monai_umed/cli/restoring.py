@@ -12,7 +12,7 @@ from .options import Progress, Released, find_protected, parse_names, say_next
 
 def new_key(file: Annotated[Path, typer.Argument(help="file to write; it must not exist", show_default=False)]) -> None:
     """Make a secret key that seals originals and brings them back."""
-    from .. import key_file
+    from ..sealing import keys as key_file
 
     key_file.new_key(file)
     print(f"Wrote 1 new key of {8 * key_file.KEY_BYTES} bits to {file}, which you alone can read.")
@@ -29,7 +29,7 @@ def restore(
     progress: Progress = True,
 ) -> None:
     """Get the original files back, bit by bit, each checked before it is written. Nothing is overwritten."""
-    from ..key_file import read_key
+    from ..sealing.keys import read_key
 
     protected = find_protected(out)
     sealed = sealed or protected.resolve().parent / "sealed"
@@ -38,8 +38,8 @@ def restore(
         raise FileNotFoundError(f"{sealed}: no folder of sealed files; {cure}")
     secret = read_key(key)
 
-    from ..protect import MANIFEST
-    from ..restore import report, restore_dataset
+    from ..release.protect import MANIFEST
+    from ..sealing.restore import report, restore_dataset
 
     found = restore_dataset(protected, sealed, output, secret, parse_names(cases), progress)
     if report(found, "Restored", output).failed:

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from monai_umed.data.case import Case
 from monai_umed.data.codec import read_image, read_label
-from monai_umed.data.pairs import Case
-from monai_umed.data.stored import CodecError, StoredImage
+from monai_umed.io.stored import CodecError, StoredImage
 
 MIN_SIDE = 16
 """Smallest permitted spatial side in pixels or voxels, but for the thinnest side of a volume."""

@@ -5,8 +5,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from monai_umed.data.atomic import write_atomically
-from monai_umed.data.json_fields import FieldError, parse_fields
+from monai_umed.io.atomic import write_atomically
+from monai_umed.io.json_fields import FieldError, parse_fields
 
 FORMAT_VERSION = 1
 """Version of the manifest's layout; raised when a reader of the old one would go wrong."""

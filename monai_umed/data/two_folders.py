@@ -31,7 +31,7 @@ DatasetDir = str | Path | TwoFolders
 
 
 def as_dataset(dataset_dir: str | Path, labels_dir: str | Path | None = None) -> str | TwoFolders:
-    """What :func:`monai_umed.data.find_cases` takes, from two settings of which the second may be missing.
+    """What :func:`monai_umed.data.cases.find_cases` takes, from two settings of which the second may be missing.
 
     Args:
         dataset_dir: the dataset's folder, or its images alone.

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from ..names import did_you_mean
+from ..io.suggest import did_you_mean
 
 # Level -/+ half the width in HU. Lung (-600, 1500) and bone (400, 1800; there for the spine) are the typical values of
 # Radiopaedia, "Windowing (CT)". Soft tissue (40, 400) is the usual general setting; sites differ by some ten HU.
@@ -20,7 +20,7 @@ def as_window(value: str | Sequence[float] | None) -> tuple[float, float] | None
 
     Args:
         value: name in `WINDOWS`, ``"lo,hi"`` or two numbers, in displayed units (HU in CT); None for what
-            `monai_umed.data.read_image` takes by default: the file's own window, the full range or percentiles.
+            `monai_umed.data.codec.read_image` takes by default: the file's own window, the full range or percentiles.
 
     Returns:
         Displayed values that map to 0 and 1, or None.

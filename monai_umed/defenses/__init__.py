@@ -1,6 +1,6 @@
 """What an exploiter may do to undo the protection."""
 
 from .base import Composed, Defense, Items, Materials, Objective
-from .table import DEFENSES, Entry, defense_entry
+from .registry import DEFENSES, Entry, defense_entry
 
 __all__ = ["DEFENSES", "Composed", "Defense", "Entry", "Items", "Materials", "Objective", "defense_entry"]

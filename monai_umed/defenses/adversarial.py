@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from ..protectors.pgd import minimize
+from ..functional.projected_gradient import minimize
 from .base import Defense, Objective
 from .strong_augmentation import strong_augmentation
 

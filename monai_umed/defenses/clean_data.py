@@ -14,8 +14,8 @@ from monai.engines import SupervisedEvaluator
 from torch.nn.modules.conv import _ConvNd
 from torch.optim.swa_utils import update_bn
 
-from ..losses import segmentation_loss
-from ..scoring import evaluate
+from ..training.losses import segmentation_loss
+from ..training.metrics import evaluate
 from .base import Defense, Items, Materials
 
 REFIT_ROUNDS, REFIT_LEARNING_RATE = 15, 0.5
@@ -107,8 +107,8 @@ class EarlyStopping(_CleanShare):
 
     The idea that early epochs escape the protection is that of Dang et al. 2023 (arXiv 2306.02064). Training runs to
     its end and takes the very steps that it takes without this defense; the protected twins of the validation cases
-    stay in the training set. Epochs are compared by Dice over all pixels, see :class:`monai_umed.scoring.Scores`; of
-    equal ones the first is kept.
+    stay in the training set. Epochs are compared by Dice over all pixels, see
+    :class:`monai_umed.training.metrics.Scores`; of equal ones the first is kept.
 
     Args:
         share: of the training cases that the exploiter owns in clean form, between 0 and 1, both excluded.

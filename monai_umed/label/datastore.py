@@ -9,7 +9,7 @@ from typing import Any
 from monailabel.datastore.local import LocalDatastore
 from monailabel.interfaces.datastore import Datastore, DefaultLabelTag
 
-from ..data import Case
+from ..data.case import Case
 from .http_errors import ConflictError, UnknownImageError, http_errors
 
 TAG = "protected"

@@ -11,7 +11,7 @@ from fastapi import HTTPException
 from filelock import Timeout
 from monailabel.interfaces.exception import ImageNotFoundException, LabelNotFoundException
 
-from ..faults import FAULTS, explain, find_fault
+from ..release.faults import FAULTS, explain, find_fault
 
 
 class ConflictError(ValueError):

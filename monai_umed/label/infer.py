@@ -12,9 +12,10 @@ from typing import Any
 from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
 from monailabel.utils.others.generic import name_to_device
 
-from ..data import Case, CaseRecord
-from ..data.suffixes import split_name
-from .release import open_release, protect_one
+from ..data.case import Case
+from ..data.manifest import CaseRecord
+from ..io.suffixes import split_name
+from .protected_folder import open_release, protect_one
 from .settings import Settings, read_parameters
 
 CASE = "umed_case"
@@ -71,7 +72,7 @@ class UMedProtect(InferTask):
         """Protect a case with what the request asks for.
 
         Raises:
-            ValueError, OSError: see :func:`monai_umed.label.release.protect_one`.
+            ValueError, OSError: see :func:`monai_umed.label.protected_folder.protect_one`.
         """
         parameters = read_parameters(request, self.settings.parameters)
         release = open_release(self.settings, parameters, name_to_device(request.get("device")))

@@ -10,9 +10,10 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from ..data import Case, sha256_path
-from ..data.suffixes import split_name
-from ..ranks import rank_count
+from ..data.case import Case
+from ..io.checksum import sha256_path
+from ..io.suffixes import split_name
+from ..training.distributed import rank_count
 from .workspace import dataset_of
 
 Pairs = Sequence[Mapping[str, Any]]

@@ -11,12 +11,13 @@ from typing import Any
 from monailabel.interfaces.datastore import Datastore
 from monailabel.interfaces.tasks.scoring import ScoringMethod
 
-from ..data import Case, Manifest
-from ..output_folder import MANIFEST
-from ..verify import verify_folder
+from ..data.case import Case
+from ..data.manifest import Manifest
+from ..release.layout import MANIFEST
+from ..release.verify import verify_folder
 from .datastore import labelled_cases
 from .http_errors import ConflictError, http_errors
-from .release import open_release
+from .protected_folder import open_release
 from .settings import Settings, read_parameters
 from .workspace import dataset_of
 

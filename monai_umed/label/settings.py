@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..bundle import as_fraction
 from ..data.windows import as_window
 from ..functional import check_eps
-from ..names import did_you_mean
+from ..io.suggest import did_you_mean
+from ..workflows.bundle import as_fraction
 
 FOLDER, DATASTORE = "folder", "datastore"
 """Where protected images go: files of a folder only, or also images of the datastore."""

@@ -14,13 +14,15 @@ from monailabel.interfaces.tasks.train import TrainTask
 from monailabel.utils.others.generic import name_to_device
 
 from ..cli.options import PresetName
-from ..cli.workflow import run_config
-from ..data import Case, Manifest, sha256_path
+from ..data.case import Case
+from ..data.manifest import Manifest
 from ..data.windows import as_window
-from ..output_folder import MANIFEST
+from ..io.checksum import sha256_path
+from ..release.layout import MANIFEST
+from ..workflows.run import run_config
 from .datastore import labelled_cases
 from .http_errors import http_errors
-from .release import CHECKPOINT, FIT
+from .protected_folder import CHECKPOINT, FIT
 from .settings import Settings
 from .workspace import dataset_of
 

@@ -1,19 +1,7 @@
-"""Networks: UMed's generators with their central-difference convolution, and those that exploiters train."""
+"""UMed's generators and their central-difference convolution."""
 
-from .architectures import ARCHITECTURES
 from .central_difference import CentralDifferenceConv
 from .ensemble import InTurn
-from .exploiters import build_exploiter, exploiter_names
-from .perturbator import Perturbator, UMedPerturbator
-from .transunet import TransUNet
+from .generators import Perturbator, UMedPerturbator
 
-__all__ = [
-    "ARCHITECTURES",
-    "CentralDifferenceConv",
-    "InTurn",
-    "Perturbator",
-    "TransUNet",
-    "UMedPerturbator",
-    "build_exploiter",
-    "exploiter_names",
-]
+__all__ = ["CentralDifferenceConv", "InTurn", "Perturbator", "UMedPerturbator"]

@@ -9,11 +9,11 @@ from typing import Any, ClassVar, cast, final
 
 import torch
 
+from ..data.slices import foreground_slices, slice_id
 from ..functional import add_bounded, check_eps
 from .arguments import constructor_arguments
 from .checks import check_case, warn_if_unchanged
 from .perturbation import Part, Perturbation, round_down
-from .slices import foreground_slices, slice_id
 
 SLICES_AT_ONCE = 16
 """Slices of a volume that are handed to a method together."""
@@ -100,7 +100,7 @@ class Protector(ABC):
 
         Args:
             items: cases on the working grid with ``image``, ``label``, ``id`` and ``bounds``, see
-                :attr:`monai_umed.training_set.TrainingSet.items`.
+                :attr:`monai_umed.data.training_set.TrainingSet.items`.
             progress: whether to show a progress bar.
         """
         if self.needs is not Needs.nothing:
@@ -197,7 +197,7 @@ class Protector(ABC):
         if not self.fitted:
             raise ValueError(
                 f"{type(self).__name__} needs a {self.needs.value} first; call fit() with the training set, or load a "
-                "fitted one with monai_umed.checkpoint.load_protector."
+                "fitted one with monai_umed.protectors.checkpoint.load_protector."
             )
         perturbation = Perturbation(torch.zeros_like(image), torch.zeros_like(image[:1]))
         if volume:

@@ -10,10 +10,10 @@ from typing import Any, ClassVar
 import torch
 from torch.nn import functional as F
 
-from ..patches import tile, untile
+from ..data.patches import tile, untile
+from ..data.slices import window_id
 from .base import Protector
 from .bounds import Bound, parse_bound
-from .slices import window_id
 from .umed import resize
 
 

@@ -12,7 +12,7 @@ import torch
 from ..functional import contour_band, half_widths, lbp_bound
 from ..functional.contour_band import SIDES
 from ..functional.local_binary_pattern import MODES
-from ..names import did_you_mean
+from ..io.suggest import did_you_mean
 
 
 def band_widths(

@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 import torch
 
 from ..functional import add_bounded
+from ..functional.projected_gradient import minimize
 from .alternation import AlternatingProtector
 from .class_noise import composite
-from .pgd import minimize
 from .sample_wise import SampleWiseProtector
 from .surrogate import check_positive
 

@@ -10,7 +10,7 @@ import torch
 from monai.networks.nets.unet import UNet
 
 from ..functional import add_bounded
-from ..precision import AutocastInferer
+from ..training.precision import AutocastInferer
 from .alternation import AlternatingProtector
 from .surrogate import build_unet, check_counts, check_positive
 

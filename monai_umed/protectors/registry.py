@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib import import_module
 
-from ..names import did_you_mean
+from ..io.suggest import did_you_mean
 from .base import Protector
 
 PROTECTORS: dict[str, str] = {

@@ -10,7 +10,7 @@ from monai.networks.layers import GaussianFilter
 
 from ..defenses import Composed, Defense, Objective
 from ..defenses.adversarial import AdversarialTraining
-from .pgd import minimize
+from ..functional.projected_gradient import minimize
 from .sample_wise import SampleWiseProtector
 from .surrogate import Loss, check_counts, check_positive
 

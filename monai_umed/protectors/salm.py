@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import torch
 from torch.nn import functional as F
 
-from .pgd import minimize
+from ..functional.projected_gradient import minimize
 from .sample_wise import SampleWiseProtector
 
 

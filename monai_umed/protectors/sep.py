@@ -9,7 +9,7 @@ import torch
 from monai.networks.nets.unet import UNet
 from torch.nn import functional as F
 
-from ..precision import AutocastInferer
+from ..training.precision import AutocastInferer
 from .surrogate import Loss
 from .targeted import TargetedProtector
 

@@ -12,9 +12,9 @@ from monai.networks.nets.unet import UNet
 from torch.nn import functional as F
 
 from ..defenses import Defense, Materials
-from ..exploiter import label_channels, train_exploiter
-from ..losses import segmentation_loss
-from ..precision import AutocastInferer
+from ..exploiters.train import label_channels, train_exploiter
+from ..training.losses import segmentation_loss
+from ..training.precision import AutocastInferer
 from .base import Needs
 from .bounded import BoundedProtector
 from .umed import resize
@@ -70,7 +70,7 @@ class SurrogateProtector(BoundedProtector, ABC):
         channels: widths of the surrogate, MONAI's U-Net, from its first to its deepest level.
         learning_rate: of the surrogate, Adam, constant.
         batch_size: images per step.
-        amp: bfloat16 where it is safe, see :func:`monai_umed.precision.autocast`.
+        amp: bfloat16 where it is safe, see :func:`monai_umed.training.precision.autocast`.
         device: where a fit runs; a checkpoint's networks run where it is loaded to.
         options: what :class:`BoundedProtector` takes.
 
@@ -133,7 +133,7 @@ class SurrogateProtector(BoundedProtector, ABC):
         Args:
             items: dictionaries with ``image`` ``(C, *spatial)`` in [0, 1], ``label`` ``(1, *spatial)``, ``id`` and
                 perhaps ``bounds`` ``(regions, *spatial)``, as
-                :func:`monai_umed.training_set.load_training_set` gives them; missing bounds are computed.
+                :func:`monai_umed.data.training_set.load_training_set` gives them; missing bounds are computed.
 
         Returns:
             New dictionaries with ``id``, ``image``, ``label`` and ``bound`` ``(1, *size)`` in [0, 1] units.

@@ -12,8 +12,8 @@ import torch
 from ignite.engine import Engine, Events
 from monai.networks.nets.unet import UNet
 
+from ..functional.projected_gradient import minimize
 from .perturbation import Part
-from .pgd import minimize
 from .surrogate import Loss, SurrogateProtector, check_counts, check_positive, in_units
 
 

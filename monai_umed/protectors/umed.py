@@ -40,7 +40,7 @@ class UMed(Protector):
             where structures are hardly wider than the band, networks must go on looking at the anatomy.
         texture: mode of :func:`monai_umed.functional.lbp_bound`, or ``"flat"`` for the ablation without LBP.
         texture_threshold: difference to a neighbor that counts as texture, as a share of the [0, 1] window.
-        texture_share: share of eps that is left to the texture inside, see :mod:`monai_umed.visibility`.
+        texture_share: share of eps that is left to the texture inside, see :mod:`monai_umed.fitting.target_psnr`.
         contour_share: share of eps that is left to the contour; 0 for the ablation without it.
         background_share: share of eps with which all pixels outside of region and band carry the opposite of the
             contour noise. 0 is the paper, which leaves them alone.

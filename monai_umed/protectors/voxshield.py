@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 import torch
 
-from ..precision import AutocastInferer
+from ..training.precision import AutocastInferer
 from .generated import GeneratedProtector
 
 LOGIT_LIMIT = 10.0

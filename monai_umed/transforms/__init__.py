@@ -15,7 +15,7 @@ from .dictionary import (
     UMedProtectd,
     UMedProtectDict,
 )
-from .restored import UMedRestore, UMedRestoreD, UMedRestored, UMedRestoreDict
+from .restore import UMedRestore, UMedRestoreD, UMedRestored, UMedRestoreDict
 
 __all__ = [
     "ApplyPerturbation",

@@ -13,9 +13,9 @@ from monai.transforms.transform import Transform
 from monai.utils.enums import TransformBackends
 from monai.utils.type_conversion import convert_to_dst_type, convert_to_tensor
 
-from ..checkpoint import load_protector
 from ..functional import add_bounded, contour_band, half_widths, lbp_bound
 from ..protectors import Protector
+from ..protectors.checkpoint import load_protector
 
 
 def spacing_of(image: NdarrayOrTensor) -> tuple[float, ...] | None:
@@ -123,7 +123,7 @@ class UMedProtect(Transform):
         device: where networks run.
 
     Raises:
-        monai_umed.checkpoint.CheckpointError: if the checkpoint cannot be used.
+        monai_umed.protectors.checkpoint.CheckpointError: if the checkpoint cannot be used.
     """
 
     backend = [TransformBackends.TORCH]  # noqa: RUF012

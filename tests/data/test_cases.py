@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from monai_umed.data import DatasetError, find_cases
+from monai_umed.data.case import DatasetError
+from monai_umed.data.cases import find_cases
 from monai_umed.data.splits import hashed_section
 
 

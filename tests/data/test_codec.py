@@ -11,7 +11,9 @@ import SimpleITK
 import tifffile
 from PIL import Image, ImageCms, PngImagePlugin
 
-from monai_umed.data import add_delta, output_name, read_image, write_image
+from monai_umed.data.codec import read_image, write_image
+from monai_umed.io.quantize import add_delta
+from monai_umed.io.suffixes import output_name
 
 RNG = np.random.default_rng(0)
 DEEP = RNG.integers(0, 65536, (24, 20, 4)).astype(np.uint16)

@@ -11,7 +11,9 @@ import SimpleITK
 from dicom_files import DEEP, make, make_segmentation, save, write_series
 from pydicom import uid
 
-from monai_umed.data import CodecError, add_delta, floor_bound, read_image, read_label, write_image
+from monai_umed.data.codec import read_image, read_label, write_image
+from monai_umed.io.quantize import add_delta, floor_bound
+from monai_umed.io.stored import CodecError
 
 
 def test_bits_and_padding_limit_the_perturbation_for_any_window(tmp_path: Path) -> None:

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from monai_umed.data import Case, CaseError, load_case
+from monai_umed.data.case import Case
+from monai_umed.data.loading import CaseError, load_case
 
 SIDE = 32
 

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from monai_umed.data import CaseRecord, Manifest, ManifestError, Quarantined, measure, sha256_file
+from monai_umed.data.manifest import CaseRecord, Manifest, ManifestError, Quarantined
+from monai_umed.io.checksum import sha256_file
+from monai_umed.io.fidelity import measure
 
 RECORD = CaseRecord(
     id="benign (1)",

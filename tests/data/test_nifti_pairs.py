@@ -15,16 +15,12 @@ from nibabel.analyze import AnalyzeImage
 from pair_files import AFFINE, KINDS, SHAPE, touch, write_pair
 from protected_folder import noise, tree
 
-from monai_umed.data import (
-    CodecError,
-    DatasetError,
-    find_cases,
-    output_name,
-    read_image,
-    read_label,
-    sha256_path,
-    write_image,
-)
+from monai_umed.data.case import DatasetError
+from monai_umed.data.cases import find_cases
+from monai_umed.data.codec import read_image, read_label, write_image
+from monai_umed.io.checksum import sha256_path
+from monai_umed.io.stored import CodecError
+from monai_umed.io.suffixes import output_name
 
 
 def test_a_pair_is_one_case_whatever_the_letters_of_its_endings(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from monai_umed.data import read_image
+from monai_umed.data.codec import read_image
 from monai_umed.data.windows import WINDOWS, as_window
 
 LEVELS_AND_WIDTHS = {"ct-soft": (40, 400), "ct-lung": (-600, 1500), "ct-bone": (400, 1800)}

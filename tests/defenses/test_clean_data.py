@@ -25,8 +25,8 @@ from monai_umed.defenses.clean_data import (
     output_layer,
     owned_cases,
 )
-from monai_umed.losses import segmentation_loss
-from monai_umed.scoring import class_map, evaluate
+from monai_umed.training.losses import segmentation_loss
+from monai_umed.training.metrics import class_map, evaluate
 
 SHARES: dict[str, Callable[[float], Defense]] = {
     "PartlyProtected": PartlyProtected,

@@ -15,16 +15,7 @@ from scipy import ndimage
 from torch.nn import functional as F
 
 from monai_umed.defenses import Defense, filters
-from monai_umed.defenses.filters import (
-    BitDepth,
-    Contrast,
-    GaussianBlur,
-    Grayscale,
-    Half,
-    Jpeg,
-    Median,
-    TrainingSize,
-)
+from monai_umed.defenses.filters import BitDepth, Contrast, GaussianBlur, Grayscale, Half, Jpeg, Median, TrainingSize
 
 FILTERS: list[Defense] = [
     GaussianBlur(),

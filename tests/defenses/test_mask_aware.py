@@ -12,7 +12,7 @@ from monai_umed.defenses import Defense, Items, Materials
 from monai_umed.defenses.filters import gaussian_blur
 from monai_umed.defenses.mask_aware import DenoiseInMask, IgnoreBorder, QuantizeInMask
 from monai_umed.functional import contour_band
-from monai_umed.losses import segmentation_loss
+from monai_umed.training.losses import segmentation_loss
 
 PREPARING: list[Defense] = [
     DenoiseInMask(),

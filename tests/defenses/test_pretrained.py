@@ -12,7 +12,7 @@ from monai.networks.nets import BasicUNet
 
 from monai_umed.defenses import Items, Materials
 from monai_umed.defenses.pretrained import PretrainedEncoder
-from monai_umed.losses import segmentation_loss
+from monai_umed.training.losses import segmentation_loss
 
 NORMS = ["batch", "instance"]
 

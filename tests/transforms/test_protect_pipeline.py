@@ -11,9 +11,9 @@ from monai.data import DataLoader, Dataset
 from monai.transforms import Compose, EnsureChannelFirstd, LoadImaged, ScaleIntensityRanged
 from PIL import Image
 
-from monai_umed.checkpoint import save_protector
 from monai_umed.networks import UMedPerturbator
 from monai_umed.protectors import UMed
+from monai_umed.protectors.checkpoint import save_protector
 from monai_umed.transforms import UMedProtectd
 
 

@@ -1,0 +1,128 @@
+"""What a dataset says about itself, so that nobody has to: dimensions, channels, classes and a size to train on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ..io.stored import CodecError
+from .case import DatasetError
+from .cases import Section, find_cases
+from .codec import read_image, read_label
+
+SAMPLE = 16
+"""Cases that are looked at, spread evenly over the names."""
+IMAGE_SIZE = (128, 128)
+STRIDE = 16
+"""The sides of a window of native voxels are multiples of this, which every network accepts."""
+LARGEST_WINDOW = {2: 256, 3: 96}
+"""Longest side of a window by its dimensions: what two CPU cores can train on."""
+MANY_CLASSES = 16
+"""A mask with larger values holds gray levels, not classes."""
+
+
+@dataclass(frozen=True)
+class DatasetFacts:
+    """What the settings of a fit or an audit are derived from.
+
+    Attributes:
+        spatial_dims: of the networks: 2 for images and for slices of volumes, 3 for volumes.
+        volumes: whether the cases are volumes.
+        in_channels: channels of an image, without alpha.
+        num_classes: classes of the masks, background included.
+        size: grid or window to train on, one number per spatial axis of the networks.
+        slice_axis: axis across which networks for images see volumes; None if they do not.
+    """
+
+    spatial_dims: int
+    volumes: bool
+    in_channels: int
+    num_classes: int
+    size: tuple[int, ...]
+    slice_axis: int | None
+
+
+def coarsest_axis(spacings: Sequence[Sequence[float]]) -> int:
+    """The axis along which voxels are longest on average over several volumes; the last of those that are alike."""
+    lengths = np.mean(spacings, axis=0)
+    return int(np.flatnonzero(lengths > 0.99 * lengths.max())[-1])
+
+
+def window_size(shapes: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
+    """A window of native voxels that holds volumes as a whole, within limits.
+
+    Args:
+        shapes: spatial shapes of volumes or of their slices.
+
+    Returns:
+        Per axis the largest side, rounded up to a multiple of 16, at most 96 in 3D and 256 in 2D.
+    """
+    sides = (max(axis) for axis in zip(*shapes, strict=True))
+    return tuple(min(LARGEST_WINDOW[len(shapes[0])], -(-side // STRIDE) * STRIDE) for side in sides)
+
+
+def inspect_dataset(
+    dataset_dir: str | Path,
+    section: Section = "all",
+    slice_axis: int | None = None,
+    spatial_dims: int | None = None,
+    cut: bool = False,
+) -> DatasetFacts:
+    """Look at a few cases of a dataset.
+
+    Masks with values up to 15 are taken for class numbers, all others for one class, whatever its value; whether each
+    of them holds what it may is checked when it is used.
+
+    Args:
+        dataset_dir: folder with images and masks, see :func:`monai_umed.data.cases.find_cases`.
+        section: ``"train"``, ``"test"`` or ``"all"``.
+        slice_axis: axis across which networks for images see volumes, if they do.
+        spatial_dims: what the caller takes the dataset for, if anything.
+        cut: whether networks for images see volumes across the coarsest axis if neither of the two says anything.
+
+    Raises:
+        DatasetError: if the folder is malformed or none of the cases looked at can be read.
+        ValueError: if ``slice_axis`` is given for images, or the dataset is not what ``spatial_dims`` says.
+    """
+    cases = find_cases(dataset_dir, section)
+    sample = cases if len(cases) <= SAMPLE else [cases[k * len(cases) // SAMPLE] for k in range(SAMPLE)]
+    shapes: list[tuple[int, ...]] = []
+    spacings: list[tuple[float, ...]] = []
+    channels: list[int] = []
+    reasons: list[str] = []
+    highest = 1
+    for case in sample:
+        try:
+            stored = read_image(case.image)
+            highest = max(highest, int(np.max(read_label(case.label, stored), initial=0)))
+        except CodecError as error:
+            reasons.append(f"{case.id}: {error}")
+            continue
+        shapes.append(stored.shape)
+        spacings.append(stored.spacing or (1.0,) * len(stored.shape))
+        channels.append(len(stored.color))
+    if not shapes:
+        raise DatasetError(str(dataset_dir), reasons)
+    dims = len(shapes[0])
+    spacings = [spacing for spacing in spacings if len(spacing) == dims]
+    shapes = [shape for shape in shapes if len(shape) == dims]
+    if spatial_dims not in (None, dims if slice_axis is None else 2):
+        cure = "or give slice_axis to take volumes as images" if dims == 3 else "or choose another dataset"
+        raise ValueError(f"spatial_dims is {spatial_dims}, but {dataset_dir} is {dims}D; leave it out, {cure}.")
+    if cut and dims == 3 and slice_axis is None and spatial_dims is None:
+        slice_axis = coarsest_axis(spacings)
+    if slice_axis is not None:
+        if dims == 2:
+            raise ValueError(f"slice_axis is {slice_axis}, but {dataset_dir} holds images; leave it out.")
+        shapes = [shape[:slice_axis] + shape[slice_axis + 1 :] for shape in shapes]
+    return DatasetFacts(
+        spatial_dims=len(shapes[0]),
+        volumes=dims == 3,
+        in_channels=channels[0],
+        num_classes=highest + 1 if highest < MANY_CLASSES else 2,
+        size=window_size(shapes) if dims == 3 else IMAGE_SIZE,
+        slice_axis=slice_axis,
+    )

@@ -1,0 +1,195 @@
+"""DICOM files of one or several frames: pixels are replaced, all elements but those of a derived image are kept."""
+
+import hashlib
+import io
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pydicom
+from pydicom import uid
+from pydicom.valuerep import CUSTOMIZABLE_CHARSET_VR
+
+from monai_umed.dicom.derived import mark_derived, update_extremes
+from monai_umed.dicom.elements import AGAIN, DicomFile, dicom_errors
+from monai_umed.dicom.geometry import frames_geometry
+from monai_umed.dicom.pixels import allowed_limits, bit_range, check_limits, read_pixels
+from monai_umed.dicom.scale import display_window, displayed_scale
+from monai_umed.io.source import Source
+from monai_umed.io.stored import CodecError, Decoded, StoredImage
+
+_NOT_IMAGES = {
+    uid.RTStructureSetStorage: (
+        "it holds contours (RTSTRUCT), no pixels",
+        "convert them to a label map on the image's grid (.nii.gz, .nrrd), for example with 3D Slicer",
+    ),
+    uid.SegmentationStorage: ("it is a segmentation (DICOM SEG), no image", "use it as the label of its series"),
+    uid.MediaStorageDirectoryStorage: ("it is a list of files (DICOMDIR)", "move it away"),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class DicomHeader:
+    """What is needed to write a DICOM file again.
+
+    Attributes:
+        name: file name, for errors.
+        content: the whole file as Explicit VR Little Endian, but without pixels.
+    """
+
+    name: str
+    content: bytes
+
+
+def decode_dicom(source: Source) -> Decoded:
+    """Decode a DICOM image of one or several frames.
+
+    ``MONOCHROME1`` files show small values bright. They get a negative slope: displayed values are those of the
+    ``MONOCHROME2`` file of equal looks, ``(lowest + highest of the stored bits - value) * Rescale Slope + Intercept``.
+    0 is black and 1 is white in the window of every image of a dataset then.
+
+    ``window`` is the full range for 8 bits, else the file's first linear window if it shows anything. Where it is None,
+    percentiles of the values within ``limits`` are the choice: padding is no part of the image.
+
+    ``limits`` protects padding (Pixel Padding Value to Range Limit): no value within it may change or appear. Of
+    the values below and above it, those may be perturbed which most of the image is made of.
+
+    Args:
+        source: DICOM file, uncompressed or with any compression, also lossy, for which pydicom finds a decoder.
+
+    Returns:
+        uint8, int8, uint16 or int16 array ``(1 or 3, H, W)``, or ``(1, i, j, k)`` for several frames, with ``i`` along
+        the columns, ``j`` along the rows and ``k`` along the frames. ``spacing`` is in mm; ``affine`` is None for
+        single frames and for frames without positions.
+
+    Raises:
+        CodecError: damaged file, no image, palette, uncompressed YBR, color of several frames or more than 8 bits,
+            bits in use above the stored ones, values mapped by a table or by frame, frames that are no even stack, big
+            endian, digital signatures, or a decoder that is not installed.
+    """
+    file = read_file(source)
+    slope, intercept = displayed_scale(file)
+    with dicom_errors(source.name):
+        affine, spacing = frames_geometry(file)
+        limits = allowed_limits([file], file.pixels)
+        window = display_window([file], file.pixels)
+    pixels = file.pixels
+    if file.dataset.SamplesPerPixel == 3:
+        array = np.moveaxis(pixels, -1, 0)
+    else:
+        array = (pixels.T if pixels.ndim == 3 else pixels)[None]
+    return Decoded(
+        array=np.array(array, order="C"),
+        format="dicom",
+        header=DicomHeader(source.name, file.content),
+        spacing=spacing,
+        slope=slope,
+        intercept=intercept,
+        window=window,
+        limits=limits,
+        affine=affine,
+    )
+
+
+def encode_dicom(array: np.ndarray, source: StoredImage) -> bytes:
+    """Encode a DICOM file with the elements of its source; `monai_umed.dicom.derived` lists what differs.
+
+    Args:
+        array: stored values, shape and dtype as ``source.array``.
+        source: image with the header from `decode_dicom`.
+
+    Returns:
+        The whole file.
+
+    Raises:
+        CodecError: a changed value is or becomes padding, or needs more than the stored bits.
+    """
+    header = source.header
+    check_limits(header.name, array, source)
+    if array.ndim == 4:
+        return encode_file(array[0].T, header.content)
+    return encode_file(array[0] if len(array) == 1 else np.moveaxis(array, 0, -1), header.content)
+
+
+def read_file(source: Source) -> DicomFile:
+    """Read and check one image file.
+
+    Args:
+        source: DICOM file.
+
+    Returns:
+        Elements and pixels apart.
+
+    Raises:
+        CodecError: see `decode_dicom`.
+    """
+    with dicom_errors(source.name):
+        dataset: Any = pydicom.dcmread(io.BytesIO(source.read_bytes()))
+        _check_kind(source.name, dataset)
+        pixels = read_pixels(source.name, dataset)
+        announced = (
+            max(int(dataset.get("NumberOfFrames") or 1), 1) * dataset.Rows * dataset.Columns * dataset.SamplesPerPixel
+        )
+        if pixels.size != announced:
+            raise CodecError(source.name, f"{pixels.size} values, its header announces {announced}", AGAIN)
+        low, high = bit_range(dataset)
+        if pixels.min() < low or pixels.max() > high:
+            reason = (
+                f"values {pixels.min()} to {pixels.max()}, its {dataset.BitsStored} stored bits hold {low} to {high}"
+            )
+            raise CodecError(source.name, reason, "remove overlays from the unused bits, or correct Bits Stored")
+        for keyword in ("PixelData", "ExtendedOffsetTable", "ExtendedOffsetTableLengths"):
+            if keyword in dataset:
+                del dataset[keyword]
+        content = _transcode(source.name, dataset)
+        # On a few pixels, so that elements that cannot be written are known before anything is computed.
+        encode_file(pixels[:1], content)
+        return DicomFile(source.name, dataset, pixels, content)
+
+
+def encode_file(pixels: np.ndarray, content: bytes, *series_entropy: str) -> bytes:
+    """Encode one file.
+
+    Args:
+        pixels: ``([frames,] rows, columns)`` or ``(rows, columns, 3)``.
+        content: from `DicomFile`.
+        series_entropy: what the new Series Instance UID depends on besides the old one.
+
+    Returns:
+        The whole file.
+    """
+    dataset: Any = pydicom.dcmread(io.BytesIO(content))
+    ordered = np.moveaxis(pixels, -1, 0) if dataset.get("PlanarConfiguration") == 1 else pixels
+    payload = ordered.astype(ordered.dtype.newbyteorder("<"), copy=False).tobytes()
+    mark_derived(dataset, hashlib.sha256(payload).hexdigest(), series_entropy)
+    update_extremes(dataset, int(pixels.min()), int(pixels.max()))
+    dataset.PixelData = payload + b"\0" * (len(payload) % 2)
+    dataset["PixelData"].VR = "OB" if dataset.BitsAllocated == 8 else "OW"
+    return _to_bytes(dataset)
+
+
+def _check_kind(name: str, dataset: Any) -> None:
+    if problem := _NOT_IMAGES.get(dataset.get("SOPClassUID") or dataset.file_meta.get("MediaStorageSOPClassUID")):
+        raise CodecError(name, *problem)
+    if "PixelData" not in dataset:
+        raise CodecError(name, "no integer pixels, or the file ends before them", AGAIN)
+    if not dataset.file_meta.TransferSyntaxUID.is_little_endian:
+        raise CodecError(name, "big endian (retired from the standard)", "convert it with dcmconv +te")
+    if "DigitalSignaturesSequence" in dataset:
+        raise CodecError(name, "digitally signed, which other pixels would break", "remove its signatures")
+
+
+def _transcode(name: str, dataset: Any) -> bytes:
+    """The file as Explicit VR Little Endian."""
+    if dataset.original_encoding[0]:  # implicit: text is decoded and encoded again, otherwise bytes are copied
+        texts = (str(element.value) for element in dataset.iterall() if element.VR in CUSTOMIZABLE_CHARSET_VR)
+        if any("\N{REPLACEMENT CHARACTER}" in text for text in texts):
+            raise CodecError(name, "text that is not in its character set", "correct Specific Character Set")
+    dataset.file_meta.TransferSyntaxUID = uid.ExplicitVRLittleEndian
+    return _to_bytes(dataset)
+
+
+def _to_bytes(dataset: Any) -> bytes:
+    buffer = io.BytesIO()
+    dataset.save_as(buffer, enforce_file_format=True)
+    return buffer.getvalue()

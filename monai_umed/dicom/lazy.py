@@ -1,0 +1,102 @@
+"""The DICOM modules, loaded when the first DICOM file turns up: all other formats need no pydicom, or an old one.
+
+MONAI Label holds its environment at pydicom 2, which can neither decode nor write what this package promises.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import numpy as np
+
+from monai_umed.io.source import Source
+from monai_umed.io.stored import CodecError, Decoded, StoredImage
+
+MIN_PYDICOM = 3
+"""First major version whose decoders and writers keep the promises of `monai_umed.dicom.image`."""
+
+
+def require_pydicom(name: str) -> None:
+    """Refuse a DICOM file where pydicom is missing or too old.
+
+    Args:
+        name: the file's name, for the error.
+
+    Raises:
+        CodecError: names the version that was found, the one that is needed and what to do.
+    """
+    try:
+        found = version("pydicom")
+    except PackageNotFoundError:
+        found = ""
+    if not found or int(found.split(".", 1)[0]) < MIN_PYDICOM:
+        here = f"this environment has {found}" if found else "this environment has none"
+        cure = (
+            f'install "pydicom>={MIN_PYDICOM}", in an environment of its own if MONAI Label is in this one, or convert '
+            "the file to .nii.gz"
+        )
+        raise CodecError(name, f"DICOM files need pydicom {MIN_PYDICOM}, {here}", cure)
+
+
+def decode_dicom(source: Source) -> Decoded:
+    """See `monai_umed.dicom.image.decode_dicom`."""
+    require_pydicom(source.name)
+    from monai_umed.dicom import image as dicom
+
+    return dicom.decode_dicom(source)
+
+
+def encode_dicom(array: np.ndarray, source: StoredImage) -> bytes:
+    """See `monai_umed.dicom.image.encode_dicom`."""
+    from monai_umed.dicom import image as dicom
+
+    return dicom.encode_dicom(array, source)
+
+
+def decode_series(folder: Path) -> Decoded:
+    """See `monai_umed.dicom.series.decode_series`."""
+    require_pydicom(folder.name)
+    from monai_umed.dicom import series as dicom_series
+
+    return dicom_series.decode_series(folder)
+
+
+def decode_slices(name: str, slices: Sequence[Source]) -> Decoded:
+    """See `monai_umed.dicom.series.decode_slices`."""
+    require_pydicom(name)
+    from monai_umed.dicom import series as dicom_series
+
+    return dicom_series.decode_slices(name, slices)
+
+
+def encode_series(array: np.ndarray, source: StoredImage) -> dict[str, bytes]:
+    """See `monai_umed.dicom.series.encode_series`."""
+    from monai_umed.dicom import series as dicom_series
+
+    return dicom_series.encode_series(array, source)
+
+
+def is_segmentation(path: Path) -> bool:
+    """See `monai_umed.dicom.segmentation.is_segmentation`; raises CodecError where pydicom is no help."""
+    require_pydicom(path.name)
+    from monai_umed.dicom import segmentation as dicom_segmentation
+
+    return dicom_segmentation.is_segmentation(path)
+
+
+def decode_segmentation(path: Path, affine: np.ndarray, shape: Sequence[int]) -> np.ndarray:
+    """See `monai_umed.dicom.segmentation.decode_segmentation`."""
+    from monai_umed.dicom import segmentation as dicom_segmentation
+
+    return dicom_segmentation.decode_segmentation(path, affine, shape)
+
+
+def check_same_grid(
+    name: str, affine: np.ndarray, shape: Sequence[int], image_affine: np.ndarray, image_shape: Sequence[int]
+) -> None:
+    """See `monai_umed.dicom.geometry.check_same_grid`."""
+    from monai_umed.dicom import geometry as dicom_geometry
+
+    dicom_geometry.check_same_grid(name, affine, shape, image_affine, image_shape)

@@ -1,0 +1,91 @@
+"""Labels in DICOM SEG files, brought to the grid of their image."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pydicom
+from pydicom import uid
+
+from monai_umed.dicom.elements import dicom_errors, frame_values
+from monai_umed.dicom.geometry import GRID_TOLERANCE, grid_corners
+from monai_umed.io.stored import CodecError
+
+_LABEL_MAP_STORAGE = "1.2.840.10008.5.1.4.1.1.66.7"
+
+
+def is_segmentation(path: Path) -> bool:
+    """Whether a file is a DICOM SEG of any kind; False for whatever cannot be read."""
+    try:
+        kind = pydicom.dcmread(path, specific_tags=["SOPClassUID"]).get("SOPClassUID")
+    except Exception:  # whoever reads it next says what is wrong
+        return False
+    return kind in (uid.SegmentationStorage, _LABEL_MAP_STORAGE)
+
+
+def decode_segmentation(path: Path, affine: np.ndarray, shape: Sequence[int]) -> np.ndarray:
+    """Read a DICOM SEG onto the grid of an image.
+
+    Frames are placed by their position in the patient, slices without a frame are background.
+
+    Args:
+        path: SEG file of type BINARY.
+        affine: the image's, from `decode_series`.
+        shape: the image's ``(i, j, k)``.
+
+    Returns:
+        ``(1, i, j, k)`` class numbers: Segment Number, or 0. uint8, or uint16 with segments above 255.
+
+    Raises:
+        CodecError: another type of segmentation, segments that overlap, frames that do not lie on the image's grid, or
+            a damaged file.
+    """
+    with dicom_errors(path.name):
+        dataset: Any = pydicom.dcmread(path)
+        kind = dataset.get("SegmentationType", "LABELMAP" if dataset.SOPClassUID == _LABEL_MAP_STORAGE else None)
+        if kind != "BINARY":
+            cure = "export it as a BINARY segmentation, or as a label map in a .nii.gz or .nrrd file"
+            raise CodecError(path.name, f"segmentation of the type {kind}, must be BINARY", cure)
+        masks = np.reshape(dataset.pixel_array, (-1, dataset.Rows, dataset.Columns)).astype(bool)
+        count = len(masks)
+        segments = _per_frame(dataset, "SegmentIdentificationSequence", "ReferencedSegmentNumber", count)
+        positions = _per_frame(dataset, "PlanePositionSequence", "ImagePositionPatient", count)
+        orientations = _per_frame(dataset, "PlaneOrientationSequence", "ImageOrientationPatient", count)
+        spacings = _per_frame(dataset, "PixelMeasuresSequence", "PixelSpacing", count)
+        label = np.zeros((1, *shape), np.uint8 if max(segments) <= np.iinfo(np.uint8).max else np.uint16)
+        for number, mask in enumerate(masks):
+            frame = np.eye(4)
+            frame[:3, :2] = np.reshape(orientations[number], (2, 3)).T.astype(float) * spacings[number][::-1]
+            frame[:3, 3] = positions[number]
+            index = _slice_index(path.name, number, frame, mask.T.shape, affine, shape)
+            plane = label[0, :, :, index]
+            if np.setdiff1d(plane[mask.T], (0, segments[number])).size:
+                reason = f"segments overlap in frame {number + 1}"
+                raise CodecError(path.name, reason, "store overlapping structures as files of their own")
+            plane[mask.T] = segments[number]
+    return label
+
+
+def _per_frame(dataset: Any, sequence: str, keyword: str, count: int) -> list[Any]:
+    """One value per frame."""
+    values = frame_values(dataset, sequence, keyword)
+    if len(values) not in (1, count):
+        raise ValueError(f"{len(values)} values of {keyword} for {count} frames")
+    return values if len(values) == count else values * count
+
+
+def _slice_index(
+    name: str, number: int, frame: np.ndarray, frame_shape: Sequence[int], affine: np.ndarray, shape: Sequence[int]
+) -> int:
+    """Slice of the image's grid on which a frame lies."""
+    corners = grid_corners((*frame_shape, 1))
+    # The frame has no third axis; any will do, because its corners have none either.
+    moved = np.linalg.solve(affine, frame @ corners)
+    index = round(float(moved[2, 0]))
+    expected = corners + np.array([[0], [0], [index], [0]])
+    in_grid = 0 <= index < shape[2] and tuple(frame_shape) == tuple(shape[:2])
+    if not in_grid or np.abs(moved - expected).max() > GRID_TOLERANCE:
+        reason = f"frame {number + 1} at {frame[:3, 3].tolist()} mm is on no slice of the image"
+        raise CodecError(name, reason, "pair it with the series that it was drawn on, or resample it to that series")
+    return index

@@ -1,0 +1,172 @@
+"""A folder of DICOM slices as one volume."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from monai_umed.dicom.elements import DicomFile, dicom_errors
+from monai_umed.dicom.geometry import stack_affine
+from monai_umed.dicom.image import encode_file, read_file
+from monai_umed.dicom.pixels import allowed_limits, check_limits
+from monai_umed.dicom.scale import display_window, displayed_scale
+from monai_umed.io.listing import visible
+from monai_umed.io.source import Source
+from monai_umed.io.stored import CodecError, Decoded, StoredImage
+
+_ONE_GRID = "move localizers and other images to a folder of their own"
+_ONE_KIND = "keep one kind of image per folder"
+_ONE_SCALE = "convert the series to float32 in one .nii.gz or .nrrd file"
+# What all slices of one volume have in common, with what to do if they do not.
+_COMMON = {
+    "SeriesInstanceUID": "keep one series per folder",
+    "Rows": _ONE_GRID,
+    "Columns": _ONE_GRID,
+    "PixelSpacing": _ONE_GRID,
+    "ImageOrientationPatient": _ONE_GRID,
+    "PhotometricInterpretation": _ONE_KIND,
+    "BitsAllocated": _ONE_KIND,
+    "BitsStored": _ONE_KIND,
+    "PixelRepresentation": _ONE_KIND,
+    # PET: one stored unit means something else in every slice, so no window fits them all.
+    "RescaleSlope": _ONE_SCALE,
+    "RescaleIntercept": _ONE_SCALE,
+}
+# Decimal text of the same number may be rounded differently from slice to slice.
+_RELATIVE_TOLERANCE = 1e-4
+
+
+@dataclass(frozen=True, eq=False)
+class SeriesHeader:
+    """What is needed to write a series again.
+
+    Attributes:
+        name: name of the folder, for errors.
+        files: file names and contents without pixels, see `DicomHeader`, in the order of the slices.
+    """
+
+    name: str
+    files: tuple[tuple[str, bytes], ...]
+
+
+def decode_series(folder: Path) -> Decoded:
+    """Decode a folder of single-frame DICOM files, one series, as a volume.
+
+    Args:
+        folder: folder with the slices and nothing else; hidden files and those of operating systems are ignored.
+
+    Returns:
+        See `decode_slices`.
+
+    Raises:
+        CodecError: the reasons of `decode_slices`, or a folder within it.
+        FileNotFoundError: ``folder`` does not exist.
+    """
+    paths = visible(folder)
+    if subfolders := [path.name for path in paths if path.is_dir()]:
+        raise CodecError(f"{folder.name}/{subfolders[0]}", "a folder within a series", "keep one series per folder")
+    return decode_slices(folder.name, paths)
+
+
+def decode_slices(name: str, slices: Sequence[Source]) -> Decoded:
+    """Decode single-frame DICOM files, one series, as a volume.
+
+    Slices are ordered by Image Position (Patient) along the normal of the image plane, never by name or number. Window
+    and limits are those of `decode_dicom`, over all slices; no window if the slices disagree.
+
+    Args:
+        name: name of the folder, for errors.
+        slices: its files, in any order.
+
+    Returns:
+        Array ``(1, i, j, k)`` with ``i`` along the columns, ``j`` along the rows, ``k`` along the normal: the order of
+        NIfTI and NRRD files, and of ITK's series reader. ``spacing`` is in mm along ``i``, ``j``, ``k``.
+
+    Raises:
+        CodecError: the reasons of `decode_dicom`, fewer than two slices, color, several series, sizes, orientations,
+            pixel types or rescale slopes (as in PET), or slices that are missing or doubled. The message names the
+            slices.
+    """
+    if len(slices) < 2:
+        raise CodecError(name, f"a series of {len(slices)} files", "put all its slices into one folder")
+    files = [read_file(file) for file in slices]
+    for file in files:
+        _check_slice(name, file, files[0])
+    with dicom_errors(name):
+        dataset = files[0].dataset
+        orientation = [float(value) for value in dataset.ImageOrientationPatient]
+        normal = np.cross(orientation[:3], orientation[3:])
+        files.sort(key=lambda file: float(np.dot(normal, _position(file))))
+        positions = np.stack([_position(file) for file in files])
+        pixel_spacing = [float(size) for size in dataset.PixelSpacing]
+        names = [file.name for file in files]
+        affine, spacing = stack_affine(name, names, positions, orientation, pixel_spacing)
+        array = np.stack([file.pixels.T for file in files], axis=-1)[None]
+        limits, window = allowed_limits(files, array), display_window(files, array)
+    contents = tuple((file.name, file.content) for file in files)
+    slope, intercept = displayed_scale(files[0])
+    return Decoded(
+        array=np.ascontiguousarray(array),
+        format="dicom_series",
+        header=SeriesHeader(name, contents),
+        spacing=spacing,
+        slope=slope,
+        intercept=intercept,
+        window=window,
+        limits=limits,
+        affine=affine,
+    )
+
+
+def encode_series(array: np.ndarray, source: StoredImage) -> dict[str, bytes]:
+    """Encode a series, one file per file of the source; `monai_umed.dicom.derived` lists what differs.
+
+    Args:
+        array: ``(1, i, j, k)`` stored values, shape and dtype as ``source.array``.
+        source: image with the header from `decode_series`.
+
+    Returns:
+        Contents by file name, names as in the source. All share one new Series Instance UID.
+
+    Raises:
+        CodecError: a changed value is or becomes padding, or needs more than the stored bits.
+    """
+    header = source.header
+    check_limits(header.name, array, source)
+    slices = [np.ascontiguousarray(array[0, :, :, index].T) for index in range(array.shape[-1])]
+    digest = hashlib.sha256()
+    for pixels in slices:
+        digest.update(pixels.astype(pixels.dtype.newbyteorder("<"), copy=False).tobytes())
+    return {
+        name: encode_file(pixels, content, digest.hexdigest())
+        for (name, content), pixels in zip(header.files, slices, strict=True)
+    }
+
+
+def _check_slice(folder: str, file: DicomFile, first: DicomFile) -> None:
+    """Refuse a file that is no slice of the same volume as the first one."""
+    where = f"{folder}/{file.name}"
+    if file.pixels.ndim != 2:
+        raise CodecError(where, "color or several frames", "put it into a folder of its own, as a case of its own")
+    for keyword in ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing"):
+        if file.dataset.get(keyword) is None:
+            raise CodecError(where, f"no {keyword}, its place in the volume is unknown", "move it away")
+    for keyword, cure in _COMMON.items():
+        values = [other.dataset.get(keyword) for other in (file, first)]
+        if not _equal(*values):
+            raise CodecError(where, f"{keyword} is {values[0]}, in {first.name} it is {values[1]}", cure)
+
+
+def _equal(value: Any, other: Any) -> bool:
+    if value is None or other is None or isinstance(value, str):
+        return value == other
+    return np.allclose(
+        np.array(value, float), np.array(other, float), rtol=_RELATIVE_TOLERANCE, atol=_RELATIVE_TOLERANCE
+    )
+
+
+def _position(file: DicomFile) -> np.ndarray:
+    return np.array(file.dataset.ImagePositionPatient, dtype=float)

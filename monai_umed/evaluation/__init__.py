@@ -1,0 +1,1 @@
+"""How much protection a release gives: trainings on it, and what they are compared with."""

@@ -1,0 +1,1 @@
+"""The audit: would protected files survive a determined exploiter?"""

@@ -1,0 +1,1 @@
+"""The benchmark: protectors next to each other on the same files, at equal eps and at equal PSNR."""

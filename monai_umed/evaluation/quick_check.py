@@ -1,0 +1,115 @@
+"""The smoke detector at the end of a fit: one network trained on clean and one on protected files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+import torch
+
+from ..data.cases import Section
+from ..data.manifest import Manifest
+from ..data.training_set import Layout, TrainingSet, load_training_set
+from ..exploiters.registry import build_exploiter
+from ..exploiters.train import train_exploiter
+from ..io.atomic import write_json
+from ..release.protect import MANIFEST
+from ..training.metrics import evaluate
+
+EXPLOITER = "unet-batch"
+
+
+def mean_fidelity(protected_dir: str | Path) -> dict[str, float | None]:
+    """Mean PSNR in dB and mean SSIM over the images of a protected folder, from its manifest."""
+    cases = Manifest.load(Path(protected_dir) / MANIFEST).cases
+    psnr = [case.psnr for case in cases if case.psnr is not None]
+    return {"psnr": mean(psnr) if psnr else None, "ssim": mean(case.ssim for case in cases)}
+
+
+def train_reference(
+    train: TrainingSet,
+    seed: int = 0,
+    num_classes: int = 2,
+    device: str | torch.device = "cpu",
+    **recipe: Any,
+) -> torch.nn.Module:
+    """Train the reference exploiter, a U-Net with batch normalization.
+
+    Args:
+        train: what it learns from.
+        seed: of weights and order of cases.
+        num_classes: classes, background included.
+        device: where to train.
+        recipe: further arguments of :func:`monai_umed.exploiters.train.train_exploiter`.
+    """
+    size = tuple(train.items[0]["image"].shape[1:])
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        network = build_exploiter(EXPLOITER, train.in_channels, num_classes, spatial_dims=len(size), image_size=size)
+    return train_exploiter(network, train.items, num_classes, seed=seed, device=device, **recipe)
+
+
+def quick_check(
+    dataset_dir: str | Path,
+    protected_dir: str | Path,
+    size: Sequence[int],
+    output_file: str | Path,
+    seed: int = 0,
+    num_classes: int = 2,
+    window: tuple[float, float] | None = None,
+    device: str | torch.device = "cpu",
+    progress: bool = True,
+    slice_axis: int | None = None,
+    **recipe: Any,
+) -> dict[str, float | None]:
+    """One exploiter trained on the clean and one on the protected files, both tested on clean files.
+
+    One network and one seed: a smoke detector, not an audit.
+
+    Args:
+        dataset_dir: the clean dataset; its test section is what both are tested on.
+        protected_dir: the protected copy of its training section.
+        size: grid that the exploiters train on.
+        output_file: where ``clean_dice``, ``protected_dice``, ``psnr`` and ``ssim`` go.
+        seed: of weights and order of cases.
+        num_classes: classes, background included.
+        window: intensities that map to 0 and 1, see :func:`monai_umed.data.codec.read_image`.
+        device: where to train.
+        progress: whether to show progress bars.
+        slice_axis: across which volumes are cut into slices, for networks that see images.
+        recipe: further arguments of :func:`monai_umed.exploiters.train.train_exploiter`.
+
+    Returns:
+        What was written.
+    """
+
+    def load(folder: str | Path, section: Section, layout: Layout = "patches") -> TrainingSet:
+        return load_training_set(
+            folder, size, section, None, num_classes, window, 2, progress, slice_axis=slice_axis, layout=layout
+        )
+
+    test = load(dataset_dir, "test", "whole")
+    sliding = size if test.items[0]["image"].ndim == 4 else None
+    figures: dict[str, float | None] = {}
+    sources: list[tuple[str, str | Path, Section]] = [
+        ("clean", dataset_dir, "train"),
+        ("protected", protected_dir, "all"),
+    ]
+    for name, folder, section in sources:
+        training = {"title": f"train on {name} files", "progress": progress, **recipe}
+        network = train_reference(load(folder, section), seed, num_classes, device, **training)
+        scores = evaluate(network, test.items, num_classes, device=device, window=sliding, slice_axis=slice_axis)
+        figures[f"{name}_dice"] = scores.dice
+    figures |= mean_fidelity(protected_dir)
+    write_json(output_file, figures)
+    psnr = "unchanged" if figures["psnr"] is None else f"{figures['psnr']:.2f} dB"
+    print(
+        f"Quick check on {len(test.items)} clean test images (UNet, batch normalization, seed {seed}):\n"
+        f"  trained on the clean files:     Dice {figures['clean_dice']:.3f}\n"
+        f"  trained on the protected files: Dice {figures['protected_dice']:.3f}\n"
+        f"  protected files: PSNR {psnr}, SSIM {figures['ssim']:.4f}\n"
+        f"  figures: {output_file}"
+    )
+    return figures

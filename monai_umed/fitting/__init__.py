@@ -1,0 +1,1 @@
+"""Fit a protector to a dataset."""

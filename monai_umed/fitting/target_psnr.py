@@ -1,0 +1,112 @@
+"""Invisibility as an input: spend no more of the budget than a given PSNR allows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from statistics import fmean
+
+import torch
+
+from ..data.case import Case, DatasetError
+from ..data.loading import CaseError, LoadedCase, load_case
+from ..functional import EPS_LIMIT
+from ..io.fidelity import measure
+from ..io.quantize import add_delta
+from ..protectors import Protector, UMed
+
+SAMPLE = 32
+"""Cases that PSNR is measured on, evenly spaced among those that the protector is fitted to."""
+
+_STEPS = 9  # halvings: shares of eps are found to 0.2 %
+
+
+def _largest(share_is_fine: Callable[[float], bool], high: float = 1.0) -> tuple[float, float]:
+    """Largest share up to ``high`` that is fine and smallest that is not, apart by a last halving; 0 if none is."""
+    low = 0.0
+    for _ in range(_STEPS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if share_is_fine(middle) else (low, middle)
+    return low, high
+
+
+def _mean_psnr(protector: Protector, loaded: Sequence[LoadedCase]) -> float:
+    values = []
+    for case in loaded:
+        stored = case.stored
+        image, label = torch.from_numpy(stored.scaled()), torch.from_numpy(case.label)
+        delta, bound = protector(image, label, stored.spacing, stored.levels, case.case.id)
+        protected = add_delta(stored, delta.numpy(), bound.numpy())
+        psnr = measure(stored.color, protected[: len(stored.color)], stored.width).psnr
+        if psnr is not None:
+            values.append(psnr)
+    return fmean(values) if values else float("inf")
+
+
+def _load_some(cases: Sequence[Case], num_classes: int, window: tuple[float, float] | None) -> list[LoadedCase]:
+    loaded, reasons = [], []
+    for index in range(0, len(cases), max(1, len(cases) // SAMPLE)):
+        try:
+            loaded.append(load_case(cases[index], num_classes, window))
+        except CaseError as error:
+            reasons.append(str(error))
+    if not loaded:
+        raise DatasetError("the cases that PSNR is measured on", reasons)
+    return loaded
+
+
+def reach_psnr(
+    protector: Protector,
+    cases: Sequence[Case],
+    target: float,
+    num_classes: int = 2,
+    window: tuple[float, float] | None = None,
+    most: float = 1.0,
+) -> float:
+    """Lower a fitted protector's ``eps`` until files are close enough.
+
+    Grey levels are whole numbers, so a slightly lower eps costs UMed's contour a whole level at once: 2.5 dB from 4 to
+    3 of 255. Where that would spend less than allowed, eps stays and texture and background give way, if that is
+    enough. What comes closest to the target is taken.
+
+    Args:
+        protector: fitted; ``eps``, and UMed's ``texture_share`` and ``background_share``, are changed in place.
+        cases: what PSNR is measured on, :data:`SAMPLE` of them.
+        target: mean PSNR in dB that files must have at least.
+        num_classes, window: as in :func:`monai_umed.release.protect.protect_dataset`.
+        most: largest multiple of its ``eps`` that the protector may be given; above 1 only to compare methods, since
+            noise that was fitted to one limit is stretched to another.
+
+    Returns:
+        The mean PSNR in dB of the sample.
+
+    Raises:
+        ValueError: if nothing that is left of the budget reaches the target.
+        DatasetError: if none of the sample can be used.
+    """
+    loaded = _load_some(cases, num_classes, window)
+    eps, umed = protector.eps, protector if isinstance(protector, UMed) else None
+    texture, background = (1.0, 0.0) if umed is None else (umed.texture_share, umed.background_share)
+
+    def psnr(eps_share: float, beside_contour: float) -> float:
+        protector.eps = min(eps * eps_share, EPS_LIMIT)
+        if umed is not None:
+            umed.texture_share, umed.background_share = texture * beside_contour, background * beside_contour
+        return _mean_psnr(protector, loaded)
+
+    best = psnr(most, 1)
+    if best >= target:
+        return best if best < float("inf") else psnr(1, 1)  # what changes nothing needs no more of eps either
+    fine, too_much = _largest(lambda part: psnr(part, 1) >= target, most)
+    attempts = [(fine, 1.0)]
+    if umed is not None:
+        beside_contour, _ = _largest(lambda part: psnr(too_much, part) >= target)
+        attempts.append((too_much, beside_contour))
+    results = {parts: psnr(*parts) for parts in attempts if min(parts) > 0}
+    reached = {parts: value for parts, value in results.items() if target <= value < float("inf")}
+    if not reached:
+        best = psnr(1, 1)
+        raise ValueError(
+            f"target_psnr is {target} dB, but with eps {eps * 255:.3g}/255 files have {best:.2f} dB and below that "
+            "nothing would change at all; ask for less."
+        )
+    return psnr(*min(reached, key=lambda parts: reached[parts]))

@@ -1,0 +1,112 @@
+"""Tell MLflow of a fit what MONAI's handler does not: settings at its start, figures, files and pictures at its end."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, cast
+
+import numpy as np
+from monai.handlers import MLFlowHandler
+from PIL import Image
+
+from ..data.case import Case
+from ..data.cases import Section, find_cases
+from ..data.codec import read_image
+from ..data.loading import load_case
+from ..data.two_folders import DatasetDir
+from ..evaluation.audit.report_pictures import difference
+
+PICTURES = 3
+LONGEST_PARAMETER = 500
+"""Characters of a setting's value; every version of MLflow takes as many."""
+
+
+def prepare_tracking(handlers: Iterable[Any], settings: dict[str, Any]) -> None:
+    """Let the MLflow handlers among others log the settings of a fit, and keep their run open until its results follow.
+
+    Args:
+        handlers: of a trainer that has not been made yet; those of other kinds are left alone.
+        settings: parameters by name; long values are cut.
+    """
+    for handler in _mlflow(handlers):
+        handler.experiment_param = {name: str(value)[:LONGEST_PARAMETER] for name, value in settings.items()}
+        handler.close_on_complete = False
+
+
+def track_results(
+    handlers: Iterable[Any],
+    output_dir: str | Path,
+    dataset_dir: DatasetDir,
+    section: Section = "train",
+    num_classes: int = 2,
+    window: tuple[float, float] | None = None,
+) -> None:
+    """Log what a fit has led to, and close its run; nothing if none of the handlers is for MLflow.
+
+    Logged are the figures of ``quick_check.json`` or, without it, of the manifest; both files, the settings and the
+    executed config; and a few images next to their protected copies and the amplified differences. The weights are not:
+    they stay secret.
+
+    Args:
+        handlers: the same ones as for :func:`prepare_tracking`.
+        output_dir: folder of the fit.
+        dataset_dir: the clean dataset, see :func:`monai_umed.data.cases.find_cases`.
+        section: what was protected.
+        num_classes: classes of the masks, background included.
+        window: intensities that map to 0 and 1.
+    """
+    from ..evaluation.quick_check import mean_fidelity
+
+    output_dir = Path(output_dir)
+    protected, check = output_dir / "protected", output_dir / "quick_check.json"
+    for handler in _mlflow(handlers):
+        run = cast(Any, handler.cur_run).info.run_id
+        figures = json.loads(check.read_bytes()) if check.is_file() else mean_fidelity(protected)
+        for name, value in figures.items():
+            if value is not None:
+                handler.client.log_metric(run, name, value)
+        # MONAI 1.6 misses the config that it has written if output_dir was given on the command line.
+        configs = sorted(output_dir.glob("config_*.json"))[-1:]
+        for file in (*configs, output_dir / "settings.json", check, protected / "manifest.json"):
+            if file.is_file():
+                handler.client.log_artifact(run, str(file))
+        with TemporaryDirectory() as folder:
+            for case, picture in _pictures(find_cases(dataset_dir, section), protected, num_classes, window):
+                (Path(folder) / f"{case.id.replace('/', '_')}.png").write_bytes(picture)
+            handler.client.log_artifacts(run, folder, "pictures")
+        handler.close()
+
+
+def _mlflow(handlers: Iterable[Any]) -> list[MLFlowHandler]:
+    return [handler for handler in handlers if isinstance(handler, MLFlowHandler)]
+
+
+def _pictures(
+    cases: Sequence[Case], protected_dir: Path, num_classes: int, window: tuple[float, float] | None
+) -> Iterator[tuple[Case, bytes]]:
+    """Original, protected copy and difference side by side, of cases spread over all that were protected."""
+    copies = {case.id: case for case in find_cases(protected_dir)}
+    shared = [case for case in cases if case.id in copies]
+    for case in shared[:: -(-len(shared) // PICTURES)]:
+        loaded = load_case(case, num_classes, window)
+        foreground = loaded.label[0] > 0
+        index = int(foreground.sum(axis=(0, 1)).argmax()) if foreground.ndim == 3 else None
+        stored = loaded.stored
+        before, after = (
+            _gray_levels(image.color, stored.window, index) for image in (stored, read_image(copies[case.id].image))
+        )
+        buffer = io.BytesIO()
+        Image.fromarray(np.concatenate([before, after, difference(before, after)], axis=1)).save(buffer, "png")
+        yield case, buffer.getvalue()
+
+
+def _gray_levels(color: np.ndarray, window: tuple[float, float], index: int | None) -> np.ndarray:
+    """Stored values ``(C, *spatial)`` as 8-bit ``(H, W)`` or ``(H, W, 3)``; of volumes one slice."""
+    shown = color if index is None else color[..., index]
+    scaled = (shown.astype(np.float64) - window[0]) / (window[1] - window[0])
+    levels = np.clip(255 * scaled, 0, 255).round().astype(np.uint8)
+    return np.moveaxis(levels, 0, -1) if len(levels) == 3 else levels[0]

@@ -1,0 +1,1 @@
+"""Exact files: bytes in, bytes out, and the grey levels between."""

@@ -1,0 +1,104 @@
+"""How close the perturbed image is to the original, measured on the stored values."""
+
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import numpy as np
+from skimage.metrics import structural_similarity
+
+from monai_umed.io.quantize import SLAB_VALUES, slabs
+
+_WINDOW = 7  # scikit-image's default side of the SSIM window
+_RADIUS = _WINDOW // 2
+
+
+@dataclass(frozen=True)
+class Fidelity:
+    """Difference between two images.
+
+    Attributes:
+        psnr: peak signal-to-noise ratio in dB; None for identical images, for which it is infinite.
+        ssim: structural similarity, 1 for identical images.
+        max_abs_delta: largest change in stored units (gray levels): int for integer images, else float.
+        perturbed_fraction: share of the stored values that changed, in [0, 1].
+    """
+
+    psnr: float | None
+    ssim: float
+    max_abs_delta: int | float
+    perturbed_fraction: float
+
+
+def measure(before: np.ndarray, after: np.ndarray, data_range: float) -> Fidelity:
+    """Compare an image with its perturbed version.
+
+    Large volumes are compared piece by piece, which gives what scikit-image gives for the whole. SSIM has windows of
+    7 x 7 (x 7) values, those that fit into the image. A volume with one side below 7, such as a series of three
+    slices, has the mean SSIM of its slices across that side, with windows of 7 x 7.
+
+    Args:
+        before: ``(C, *spatial)`` stored values, at least two spatial sides >= 7, finite, without alpha.
+        after: same shape and dtype.
+        data_range: stored units that count as full scale, the width of the intensity window, not zero (its sign is
+            ignored).
+
+    Returns:
+        The measures.
+
+    Raises:
+        ValueError: shapes or dtypes differ, fewer than two sides are >= 7, or ``data_range`` is zero.
+    """
+    if before.shape != after.shape or before.dtype != after.dtype:
+        raise ValueError(
+            f"before is {before.dtype} {before.shape}, after is {after.dtype} {after.shape}; they must be equal"
+        )
+    if sum(side >= _WINDOW for side in before.shape[1:]) < 2:
+        raise ValueError(f"shape {before.shape[1:]} must have two sides >= {_WINDOW} for SSIM; leave the image out")
+    if data_range == 0:
+        raise ValueError("data_range is 0, must be the width of the intensity window")
+    is_integer, data_range = np.issubdtype(before.dtype, np.integer), abs(data_range)
+    changed, largest, squares = 0, np.float64(0), np.float64(0)
+    for rows in slabs(before.shape):
+        first, second = before[:, rows], after[:, rows]
+        here = int(np.count_nonzero(first != second))
+        if here:
+            changed += here
+            difference = np.abs(_real(second) - _real(first))
+            largest = np.maximum(largest, difference.max())  # unlike max, it hands NaN on
+            squares += np.square(difference, out=difference).sum(dtype=np.float64)
+    if not changed:
+        return Fidelity(psnr=None, ssim=1.0, max_abs_delta=0 if is_integer else 0.0, perturbed_fraction=0.0)
+    return Fidelity(
+        psnr=float(10 * np.log10(data_range**2 / (squares / before.size))),
+        ssim=float(np.mean([_ssim(*pair, data_range) for pair in zip(before, after, strict=True)])),
+        max_abs_delta=int(largest) if is_integer else float(largest),
+        perturbed_fraction=changed / before.size,
+    )
+
+
+def _real(values: np.ndarray) -> np.ndarray:
+    # float32 holds the squares of 8-bit values well enough for SSIM, and is nearly twice as fast as float64.
+    float_type: type[np.floating[Any]] = np.float32 if values.dtype.itemsize == 1 else np.float64
+    return values.astype(float_type)
+
+
+def _ssim(first: np.ndarray, second: np.ndarray, data_range: float) -> float:
+    """SSIM of one channel ``(*spatial)``."""
+    thin = [axis for axis, side in enumerate(first.shape) if side < _WINDOW]
+    if thin:
+        slices = zip(np.moveaxis(first, thin[0], 0), np.moveaxis(second, thin[0], 0), strict=True)
+        return float(np.mean([_ssim(*pair, data_range) for pair in slices]))
+    return _ssim_sum(first, second, data_range) / prod(side - 2 * _RADIUS for side in first.shape)
+
+
+def _ssim_sum(first: np.ndarray, second: np.ndarray, data_range: float) -> float:
+    """Sum of SSIM over all windows that fit; halves share as many rows as make each window fit into one of them."""
+    if first.size > SLAB_VALUES:
+        axis = int(np.argmax(first.shape))  # cubes have the least to share
+        middle = first.shape[axis] // 2
+        halves = (slice(middle + _RADIUS), slice(middle - _RADIUS, None))
+        parts = [(*[slice(None)] * axis, half) for half in halves]
+        return sum(_ssim_sum(first[part], second[part], data_range) for part in parts)
+    mean = structural_similarity(_real(first), _real(second), data_range=data_range, win_size=_WINDOW)
+    return float(mean) * prod(side - 2 * _RADIUS for side in first.shape)

@@ -1,0 +1,104 @@
+"""Which files an image consists of: one, the two of a NIfTI pair, or the slices of a series."""
+
+from pathlib import Path
+
+from monai_umed.io.listing import leaves, visible
+
+PAIR = (".hdr", ".img")
+"""Names of the two parts of a NIfTI pair. No slice has such a name, because hidden files are none."""
+
+
+def part_path(path: Path, part: str) -> Path:
+    """Where a part of an image lies; no disk is used.
+
+    Args:
+        path: folder of slices, or either file of a pair.
+        part: name of a slice, or one of `PAIR`.
+    """
+    if part not in PAIR:
+        return path / part
+    if path.suffix.lower() == part:
+        return path
+    return path.with_suffix(part.upper() if path.suffix.isupper() else part)
+
+
+def parts_of(path: Path) -> dict[str, Path] | None:
+    """Files of an image that consists of several, by the names of its parts.
+
+    Args:
+        path: file, voxels of a pair (``.img``), or folder of slices.
+
+    Returns:
+        The slices of a folder by name, see `visible`; header and voxels of a pair, whether they exist or not; None for
+        an image in one file.
+
+    Raises:
+        OSError: the folder cannot be read.
+    """
+    if path.is_dir():
+        return {file.name: file for file in visible(path)}
+    if path.suffix.lower() == ".img":
+        return {part: part_path(path, part) for part in PAIR}
+    return None
+
+
+def files_of(path: Path) -> list[Path]:
+    """All files of an image, see `parts_of`; ``path`` itself for an image in one file."""
+    parts = parts_of(path)
+    return [path] if parts is None else list(parts.values())
+
+
+def is_complete(path: Path) -> bool:
+    """Whether all files of an image are there."""
+    return all(file.exists() for file in files_of(path))
+
+
+def link_out(path: Path, root: Path) -> Path | None:
+    """The first of an image and its files that is a link out of the folder ``root``, see `leaves`."""
+    if leaves(path, root):  # the folder behind such a link is not even listed
+        return path
+    return next((file for file in files_of(path) if leaves(file, root)), None)
+
+
+def is_pair_header(path: Path) -> bool:
+    """Whether a file is the header of a pair whose voxels are there, hence no image of its own."""
+    return path.suffix.lower() == ".hdr" and part_path(path, ".img").is_file()
+
+
+def pair_problem(path: Path) -> tuple[str, str] | None:
+    """What keeps a file from being the voxels of a pair, as far as names tell.
+
+    Args:
+        path: file of any ending.
+
+    Returns:
+        Reason and cure; None if it is one, or has another ending.
+    """
+    if path.name.lower().endswith(tuple(f"{part}.gz" for part in PAIR)):
+        return "half of a compressed pair", "unpack both halves with gunzip, or save them as one .nii.gz file"
+    if is_pair_header(path):
+        return "the header of a pair", f"name {part_path(path, '.img').name} instead"
+    if path.suffix.lower() in PAIR and path.is_file():
+        [other] = (part_path(path, part) for part in PAIR if part != path.suffix.lower())
+        if not other.is_file():
+            return f"half of a pair without {other.name}", "put that beside it, or save both as one .nii.gz file"
+    return None
+
+
+def series_problem(folder: Path, root: Path) -> str | None:
+    """What keeps a folder from being one case, a series of DICOM slices.
+
+    Args:
+        folder: existing folder; it is not even listed if it is a link out of ``root``.
+        root: the dataset's folder.
+
+    Returns:
+        Reason and cure, or None if it is a series as far as names tell.
+    """
+    if link := link_out(folder, root):
+        return f"{link.name} is a link that leaves the dataset's folder; copy what it points to into it"
+    if folder.suffix.lower() in PAIR:
+        return f"a folder with the ending of a NIfTI pair ({', '.join(PAIR)}); rename it"
+    if not any(path.suffix.lower() == ".dcm" for path in visible(folder)):
+        return "a folder without .dcm files; move its files up, subfolders are not searched"
+    return None

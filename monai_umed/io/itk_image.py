@@ -1,0 +1,216 @@
+"""NRRD (``.nrrd``) and MetaImage (``.mha``) files: the text header is kept byte by byte, only voxels are replaced.
+
+SimpleITK interprets the header but does not write the file: its writers add keys, reorder fields, convert the
+coordinate system to LPS and cut MetaImage values at their first space.
+"""
+
+import gzip
+import re
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import SimpleITK
+
+from monai_umed.io.source import Source, named
+from monai_umed.io.stored import CodecError, Decoded
+
+_DTYPES = {
+    SimpleITK.sitkUInt8: "u1",
+    SimpleITK.sitkInt8: "i1",
+    SimpleITK.sitkUInt16: "u2",
+    SimpleITK.sitkInt16: "i2",
+    SimpleITK.sitkUInt32: "u4",
+    SimpleITK.sitkInt32: "i4",
+    SimpleITK.sitkUInt64: "u8",
+    SimpleITK.sitkInt64: "i8",
+    SimpleITK.sitkFloat32: "f4",
+    SimpleITK.sitkFloat64: "f8",
+}
+_NRRD_COMPRESSED = {"raw": False, "gzip": True, "gz": True}
+_NRRD_BYTE_ORDERS = {"little": "<", "big": ">"}
+_CURE = "save it again as an .nrrd file with raw or gzip encoding"
+_COMPRESSED_SIZE = re.compile(rb"(?m)^(CompressedDataSize\s*=\s*)\d+")
+# The largest header ever needed; without it a damaged file would be searched to its end.
+_MAX_HEADER = 1 << 20
+
+
+@dataclass(frozen=True)
+class ItkHeader:
+    """What is needed to write an NRRD or MetaImage file again.
+
+    Attributes:
+        text: all bytes before the voxels.
+        dtype: voxel type in the file's byte order.
+        compressed: voxels are compressed, with gzip (NRRD) or zlib (MetaImage).
+    """
+
+    text: bytes
+    dtype: np.dtype
+    compressed: bool
+
+
+def decode_nrrd(source: Source) -> Decoded:
+    """Decode an NRRD file of one channel with header and voxels in one file.
+
+    Args:
+        source: ``.nrrd`` file with raw or gzip encoding.
+
+    Returns:
+        Array ``(1, i, j, k)`` (or ``(1, i, j)``), ``i`` fastest in the file, in native byte order; spacing in mm.
+
+    Raises:
+        CodecError: several channels, a voxel type or encoding that is not handled, voxels in another file, or a damaged
+            file.
+    """
+    content = source.read_bytes()
+    end = re.search(rb"\r?\n\r?\n", content[:_MAX_HEADER])
+    if not content.startswith(b"NRRD") or end is None:
+        raise CodecError(source.name, "no NRRD header", "fetch or export it again")
+    text, payload = content[: end.end()], content[end.end() :]
+    fields = _fields(text, rb"(?m)^([^:#\r\n]+): (.*?)\r?$")
+    if fields.keys() & {"data file", "datafile"}:
+        raise CodecError(source.name, "header and voxels are in two files", "save it as one .nrrd file")
+    if skipped := fields.keys() & {"line skip", "lineskip", "byte skip", "byteskip"}:
+        raise CodecError(source.name, f"its voxels begin after a {sorted(skipped)[0]}", _CURE)
+    encoding = fields.get("encoding", "").lower()
+    if encoding not in _NRRD_COMPRESSED:
+        raise CodecError(source.name, f"voxels in the encoding {encoding!r}", _CURE)
+    order = _NRRD_BYTE_ORDERS.get(fields.get("endian", "little").lower())
+    if order is None:
+        raise CodecError(source.name, f"byte order {fields['endian']!r}, must be little or big", _CURE)
+    if compressed := _NRRD_COMPRESSED[encoding]:
+        payload = _unpack(source.name, gzip.decompress, payload)
+    return _decoded(source, "NrrdImageIO", "nrrd", text, payload, order, compressed)
+
+
+def encode_nrrd(array: np.ndarray, header: ItkHeader, compress_level: int) -> bytes:
+    """Encode an NRRD file with the header of its source.
+
+    Args:
+        array: ``(1, *spatial)`` stored values.
+        header: from `decode_nrrd`.
+        compress_level: 0 to 9, used if the source was compressed; without a time stamp, so that equal volumes give
+            equal files.
+
+    Returns:
+        The whole file. With equal voxels it equals an uncompressed source; a compressed one may differ in the
+        compressed bytes.
+    """
+    voxels = _voxels(array, header)
+    return header.text + (gzip.compress(voxels, compress_level, mtime=0) if header.compressed else voxels)
+
+
+def decode_mha(source: Source) -> Decoded:
+    """Decode a MetaImage file of one channel with header and voxels in one file.
+
+    Args:
+        source: ``.mha`` file, with or without compression.
+
+    Returns:
+        Array ``(1, i, j, k)`` (or ``(1, i, j)``), ``i`` fastest in the file, in native byte order; spacing in mm.
+        An ``ElementToIntensityFunction`` is not applied, as in ITK.
+
+    Raises:
+        CodecError: several channels, a voxel type that is not handled, voxels as text or in another file, or a damaged
+            file.
+    """
+    content = source.read_bytes()
+    end = re.search(rb"(?m)^ElementDataFile\s*=\s*(.*?)\r?\n", content[:_MAX_HEADER])
+    if end is None:
+        raise CodecError(source.name, "no MetaImage header", "fetch or export it again")
+    if end[1] != b"LOCAL":
+        raise CodecError(source.name, "header and voxels are in two files", "save it as one .mha file")
+    text, payload = content[: end.end()], content[end.end() :]
+    fields = _fields(text, rb"(?m)^(\w+)\s*=\s*(.*?)\s*$")
+    if fields.get("binarydata", "true").lower() != "true" or "headersize" in fields:
+        raise CodecError(source.name, "voxels as text or after a header of their own", "save it again with SimpleITK")
+    swapped = fields.get("binarydatabyteordermsb", fields.get("elementbyteordermsb", "false")).lower() == "true"
+    if compressed := fields.get("compresseddata", "false").lower() == "true":
+        payload = _unpack(source.name, zlib.decompress, payload)
+    return _decoded(source, "MetaImageIO", "mha", text, payload, ">" if swapped else "<", compressed)
+
+
+def encode_mha(array: np.ndarray, header: ItkHeader, compress_level: int) -> bytes:
+    """Encode a MetaImage file with the header of its source.
+
+    Args:
+        array: ``(1, *spatial)`` stored values.
+        header: from `decode_mha`.
+        compress_level: 0 to 9, used if the source was compressed.
+
+    Returns:
+        The whole file. With equal voxels it equals an uncompressed source; a compressed one may differ in the
+        compressed bytes and in ``CompressedDataSize``.
+    """
+    voxels = _voxels(array, header)
+    if not header.compressed:
+        return header.text + voxels
+    packed = zlib.compress(voxels, compress_level)
+    return _COMPRESSED_SIZE.sub(rb"\g<1>%d" % len(packed), header.text) + packed
+
+
+def _fields(text: bytes, pattern: bytes) -> dict[str, str]:
+    """Fields of a text header, keys in lower case."""
+    pairs = re.findall(pattern, text)
+    return {
+        key.decode(errors="replace").strip().lower(): value.decode(errors="replace").strip() for key, value in pairs
+    }
+
+
+def _unpack(name: str, unpack: Callable[[bytes], bytes], payload: bytes) -> bytes:
+    try:
+        return unpack(payload)
+    except (EOFError, OSError, zlib.error) as error:
+        raise CodecError(name, f"compressed voxels are damaged ({error})", "fetch or export it again") from error
+
+
+def _decoded(
+    source: Source, image_io: str, kind: str, text: bytes, payload: bytes, order: str, compressed: bool
+) -> Decoded:
+    reader = SimpleITK.ImageFileReader()
+    reader.SetImageIO(image_io)
+    with named(source) as path:
+        reader.SetFileName(path)
+        try:
+            reader.ReadImageInformation()
+        except RuntimeError as error:
+            reason = f"header cannot be understood ({str(error).strip().splitlines()[-1]})"
+            raise CodecError(source.name, reason, "fetch or export it again") from error
+    ndim = reader.GetDimension()
+    if reader.GetNumberOfComponents() != 1:
+        cure = "store each channel as a file of its own"
+        raise CodecError(source.name, f"{reader.GetNumberOfComponents()} values per voxel", cure)
+    if ndim not in (2, 3):
+        raise CodecError(
+            source.name, f"shape {reader.GetSize()}, must have 2 or 3 axes", "store each volume on its own"
+        )
+    if reader.GetPixelID() not in _DTYPES:
+        kind_of_voxel = SimpleITK.GetPixelIDValueAsString(reader.GetPixelID())
+        raise CodecError(source.name, f"voxels of type {kind_of_voxel}", "save it as int16 or float32")
+    dtype = np.dtype(order + _DTYPES[reader.GetPixelID()])
+    shape = tuple(int(side) for side in reader.GetSize())
+    expected = int(np.prod(shape)) * dtype.itemsize
+    if len(payload) != expected:
+        reason = f"{len(payload)} bytes of voxels, its header announces {expected}"
+        raise CodecError(source.name, reason, "fetch or export it again")
+    voxels = np.frombuffer(payload, dtype).reshape(shape, order="F")
+    return Decoded(
+        array=np.array(voxels, dtype=dtype.newbyteorder("="), order="C")[None],
+        format=kind,
+        header=ItkHeader(text, dtype, compressed),
+        spacing=tuple(float(size) for size in reader.GetSpacing()),
+        affine=_affine(reader) if ndim == 3 else None,
+    )
+
+
+def _affine(reader: SimpleITK.ImageFileReader) -> np.ndarray:
+    affine = np.eye(4)
+    affine[:3, :3] = np.reshape(reader.GetDirection(), (3, 3)) * reader.GetSpacing()
+    affine[:3, 3] = reader.GetOrigin()
+    return affine
+
+
+def _voxels(array: np.ndarray, header: ItkHeader) -> bytes:
+    return array[0].astype(header.dtype).tobytes(order="F")

@@ -1,0 +1,156 @@
+"""NIfTI volumes (``.nii``, ``.nii.gz``, ``.hdr`` with ``.img``): only voxels are replaced.
+
+Header and extensions are kept byte by byte.
+"""
+
+import gzip
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from nibabel.nifti1 import Nifti1Header, Nifti1PairHeader
+from nibabel.nifti2 import Nifti2Header, Nifti2PairHeader
+
+from monai_umed.io.source import Source
+from monai_umed.io.stored import CodecError, Decoded
+
+_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])  # from NIfTI's RAS
+_GZIP_MAGIC = b"\x1f\x8b"
+_FILE_KINDS = (Nifti1Header, Nifti2Header)
+_PAIR_KINDS = (Nifti1PairHeader, Nifti2PairHeader)
+_PAIR_MAGIC = ((344, b"ni1\0"), (4, b"ni2\0\r\n\x1a\n"))  # position and value
+
+
+@dataclass(frozen=True)
+class NiftiHeader:
+    """What is needed to write a NIfTI file or pair again.
+
+    Attributes:
+        prefix: all bytes before the voxels in their file: header and extensions, or nothing in most pairs.
+        suffix: all bytes after the voxels.
+        dtype: voxel type in the file's byte order.
+        file: whole header file of a pair.
+    """
+
+    prefix: bytes
+    suffix: bytes
+    dtype: np.dtype
+    file: bytes = b""
+
+
+def decode_nifti(source: Source) -> Decoded:
+    """Decode a NIfTI-1 or NIfTI-2 file of one channel, without applying its slope.
+
+    Args:
+        source: ``.nii`` or ``.nii.gz`` file.
+
+    Returns:
+        Array ``(1, i, j, k)`` (or ``(1, i, j)``) in nibabel's axis order, with the stored dtype in native byte order.
+
+    Raises:
+        CodecError: several channels or time points, complex or color voxels, or the file ends early.
+        Exception: damaged files raise what gzip or nibabel raise.
+    """
+    content = source.read_bytes()
+    if content.startswith(_GZIP_MAGIC):
+        content = gzip.decompress(content)
+    header = _parse(content, _FILE_KINDS)
+    if not header["magic"].item().startswith(b"n+") or header.get_data_offset() < header.sizeof_hdr:
+        cure = "give it the endings .hdr and .img, or save it as one .nii.gz file"
+        raise CodecError(source.name, "header and voxels are in two files", cure)
+    return _decode(source.name, "nifti", header, content)
+
+
+def decode_pair(name: str, parts: Mapping[str, Source]) -> Decoded:
+    """Decode a pair of NIfTI-1 or NIfTI-2 files of one channel, without applying its slope.
+
+    Args:
+        name: name of the pair, for errors.
+        parts: both files by their endings ``.hdr`` and ``.img``.
+
+    Returns:
+        See `decode_nifti`.
+
+    Raises:
+        CodecError: the reasons of `decode_nifti`, or an Analyze pair.
+        Exception: damaged files raise what nibabel raises.
+    """
+    content = parts[".hdr"].read_bytes()
+    if not any(content.startswith(magic, position) for position, magic in _PAIR_MAGIC):
+        reason = "its .hdr file has neither magic of a NIfTI pair (ni1, ni2); Analyze files do not tell left from right"
+        raise CodecError(name, reason, "convert it to one .nii.gz file, and check its orientation")
+    return _decode(name, "nifti_pair", _parse(content, _PAIR_KINDS), parts[".img"].read_bytes(), content)
+
+
+def _parse(content: bytes, kinds: tuple[type[Nifti1Header], type[Nifti1Header]]) -> Nifti1Header:
+    first, second = kinds
+    is_second = second.may_contain_header(content[: second.sizeof_hdr])
+    return (second if is_second else first).from_fileobj(io.BytesIO(content))
+
+
+def _decode(name: str, format_: str, header: Nifti1Header, content: bytes, file: bytes = b"") -> Decoded:
+    """Voxels of ``content``, the file in which they lie; ``file`` is that of the header, if it is another one."""
+    shape = tuple(int(side) for side in header.get_data_shape())
+    spatial = _spatial_shape(name, shape)
+    dtype = header.get_data_dtype()
+    if dtype.kind not in "iuf" or dtype.itemsize > 8:
+        raise CodecError(name, f"voxels of type {dtype}", "save it as int16 or float32")
+    begin = int(header.get_data_offset())
+    end = begin + int(np.prod(shape)) * dtype.itemsize
+    if begin < 0:
+        raise CodecError(name, f"voxels that begin at byte {begin}, must be >= 0", "fetch or export it again")
+    if len(content) < end:
+        raise CodecError(name, f"the file ends after {len(content)} of {end} bytes", "fetch or export it again")
+    voxels = np.frombuffer(content, dtype, offset=begin, count=int(np.prod(shape))).reshape(spatial, order="F")
+    slope, intercept = header.get_slope_inter()
+    return Decoded(
+        array=np.array(voxels, dtype=dtype.newbyteorder("="), order="C")[None],
+        format=format_,
+        header=NiftiHeader(prefix=content[:begin], suffix=content[end:], dtype=dtype, file=file),
+        spacing=tuple(float(size) for size in header.get_zooms()[: len(spatial)]),
+        slope=1.0 if slope is None else float(slope),
+        intercept=0.0 if intercept is None else float(intercept),
+        affine=_LPS @ header.get_best_affine() if len(spatial) == 3 else None,
+    )
+
+
+def encode_nifti(array: np.ndarray, header: NiftiHeader, compress_level: int, compressed: bool) -> bytes:
+    """Encode a NIfTI file with the header of ``header``.
+
+    Args:
+        array: ``(1, *spatial)`` stored values.
+        header: from `decode_nifti`.
+        compress_level: 0 to 9, used if ``compressed``.
+        compressed: write gzip (``.nii.gz``); without a time stamp, so that equal volumes give equal files.
+
+    Returns:
+        The whole file.
+    """
+    voxels = array[0].astype(header.dtype).tobytes(order="F")
+    content = header.prefix + voxels + header.suffix
+    return gzip.compress(content, compress_level, mtime=0) if compressed else content
+
+
+def encode_pair(array: np.ndarray, header: NiftiHeader) -> dict[str, bytes]:
+    """Encode a NIfTI pair with the header file of ``header``, which is not changed.
+
+    Args:
+        array: ``(1, *spatial)`` stored values.
+        header: from `decode_pair`.
+
+    Returns:
+        Both files by their endings ``.hdr`` and ``.img``.
+    """
+    return {".hdr": header.file, ".img": encode_nifti(array, header, 0, compressed=False)}
+
+
+def _spatial_shape(name: str, shape: tuple[int, ...]) -> tuple[int, ...]:
+    spatial = shape
+    while len(spatial) > 3 and spatial[-1] == 1:
+        spatial = spatial[:-1]
+    if len(spatial) not in (2, 3):
+        raise CodecError(name, f"shape {shape}, must have 2 or 3 axes", "store each channel as a file of its own")
+    if min(spatial) < 0:
+        raise CodecError(name, f"shape {shape}, must not be negative", "fetch or export it again")
+    return spatial

@@ -1,0 +1,176 @@
+"""Add a perturbation to stored values: whole grey levels, never over the budget, never out of the window.
+
+The perturbation is brought into stored units, not the image into window units and back: a delta of zero therefore
+gives the identical file, and an error of rounding can never exceed the promised budget.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from math import prod
+
+import numpy as np
+
+from monai_umed.io.stored import StoredImage
+
+# Share of one grey level that a bound may miss a whole level by and still be granted it: 8/255 in float32 times
+# 255 is 7.9999998, and flooring that to 7 would waste an eighth of the budget.
+LEVEL_TOLERANCE = 1e-3
+
+SLAB_VALUES = 2**21
+"""Values that are worked on at a time: temporary arrays take some 100 MiB however large the volume is, and pictures of
+1400 pixels a side are one piece."""
+
+
+def slabs(shape: Sequence[int]) -> Iterator[slice]:
+    """Pieces of the first spatial axis with at most `SLAB_VALUES` values each, but at least one row.
+
+    Args:
+        shape: ``(C, *spatial)``.
+    """
+    rows = max(1, SLAB_VALUES // (shape[0] * prod(shape[2:])))
+    for start in range(0, shape[1], rows):
+        yield slice(start, start + rows)
+
+
+def stored_limit(bound: np.ndarray, stored: StoredImage) -> np.ndarray:
+    """Largest permitted change in stored units.
+
+    Args:
+        bound: limit per voxel in window units, ``(1 or C, *spatial)``, not negative.
+        stored: image whose dtype and window count.
+
+    Returns:
+        Array of the shape of ``bound``: whole levels for integer images, ``bound * |window width|`` for float ones.
+    """
+    width = abs(stored.width)
+    # float32 products of up to 2**16 levels are exact to 0.004 levels and twice as fast; wider ones need float64.
+    exact = stored.array.dtype.itemsize <= 2 and width <= 2**13
+    limit = np.multiply(bound, width, dtype=np.float32 if exact else np.float64)
+    if np.issubdtype(stored.array.dtype, np.integer):
+        limit += LEVEL_TOLERANCE
+        np.floor(limit, out=limit)
+    return limit
+
+
+def floor_bound(bound: np.ndarray, stored: StoredImage) -> np.ndarray:
+    """Bound floored to what the file can hold, so that a method optimizes against the file and not against a wish.
+
+    Args:
+        bound: limit per voxel in window units, ``(1 or C, *spatial)``, not negative.
+        stored: image that the perturbation will be added to.
+
+    Returns:
+        float32 array ``(1 or C, *spatial)`` in window units: whole grey levels for integer images, and zero where
+        the stored value lies outside the window (with a window narrower than the dtype, C channels are returned).
+
+    Raises:
+        ValueError: wrong shape, or ``bound`` is negative or not finite.
+    """
+    bound = _checked("bound", bound, stored)
+    _check_not_negative(bound)
+    limit = stored_limit(bound, stored)
+    outside = _outside(stored)
+    if outside is not None:
+        limit = np.where(outside, 0, limit)
+    return (limit / abs(stored.width)).astype(np.float32, copy=False)
+
+
+def add_delta(stored: StoredImage, delta: np.ndarray, bound: np.ndarray) -> np.ndarray:
+    """Add a perturbation within a bound.
+
+    With ``k`` the window width in stored units the result is
+    ``stored + clip(rint(delta * k), +-floor(bound * k + 1e-3))``, clipped to the window. Float images are not
+    rounded; there the change is at most ``bound * k`` after rounding to the dtype. Voxels whose stored value lies
+    outside the window, and the alpha channel, stay as they are. A ``delta`` of zero gives the identical array.
+
+    Args:
+        stored: image to perturb.
+        delta: perturbation in window units, ``(1 or C, *spatial)``, ``C`` without alpha.
+        bound: limit per voxel in window units, ``(1 or C, *spatial)``, not negative.
+
+    Returns:
+        New array with the shape and dtype of ``stored.array``, in stored units.
+
+    Raises:
+        ValueError: wrong shape, or values that are not finite or, for ``bound``, negative.
+    """
+    delta = _checked("delta", delta, stored)
+    bound = _checked("bound", bound, stored)
+    _check_not_negative(bound)
+    color, result = stored.color, stored.array.copy()
+    for rows in slabs(color.shape):
+        slab = replace(stored, array=color[:, rows], has_alpha=False)
+        result[: len(color), rows] = _add_to_color(slab, delta[:, rows], bound[:, rows])
+    return result
+
+
+def _add_to_color(stored: StoredImage, delta: np.ndarray, bound: np.ndarray) -> np.ndarray:
+    limit = stored_limit(bound, stored)
+    step = np.multiply(delta, stored.width, dtype=limit.dtype)
+    if np.issubdtype(stored.array.dtype, np.integer):
+        np.rint(step, out=step)
+        perturbed = _add_levels(stored, np.clip(step, -limit, limit))
+    else:
+        perturbed = _add_real(stored, np.clip(step, -limit, limit), limit)
+    outside = _outside(stored)
+    if outside is not None:
+        np.copyto(perturbed, stored.array, where=outside)
+    return perturbed
+
+
+def _add_levels(stored: StoredImage, step: np.ndarray) -> np.ndarray:
+    low, high = _limits(stored)
+    total = stored.color + step
+    np.clip(total, np.ceil(low), np.floor(high), out=total)
+    return total.astype(stored.array.dtype)
+
+
+def _add_real(stored: StoredImage, step: np.ndarray, limit: np.ndarray) -> np.ndarray:
+    low, high = _limits(stored)
+    color = stored.color
+    exact = color.astype(np.float64)
+    perturbed = np.clip(exact + step, low, high).astype(color.dtype)
+    # Rounding to the dtype may overshoot by half a unit in the last place: one step back to the stored value.
+    result = perturbed.astype(np.float64)
+    with np.errstate(invalid="ignore"):  # infinity minus infinity, a value outside every window
+        over = (np.abs(result - exact) > limit) | (result < low) | (result > high)
+    perturbed[over] = np.nextafter(perturbed[over], color[over])
+    return perturbed
+
+
+def _limits(stored: StoredImage) -> tuple[float, float]:
+    """Ends of the window in ascending order, cut to what the file and the dtype can hold."""
+    low, high = sorted(stored.window)
+    if stored.limits is not None:
+        low, high = max(low, stored.limits[0]), min(high, stored.limits[1])
+    if np.issubdtype(stored.array.dtype, np.integer):
+        info = np.iinfo(stored.array.dtype)
+        return max(low, float(info.min)), min(high, float(info.max))
+    return low, high
+
+
+def _outside(stored: StoredImage) -> np.ndarray | None:
+    """Mask of the color values outside the window (NaN included); None if the window spans the whole dtype."""
+    low, high = _limits(stored)
+    dtype = stored.array.dtype
+    if np.issubdtype(dtype, np.integer) and low <= np.iinfo(dtype).min and high >= np.iinfo(dtype).max:
+        return None
+    color = stored.color
+    if dtype == np.float32:
+        color = color.astype(np.float64)  # NumPy 2 would compare in float32 and round the window's ends
+    return ~((color >= low) & (color <= high))
+
+
+def _checked(name: str, values: np.ndarray, stored: StoredImage) -> np.ndarray:
+    channels, *spatial = stored.color.shape
+    if values.ndim != stored.array.ndim or list(values.shape[1:]) != spatial or values.shape[0] not in (1, channels):
+        allowed = " or ".join(str((count, *spatial)) for count in sorted({1, channels}))
+        raise ValueError(f"{name} has shape {tuple(values.shape)}, must be {allowed}; compute it from this image")
+    if not np.isfinite(values).all():
+        raise ValueError(f"{name} holds NaN or infinity, must be finite; check the method that made it")
+    return values
+
+
+def _check_not_negative(bound: np.ndarray) -> None:
+    if bound.size and bound.min() < 0:
+        raise ValueError(f"bound has the value {bound.min():g}, must be >= 0; pass the limit of |delta|")

@@ -1,0 +1,167 @@
+"""PNG, JPEG (read only) and BMP files."""
+
+import io
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import SimpleITK
+from PIL import Image
+
+from monai_umed.io import png_chunks
+from monai_umed.io.png_chunks import PngHeader
+from monai_umed.io.source import Source, named
+from monai_umed.io.stored import CodecError, Decoded
+
+# Metadata of a JPEG or BMP file that Pillow can write again.
+_KEPT_INFO = ("dpi", "icc_profile", "exif")
+
+
+def decode_png(source: Source) -> Decoded:
+    """Decode a PNG file of 1 or 8 bits, or 16 bits per sample, gray or RGB, with or without alpha.
+
+    Args:
+        source: PNG file.
+
+    Returns:
+        uint8 or uint16 array ``(C, H, W)``; 1-bit files hold 0 and 1.
+
+    Raises:
+        CodecError: palette, 2 or 4 bits per sample, 16-bit gray with alpha, or animation.
+        Exception: damaged files raise what the decoder raises.
+    """
+    content = source.read_bytes()
+    header = png_chunks.read_header(content)
+    if header.color_type == png_chunks.PALETTE:
+        raise CodecError(source.name, "colors come from a palette", "convert it to 8-bit gray or RGB")
+    if header.bit_depth in (2, 4):
+        raise CodecError(source.name, f"{header.bit_depth} bits per pixel", "convert it to 8 bits per pixel")
+    if b"acTL" in header.before:
+        raise CodecError(source.name, "the PNG file is animated", "store each frame as a file of its own")
+    with Image.open(io.BytesIO(content)) as image:
+        if header.bit_depth == 16 and header.color_type != png_chunks.GRAY:
+            pixels = _decode_deep_png(source, header)
+        else:
+            pixels = np.asarray(image)
+    return Decoded(
+        array=_channels_first(pixels),
+        format="png",
+        header=header,
+        has_alpha=header.color_type in (png_chunks.GRAY_ALPHA, png_chunks.RGBA),
+        bilevel=header.bit_depth == 1,
+    )
+
+
+def decode_jpeg(source: Source) -> Decoded:
+    """Decode a gray or RGB JPEG file; it will be written as PNG.
+
+    Args:
+        source: JPEG file.
+
+    Returns:
+        uint8 array ``(1 or 3, H, W)``, not turned by the EXIF orientation, which is kept in the metadata.
+
+    Raises:
+        CodecError: other color spaces.
+        Exception: damaged files raise what the decoder raises.
+    """
+    pixels, info = _decode_with_pillow(source, ("L", "RGB"))
+    return Decoded(array=pixels, format="jpeg", header=info)
+
+
+def decode_bmp(source: Source) -> Decoded:
+    """Decode a gray or RGB BMP file.
+
+    Args:
+        source: BMP file.
+
+    Returns:
+        uint8 array ``(1 or 3, H, W)``; 1-bit files hold 0 and 1.
+
+    Raises:
+        CodecError: palette or alpha.
+        Exception: damaged files raise what the decoder raises.
+    """
+    pixels, info = _decode_with_pillow(source, ("1", "L", "RGB"))
+    return Decoded(array=pixels, format="bmp", header=info, bilevel=info["bilevel"])
+
+
+def encode_png(array: np.ndarray, header: PngHeader | dict[str, Any] | None, compress_level: int) -> bytes:
+    """Encode a PNG file.
+
+    Args:
+        array: ``(C, H, W)`` uint8 or uint16.
+        header: from `decode_png`, the metadata of `decode_jpeg`, or None for none.
+        compress_level: 0 (none) to 9 (smallest). 16-bit RGB is always written at the encoder's own level.
+
+    Returns:
+        The whole file.
+    """
+    if not isinstance(header, PngHeader):
+        return _encode_with_pillow(array, "PNG", header or {}, compress_level=compress_level)
+    if array.dtype == np.uint16 and array.shape[0] > 1:
+        encoded = _encode_deep_png(array)
+    else:
+        bilevel = header.bit_depth == 1
+        encoded = _encode_with_pillow(array, "PNG", {"bilevel": bilevel}, compress_level=compress_level)
+    return png_chunks.with_metadata(encoded, header)
+
+
+def encode_bmp(array: np.ndarray, header: dict[str, Any] | None, compress_level: int) -> bytes:
+    """Encode a BMP file.
+
+    Args:
+        array: ``(1 or 3, H, W)`` uint8.
+        header: from `decode_bmp`, or None for no metadata.
+        compress_level: without effect, BMP files are not compressed.
+
+    Returns:
+        The whole file.
+    """
+    return _encode_with_pillow(array, "BMP", header or {})
+
+
+def _decode_with_pillow(source: Source, modes: tuple[str, ...]) -> tuple[np.ndarray, dict[str, Any]]:
+    with Image.open(io.BytesIO(source.read_bytes())) as image:
+        if image.mode not in modes:
+            reason = f"its pixels are of the kind {image.mode!r}, this format is read as {', '.join(modes)}"
+            raise CodecError(source.name, reason, "convert it to an 8-bit gray or RGB PNG file")
+        pixels = _channels_first(np.asarray(image))
+        info = {key: image.info[key] for key in _KEPT_INFO if image.info.get(key)}
+        info["bilevel"] = image.mode == "1"
+    return pixels, info
+
+
+def _encode_with_pillow(array: np.ndarray, file_format: str, info: dict[str, Any], **options: int) -> bytes:
+    pixels = array[0] if array.shape[0] == 1 else np.moveaxis(array, 0, -1)
+    if info.get("bilevel"):
+        pixels = pixels.astype(bool)
+    metadata = {key: info[key] for key in _KEPT_INFO if key in info}
+    buffer = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(pixels)).save(buffer, file_format, **metadata, **options)
+    return buffer.getvalue()
+
+
+def _decode_deep_png(source: Source, header: PngHeader) -> np.ndarray:
+    """16 bits per sample and several channels: Pillow would drop the lower 8 bits, SimpleITK does not."""
+    if header.color_type == png_chunks.GRAY_ALPHA or b"tRNS" in header.before:
+        raise CodecError(source.name, "16-bit pixels with transparency", "remove the transparency")
+    with named(source) as path:
+        return SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(path, imageIO="PNGImageIO"))
+
+
+def _encode_deep_png(array: np.ndarray) -> bytes:
+    pixels = np.ascontiguousarray(np.moveaxis(array, 0, -1))
+    with tempfile.TemporaryDirectory() as folder:  # SimpleITK writes to named files only
+        path = Path(folder) / "image.png"
+        SimpleITK.WriteImage(SimpleITK.GetImageFromArray(pixels, isVector=True), str(path), imageIO="PNGImageIO")
+        return path.read_bytes()
+
+
+def _channels_first(pixels: np.ndarray) -> np.ndarray:
+    """``(H, W)`` or ``(H, W, C)`` of any kind to ``(C, H, W)``; booleans become 0 and 1."""
+    if pixels.dtype == bool:
+        pixels = pixels.astype(np.uint8)
+    channels = pixels[None] if pixels.ndim == 2 else np.moveaxis(pixels, -1, 0)
+    return np.array(channels, order="C")

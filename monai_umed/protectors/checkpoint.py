@@ -1,0 +1,118 @@
+"""Fitted protectors on disk: one file that holds weights and settings, and loads without unpickling code."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from . import Protector, method_name, protector_class
+from .settled_weights import detach_settings
+
+FORMAT_VERSION = 2
+"""1 holds a UMed protector, whose network's settings lie under ``network``; 2 holds any, by the name of its method."""
+
+
+class CheckpointError(ValueError):
+    """A checkpoint cannot be used; the message says why and what to do."""
+
+
+def _on_cpu(value: Any) -> Any:
+    return value.detach().cpu() if isinstance(value, torch.Tensor) else value
+
+
+def save_protector(path: str | Path, protector: Protector, record: dict[str, Any] | None = None) -> Path:
+    """Write a fitted protector, all at once or not at all.
+
+    What was fitted lies under ``model``, where MONAI's bundle commands look for weights (``--key_in_ckpt model``).
+
+    Args:
+        path: target file; its folder is made if needed.
+        protector: the fitted protector, of a method in :data:`monai_umed.protectors.PROTECTORS`.
+        record: where it comes from (seed, dataset, epochs): text, numbers, lists and dictionaries of them.
+
+    Returns:
+        The path.
+
+    Raises:
+        ValueError: if it is not fitted, or its method has no name.
+    """
+    if not protector.fitted:
+        raise ValueError(f"{protector!r} is not fitted, so there is nothing to save; call fit() first.")
+    path, method = Path(path), method_name(type(protector))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    content = {
+        "format": FORMAT_VERSION,
+        "method": method,
+        "model": {name: _on_cpu(value) for name, value in protector.state().items()},
+        "protector": protector.settings(),
+        "record": record or {},
+    }
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            torch.save(content, file)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    return path
+
+
+def _upgrade(content: dict[str, Any]) -> dict[str, Any]:
+    """Content of format 1 as format 2 writes it."""
+    if content["format"] != 1:
+        return content
+    return {**content, "method": "umed", "protector": {**content["protector"], "perturbator": content["network"]}}
+
+
+def load_protector(path: str | Path, device: str | torch.device = "cpu", slice_axis: int | None = None) -> Protector:
+    """Read a fitted protector, ready to use (evaluation mode, no gradients).
+
+    Args:
+        path: file that :func:`save_protector` wrote, or a bundle's ``models/model.pt``.
+        device: where networks run.
+        slice_axis: axis along which a protector for images takes volumes apart; None for what it was fitted with.
+
+    Raises:
+        CheckpointError: if the file is missing, damaged, of a newer format, not a protector, or not one for slices
+            although ``slice_axis`` is given.
+    """
+    path = Path(path)
+    try:
+        content = detach_settings(torch.load(path, map_location=device, weights_only=True))
+    except FileNotFoundError as error:
+        raise CheckpointError(f"No checkpoint at {path}; fit one with the bundle's train.json first.") from error
+    except Exception as error:
+        raise CheckpointError(
+            f"{path.name} cannot be read as a checkpoint ({type(error).__name__}); it is damaged or holds more than "
+            "weights and plain settings. Fit again or fetch the file again."
+        ) from error
+    known = isinstance(content, dict) and {"format", "model", "protector"} <= content.keys()
+    if not known or not {"method", "network"} & content.keys():
+        raise CheckpointError(
+            f"{path.name} is no fitted protector: it lacks the settings beside the weights. Use the perturbator.pt "
+            "that train.json wrote."
+        )
+    if not isinstance(content["format"], int) or content["format"] > FORMAT_VERSION:
+        raise CheckpointError(
+            f"{path.name} has format {content['format']}, this version reads up to {FORMAT_VERSION}; update monai_umed."
+        )
+    try:
+        content = _upgrade(content)
+        settings = content["protector"] if slice_axis is None else {**content["protector"], "slice_axis": slice_axis}
+        protector = protector_class(content["method"]).from_settings(settings)
+    except (TypeError, ValueError, KeyError) as error:
+        raise CheckpointError(
+            f"{path.name} holds settings that are none ({error}); update monai_umed or fit again."
+        ) from error
+    try:
+        protector.load_state(content["model"])
+    except (RuntimeError, TypeError, ValueError, KeyError) as error:
+        raise CheckpointError(f"{path.name} holds weights that do not fit its own settings; fit again.") from error
+    return protector

@@ -1,0 +1,1 @@
+"""Write a protected folder, whatever happens, and check one."""

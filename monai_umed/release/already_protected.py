@@ -1,0 +1,73 @@
+"""Notice images that are protected already: a second perturbation on top would break the promised budget."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..data.case import Case, DatasetError
+from ..io.listing import visible
+from .journal import is_journal
+from .layout import MANIFEST, TOOL, UNFINISHED
+
+_CURE = "give the folder of the originals"
+
+
+def refuse_protected(cases: Sequence[Case]) -> None:
+    """Refuse images that this program protected, as far as they tell.
+
+    Folders are known by the manifest or the journal of an unfinished run, beside the images or one folder up; DICOM
+    files also by their Derivation Description. Other files that were moved away from their manifest pass.
+
+    Raises:
+        DatasetError: some of the images are protected already.
+    """
+    places = {place for case in cases for place in (case.image, case.image.resolve())}
+    folders = {folder for place in places for folder in (place.parent, place.parent.parent)}
+    offenders = [f"{folder}: {reason}; {_CURE}" for folder in sorted(folders) if (reason := _folder_reason(folder))]
+    if not offenders:
+        offenders = [
+            f"{case.id}: its Derivation Description says that it is protected already; {_CURE}"
+            for case in cases
+            if _is_derived(case.image)
+        ]
+    if offenders:
+        raise DatasetError(", ".join(sorted({str(case.image.parent) for case in cases})), offenders)
+
+
+def refuse_protected_folder(dataset_dir: Path) -> None:
+    """As `refuse_protected`, at a glance: for whoever is about to spend an hour on a dataset.
+
+    Raises:
+        DatasetError: the folder, or the folder of the datalist, was protected.
+    """
+    folder = dataset_dir.parent if dataset_dir.is_file() else dataset_dir
+    if reason := _folder_reason(folder):
+        raise DatasetError(str(dataset_dir), [f"{folder}: {reason}; {_CURE}"])
+
+
+def _folder_reason(folder: Path) -> str | None:
+    try:
+        content = json.loads((folder / MANIFEST).read_bytes())
+    except (OSError, ValueError):  # none, or that of another program
+        content = None
+    if isinstance(content, dict) and content.get("tool") == TOOL:
+        return f"protected already, as its {MANIFEST} says"
+    return "an unfinished protected copy" if is_journal(folder / UNFINISHED) else None
+
+
+def _is_derived(image: Path) -> bool:
+    """Whether a DICOM file, or the first slice of a series, says that this program made it."""
+    try:
+        file = next(iter(visible(image)), image) if image.is_dir() else image
+        if file.suffix.lower() != ".dcm":
+            return False
+        import pydicom  # no other format needs it
+
+        from ..dicom.derived import DERIVATION
+
+        dataset = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=["DerivationDescription"])
+        return DERIVATION in str(dataset.get("DerivationDescription", ""))
+    except Exception:  # whoever reads it next says what is wrong
+        return False

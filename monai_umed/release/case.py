@@ -1,0 +1,92 @@
+"""Protect one case: write its files, and tell later whether they are still the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import torch
+
+from ..data.case import Case
+from ..data.codec import write_image
+from ..data.loading import CaseError, load_case
+from ..data.manifest import CaseRecord
+from ..io.atomic import remove
+from ..io.checksum import sha256_path
+from ..io.content import read_content, write_content
+from ..io.fidelity import measure
+from ..io.image_files import files_of, is_complete
+from ..io.quantize import add_delta
+from ..io.suffixes import output_name
+from ..protectors import Protector
+from .layout import protected_names
+
+
+def protect_case(
+    case: Case, protector: Protector, output_dir: Path, num_classes: int = 2, window: tuple[float, float] | None = None
+) -> CaseRecord:
+    """Protect one case at its native size and describe what was written.
+
+    The image is written all at once or not at all; the mask is copied byte for byte. Figures are taken from the
+    stored grey levels, not from the tensors before rounding.
+
+    Raises:
+        CaseError: if the case cannot be used; nothing is written then.
+    """
+    loaded = load_case(case, num_classes, window)
+    stored = loaded.stored
+    image, label = torch.from_numpy(stored.scaled()), torch.from_numpy(loaded.label)
+    try:
+        delta, bound = protector(image, label, stored.spacing, stored.levels, case.id)
+    except ValueError as error:
+        raise CaseError(case.id, str(error)) from error
+    protected = add_delta(stored, delta.numpy(), bound.numpy())
+    fidelity = measure(stored.color, protected[: len(stored.color)], stored.width)
+    image_name, label_name = protected_names(case)
+    write_image(output_dir / image_name, protected, stored)
+    write_content(output_dir / label_name, read_content(case.label))
+    notes = []
+    if output_name(case.image) != case.image.name:
+        notes.append("lossy input was written as PNG")
+    if fidelity.max_abs_delta == 0:
+        notes.append("nothing changed: every bound is below one grey level")
+    return CaseRecord(
+        id=case.id,
+        image=image_name,
+        label=label_name,
+        source=case.image.name,
+        sha256_before=sha256_path(case.image),
+        sha256_after=sha256_path(output_dir / image_name),
+        label_sha256=sha256_path(output_dir / label_name),
+        shape=protected.shape,
+        dtype=str(protected.dtype),
+        window=stored.window,
+        max_abs_delta=fidelity.max_abs_delta,
+        psnr=fidelity.psnr,
+        ssim=fidelity.ssim,
+        perturbed_fraction=fidelity.perturbed_fraction,
+        note="; ".join(notes) or None,
+    )
+
+
+def is_finished(record: CaseRecord, case: Case, output_dir: Path) -> bool:
+    """Whether the files on both sides are still those that the record describes."""
+    image_name, label_name = protected_names(case)
+    if (record.image, record.label, record.source) != (image_name, label_name, case.image.name):
+        return False
+    expected = {
+        output_dir / image_name: record.sha256_after,
+        output_dir / label_name: record.label_sha256,
+        case.image: record.sha256_before,
+        case.label: record.label_sha256,
+    }
+    return all(is_complete(path) and sha256_path(path) == sha256 for path, sha256 in expected.items())
+
+
+def clear_cases(cases: Iterable[Case], output_dir: Path) -> None:
+    """Remove whatever was written of the cases, whole or in part."""
+    for case in cases:
+        for name in protected_names(case):
+            path = output_dir / name
+            for file in (*files_of(path), path):
+                remove(file)

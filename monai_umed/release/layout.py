@@ -1,0 +1,107 @@
+"""Where protected files go, and which folders are refused: nothing foreign is lost, nothing is written elsewhere."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path, PureWindowsPath
+
+from ..data.case import Case, DatasetError
+from ..io.atomic import is_temporary
+from ..io.image_files import part_path, parts_of
+from ..io.suffixes import output_name
+
+TOOL = "monai_umed"
+MANIFEST = "manifest.json"
+UNFINISHED = ".unfinished"  # marks a folder as ours while it has no manifest yet, and lists the finished cases
+
+_SHARE = re.compile(re.escape(UNFINISHED) + r"-\d+-of-\d+")
+
+
+def is_unfinished_mark(name: str) -> bool:
+    """Whether a file of this name marks an unfinished folder, for the whole run or for one of several processes."""
+    return name == UNFINISHED or _SHARE.fullmatch(name) is not None
+
+
+def protected_names(case: Case) -> tuple[str, str]:
+    """Where the image and the mask of a case go, relative to the protected folder: names and layout are mirrored."""
+    images, masks = ("imagesTr", "labelsTr") if case.image.parent.name == "imagesTr" else ("images", "masks")
+    return f"{images}/{output_name(case.image)}", f"{masks}/{case.label.name}"
+
+
+def check_folders(cases: Sequence[Case], output_dir: Path) -> None:
+    """Refuse cases and folders with which files would be lost or written elsewhere.
+
+    Args:
+        cases: what is to be protected.
+        output_dir: folder to write; it need not exist.
+
+    Raises:
+        DatasetError: names that lead out of the folder, that two cases share or that no manifest can hold; an output
+            folder that overlaps with the input, or holds links or files of another origin.
+        OSError: a folder cannot be read.
+    """
+    for problems in (_name_problems, _overlaps, _doubles, _links, _foreign):
+        if offenders := list(problems(cases, output_dir)):
+            raise DatasetError(str(output_dir), offenders)
+
+
+def _name_problems(cases: Sequence[Case], output_dir: Path) -> Iterator[str]:
+    for name in sorted({path.name for case in cases for path in (case.image, case.label)}):
+        if name in ("", "..") or PureWindowsPath(name).name != name:
+            yield f"{name!r}: no plain file name on every system; rename it, without colons and backslashes"
+        elif name != name.encode(errors="replace").decode():
+            yield f"{name!a}: no UTF-8, other systems could not write this name; rename it"
+
+
+def _overlaps(cases: Sequence[Case], output_dir: Path) -> Iterator[str]:
+    target = output_dir.resolve()
+    sources = {path.resolve().parent for case in cases for path in (case.image, case.label)}
+    roots = sources | {source.parent for source in sources}
+    overlaps = (source == target or target in source.parents or source in target.parents for source in sources)
+    if any(overlaps) or target in roots:
+        yield f"{output_dir}: the output folder overlaps with the input images; choose a folder outside of them"
+
+
+def _doubles(cases: Sequence[Case], output_dir: Path) -> Iterator[str]:
+    for name in _repeated(name for case in cases for name in protected_names(case)):
+        yield f"{name}: two cases would be written to it; rename one"
+    for case_id in _repeated(case.id for case in cases):
+        yield f"{case_id}: two cases have this id; rename one"
+
+
+def _links(cases: Sequence[Case], output_dir: Path) -> Iterator[str]:
+    """Any link below the folder: whatever is written through it may end up anywhere."""
+    for path in sorted(output_dir.rglob("*")):
+        if path.is_symlink():
+            name = path.relative_to(output_dir).as_posix()
+            yield f"{name}: a link; replace it by what it points to, or choose an empty folder"
+
+
+def _foreign(cases: Sequence[Case], output_dir: Path) -> Iterator[str]:
+    if not output_dir.is_dir():
+        return
+    expected = {MANIFEST, UNFINISHED, *(name for case in cases for name in _protected_files(case))}
+    files = (path.relative_to(output_dir) for path in output_dir.rglob("*") if not path.is_dir())
+    # Hidden temporary files and folders are left when a write is killed, or come and go while another process of the
+    # same run is at work; they are nobody's data.
+    names = {path.as_posix() for path in files if not any(map(is_temporary, path.parts))}
+    found = {name for name in names if not _SHARE.fullmatch(name)}
+    foreign = sorted(found - expected)
+    # Equal names alone prove nothing: the folder may be another copy of the originals.
+    if not foreign and found and not found & {MANIFEST, UNFINISHED}:
+        foreign = sorted(found)
+    for name in foreign:
+        yield f"{name}: not written by this program for this dataset; choose an empty folder"
+
+
+def _protected_files(case: Case) -> Iterator[str]:
+    """Files that a case is written to: as `protected_names`, but all parts of an image that consists of several."""
+    for source, name in zip((case.image, case.label), protected_names(case), strict=True):
+        parts = parts_of(source)
+        yield from [name] if parts is None else (part_path(Path(name), part).as_posix() for part in parts)
+
+
+def _repeated(names: Iterable[str]) -> list[str]:
+    return [name for name, count in Counter(names).items() if count > 1]

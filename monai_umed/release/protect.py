@@ -1,0 +1,227 @@
+"""Write a protected copy of a dataset: exact files, checked against the promise, and a manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+from ..data.case import Case, DatasetError
+from ..data.loading import CaseError
+from ..data.manifest import CaseRecord, Manifest, Quarantined
+from ..data.shard import WHOLE, Share
+from ..data.training_set import map_cases
+from ..io.atomic import leftovers, remove, sync_folder
+from ..io.provenance import tool_version
+from ..io.stored import CodecError
+from ..protectors import Protector
+from .already_protected import refuse_protected
+from .case import clear_cases, is_finished, protect_case
+from .faults import FAULTS, explain, find_fault
+from .journal import HeldError, Journal
+from .layout import MANIFEST, TOOL, UNFINISHED, check_folders, protected_names
+from .run_digest import fingerprint
+
+
+def protect_dataset(
+    cases: Sequence[Case],
+    protector: Protector,
+    output_dir: str | Path,
+    seed: int = 0,
+    num_classes: int = 2,
+    window: tuple[float, float] | None = None,
+    num_workers: int | None = None,
+    progress: bool = True,
+) -> Manifest:
+    """Protect all cases into a folder of the same layout with a ``manifest.json``.
+
+    The manifest is removed first and written last, so a folder without one is unfinished. Killed at any moment and run
+    again, it ends with the same bytes: a journal lists each finished case, which is kept if protector, settings and
+    program are the same and its files on both sides unchanged. A finished folder is protected anew. One that
+    holds files but neither a manifest nor the mark of an unfinished run is never touched. Nor is one that another run
+    is writing.
+
+    Cases that cannot be used are listed in the manifest and left out; so are those whose files cannot be read or
+    written (full disk, missing rights), which leave the journal behind: running again redoes only them.
+
+    Args:
+        cases: what to protect, see :func:`monai_umed.data.cases.find_cases`.
+        protector: the fitted protector.
+        output_dir: folder to write; made if needed.
+        seed: seed of the fit, for the record.
+        num_classes: classes of the masks, background included.
+        window: intensities that map to 0 and 1, see :func:`monai_umed.data.codec.read_image`.
+        num_workers: threads, one case each; by default two images at a time, or one volume, which takes gigabytes.
+        progress: whether to show a progress bar.
+
+    Raises:
+        DatasetError: if the input is protected already, the output folder overlaps with it, holds links or foreign
+            files, is being written by another run, or cannot be written, names lead out of it, or no case could be
+            used.
+    """
+    output_dir = Path(output_dir)
+    workers = num_workers or (1 if protector.spatial_dims == 3 or protector.slice_axis is not None else 2)
+    settings = {"seed": seed, "num_classes": num_classes, "window": window}
+    with _opened(cases, protector, output_dir, settings, WHOLE) as (journal, finished):
+        protect = _Protection(protector, output_dir, num_classes, window, journal, finished)
+        records, quarantined = map_cases(protect, cases, f"protect into {output_dir.name}", workers, progress)
+        if not records:
+            with suppress(OSError):
+                journal.remove()
+            raise DatasetError(str(output_dir), [f"{entry.id}: {entry.reason}" for entry in quarantined])
+        manifest = Manifest(
+            tool=TOOL,
+            version=tool_version(),
+            protector=repr(protector),
+            seed=seed,
+            eps=protector.eps,
+            cases=records,
+            quarantined=quarantined,
+        )
+        with _named_faults(output_dir, quarantined):
+            # All files before the manifest: it promises that they are there, after a power cut as well.
+            for folder in {(output_dir / name).parent for record in records for name in (record.image, record.label)}:
+                sync_folder(folder)
+            manifest.save(output_dir / MANIFEST)
+            if not protect.faults:
+                journal.remove()
+            sync_folder(output_dir)
+    return manifest
+
+
+def protect_share(
+    cases: Sequence[Case],
+    protector: Protector,
+    output_dir: str | Path,
+    share: Share,
+    seed: int = 0,
+    num_classes: int = 2,
+    window: tuple[float, float] | None = None,
+    num_workers: int | None = None,
+    progress: bool = True,
+) -> list[Quarantined]:
+    """Protect one process's share of the cases; others may work on theirs at the same time.
+
+    No manifest is written: :func:`protect_dataset` with the same arguments does that when all shares are done. It keeps
+    what it finds and protects what is missing, for example the cases of a process that died.
+
+    Args:
+        cases: all cases of the dataset, the same ones in every process.
+        share: which of them are this process's.
+        protector, output_dir, seed, num_classes, window, progress: as for :func:`protect_dataset`.
+        num_workers: threads, one case each; by default one, because the processes fill the machine.
+
+    Returns:
+        Cases of the share that could not be protected. They will be tried once more when the manifest is written.
+
+    Raises:
+        DatasetError: as :func:`protect_dataset`, but not for a share without usable cases; also if another process has
+            the same share, or other shares or settings.
+    """
+    output_dir = Path(output_dir)
+    settings = {"seed": seed, "num_classes": num_classes, "window": window}
+    with _opened(cases, protector, output_dir, settings, share) as (journal, finished):
+        protect = _Protection(protector, output_dir, num_classes, window, journal, finished)
+        return map_cases(protect, share.of(cases), f"protect share {share}", num_workers or 1, progress)[1]
+
+
+class _Protection:
+    """Protects case after case, unless it is finished, and writes the journal; threads may call it at the same time.
+
+    Attributes:
+        faults: ids of cases that failed because of the machine.
+    """
+
+    def __init__(
+        self,
+        protector: Protector,
+        output_dir: Path,
+        num_classes: int,
+        window: tuple[float, float] | None,
+        journal: Journal,
+        finished: dict[str, CaseRecord],
+    ) -> None:
+        self.faults: list[str] = []
+        self._protector, self._output_dir, self._num_classes, self._window = protector, output_dir, num_classes, window
+        self._journal, self._finished = journal, finished
+
+    def __call__(self, case: Case) -> CaseRecord:
+        try:
+            kept = self._finished.get(case.id)
+            if kept is not None and is_finished(kept, case, self._output_dir):
+                return kept
+            clear_cases([case], self._output_dir)
+            record = protect_case(case, self._protector, self._output_dir, self._num_classes, self._window)
+        except (CaseError, CodecError, *FAULTS) as error:
+            with suppress(OSError):
+                clear_cases([case], self._output_dir)
+            if find_fault(error) is not None:
+                self.faults.append(case.id)
+            raise CaseError(case.id, explain(error, case.image.parent, case.label.parent)) from error
+        with suppress(OSError):  # the case is finished; without its line it is merely computed again after a kill
+            self._journal.add(record)
+        return record
+
+
+@contextmanager
+def _opened(
+    cases: Sequence[Case], protector: Protector, output_dir: Path, settings: dict[str, Any], share: Share
+) -> Iterator[tuple[Journal, dict[str, CaseRecord]]]:
+    """Keep other runs out of the folder, prepare it, and give what this run has finished already."""
+    refuse_protected(share.of(cases))
+    journal = Journal(output_dir / UNFINISHED, fingerprint(protector, **settings), share)
+    with ExitStack() as stack:
+        with _named_faults(output_dir):
+            check_folders(cases, output_dir)
+            for folder in {Path(name).parent for case in cases for name in protected_names(case)}:
+                (output_dir / folder).mkdir(parents=True, exist_ok=True)
+            lock = stack.enter_context(journal.hold())
+            finished = journal.read() if lock is None else _prepare(cases, output_dir, journal)
+            if lock is not None:
+                journal.admit(lock)
+        yield journal, finished or {}
+
+
+def _prepare(cases: Sequence[Case], output_dir: Path, journal: Journal) -> dict[str, CaseRecord]:
+    """Remove what other runs left, and return what this one has finished already."""
+    finished = journal.read()
+    if finished is None:
+        journal.start()
+    for leftover in [output_dir / MANIFEST, *leftovers(output_dir)]:
+        remove(leftover)
+    if finished is None:
+        clear_cases(cases, output_dir)
+    return finished or {}
+
+
+@contextmanager
+def _named_faults(output_dir: Path, quarantined: Sequence[Quarantined] = ()) -> Iterator[None]:
+    """Turn what keeps a folder, not just a case, from being written into an error that says how to go on."""
+    try:
+        yield
+    except HeldError as error:
+        raise DatasetError(str(output_dir), [str(error)]) from error
+    except OSError as error:
+        others = [f"{entry.id}: {entry.reason}" for entry in quarantined]
+        kept = "cases that are finished will be kept"
+        raise DatasetError(str(output_dir), [f"{explain(error)}; {kept}", *others]) from error
+
+
+def report(manifest: Manifest | None, output_dir: str | Path) -> Manifest | None:
+    """Print what was protected, how visible it is, what was left out and why, and where everything lies.
+
+    Nothing is printed for a process that has written no manifest.
+    """
+    if manifest is None:
+        return None
+    psnr = [case.psnr for case in manifest.cases if case.psnr is not None]
+    figures = f"PSNR {mean(psnr):.2f} dB, " if psnr else ""
+    figures += f"SSIM {mean(case.ssim for case in manifest.cases):.4f}"
+    print(f"Protected {len(manifest.cases)} cases ({figures}) into {output_dir}; the record is {MANIFEST} beside them.")
+    if manifest.quarantined:
+        print(f"Left out {len(manifest.quarantined)}, which were not written:")
+        for entry in manifest.quarantined:
+            print(f"  {entry.id}: {entry.reason}")
+    return manifest

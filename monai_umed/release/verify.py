@@ -1,0 +1,245 @@
+"""Check a protected folder: every file is the one that the manifest describes, and no pixel left its budget."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ..data.case import Case, DatasetError
+from ..data.cases import find_cases
+from ..data.codec import read_image
+from ..data.loading import CaseError
+from ..data.manifest import CaseRecord, Manifest, ManifestError
+from ..data.two_folders import DatasetDir
+from ..functional import check_eps
+from ..io.atomic import leftovers
+from ..io.checksum import sha256_path
+from ..io.fidelity import measure
+from ..io.image_files import files_of
+from ..io.nifti import NiftiHeader
+from ..io.quantize import stored_limit
+from ..io.stored import CodecError, StoredImage
+from ..sealing.keys import is_key_file
+from ..sealing.records import SEALED_SUFFIX, path_inside
+from ..training.handlers import track
+from .layout import MANIFEST, UNFINISHED, is_unfinished_mark
+
+# How far a figure of the manifest may be from the same figure of another computer, whose sums round differently.
+_TOLERANCES = {"max_abs_delta": 1e-6, "psnr": 0.01, "ssim": 1e-4, "perturbed_fraction": 1e-9}
+_AGAIN = "fetch it again, or protect again"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong with a protected folder.
+
+    Attributes:
+        id: id of the case, or the name of the file if it belongs to none.
+        what: what is wrong, and the cure.
+    """
+
+    id: str
+    what: str
+
+
+def verify_folder(
+    protected_dir: str | Path, original_dir: DatasetDir | None = None, progress: bool = True
+) -> list[Problem]:
+    """Compare a protected folder with its manifest, and with the originals if they are at hand.
+
+    Without originals: all listed images and masks are there with their checksums, shape and type; nothing else
+    is there. With them: they are the files that were protected; shape, type and geometry of image and original
+    are equal, of NIfTI files the whole header; no stored value moved further than eps of the window, in whole grey
+    levels for integers; alpha did not change; the manifest's figures are those of the files.
+
+    A manifest is not signed. Whoever can write to the folder can make the manifest fit other files; originals show
+    that, and so does :func:`monai_umed.sealing.restore.restore_dataset`, which authenticates names and checksums.
+    Budget and window are always taken from the manifest.
+
+    Args:
+        protected_dir: folder that :func:`monai_umed.release.protect.protect_dataset` wrote.
+        original_dir: the dataset that was protected; it may hold further cases.
+        progress: whether to show a progress bar.
+
+    Returns:
+        What is wrong: the manifest first, then cases, then files that belong to none. Empty if all is well.
+
+    Raises:
+        DatasetError: no such folder, or the originals are no dataset.
+    """
+    folder = Path(protected_dir)
+    if not folder.is_dir():
+        raise DatasetError(str(folder), ["no such folder; check the path"])
+    try:
+        manifest = Manifest.load(folder / MANIFEST)
+    except ManifestError as error:
+        if (folder / UNFINISHED).exists():
+            return [Problem(UNFINISHED, "protection was interrupted; run it again")]
+        return [Problem(MANIFEST, str(error).removeprefix(f"{MANIFEST}: "))]
+    originals = None if original_dir is None else {case.id: case for case in find_cases(original_dir)}
+    problems = [Problem(MANIFEST, text) for text in _manifest_problems(manifest)]
+    contents = _known_contents(manifest)
+    for record in track(manifest.cases, len(manifest.cases), f"verify {folder.name}", disable=not progress):
+        try:
+            found = list(_file_problems(folder, record, contents))
+            if not found:  # a file that is the wrong one has pixels of its own, which would only repeat the complaint
+                found = list(_pixel_problems(folder / record.image, record, manifest.eps, originals))
+        except CaseError as error:
+            found = [error.reason]
+        except (CodecError, OSError) as error:
+            found = [f"{error}; {_AGAIN}" if isinstance(error, OSError) else str(error)]
+        problems += [Problem(record.id, text) for text in found]
+    return problems + list(_foreign_files(folder, manifest, contents))
+
+
+def report(problems: list[Problem], protected_dir: str | Path, original_dir: DatasetDir | None = None) -> list[Problem]:
+    """Print what :func:`verify_folder` found in which folder."""
+    if problems:
+        print(f"Verified {protected_dir}: {len(problems)} problem{'s' if len(problems) > 1 else ''}")
+        for problem in problems:
+            print(f"  {problem.id}: {problem.what}")
+        return problems
+    count = len(Manifest.load(Path(protected_dir) / MANIFEST).cases)
+    print(f"Verified {count} cases in {protected_dir}: all files are there, none was changed or added.")
+    if original_dir is None:
+        print("Pixels were not compared, which takes the originals.")
+    else:
+        print(f"No pixel is further from its original in {original_dir} than the budget permits.")
+    return problems
+
+
+def _manifest_problems(manifest: Manifest) -> Iterator[str]:
+    try:
+        check_eps(manifest.eps)
+    except ValueError as error:
+        yield str(error)
+    if not manifest.cases:
+        yield "lists no case; restore it from a copy"
+    counts = Counter(name for record in manifest.cases for name in (record.image, record.label))
+    for name in sorted(name for name, count in counts.items() if count > 1):
+        yield f"lists {name} {counts[name]} times; restore it from a copy"
+
+
+def _known_contents(manifest: Manifest) -> dict[str, str]:
+    """What a file is, by its checksum; the protected image counts where it equals its original."""
+    cure = "put the files back under their own names"
+    contents = {
+        record.sha256_before: f"the unprotected original of case {record.id!r}; remove it before anything is published"
+        for record in manifest.cases
+    }
+    contents |= {record.label_sha256: f"the mask of case {record.id!r}; {cure}" for record in manifest.cases}
+    contents |= {record.sha256_after: f"the protected image of case {record.id!r}; {cure}" for record in manifest.cases}
+    return contents
+
+
+def _file_problems(folder: Path, record: CaseRecord, contents: dict[str, str]) -> Iterator[str]:
+    for name, expected in ((record.image, record.sha256_after), (record.label, record.label_sha256)):
+        path = path_inside(folder, name, record)
+        missing = [file.relative_to(folder).as_posix() for file in files_of(path) if not file.exists()]
+        yield from (f"{file} is missing; {_AGAIN}" for file in missing)
+        if not missing and (found := sha256_path(path)) != expected:
+            yield f"{name} is {contents.get(found, f'not the file that {MANIFEST} describes; {_AGAIN}')}"
+
+
+def _pixel_problems(path: Path, record: CaseRecord, eps: float, originals: dict[str, Case] | None) -> Iterator[str]:
+    try:
+        stored = replace(read_image(path), window=record.window)
+    except CodecError:
+        raise
+    except ValueError as error:
+        yield f"{MANIFEST}: {error}"
+        return
+    limit = float(stored_limit(np.array([eps], np.float32), stored)[0])  # float32 as in the protector
+    budget = f"the budget is {limit:g} (eps {eps:g} of the window {record.window[0]:g} to {record.window[1]:g})"
+    if (stored.array.shape, str(stored.array.dtype)) != (record.shape, record.dtype):
+        yield (
+            f"{record.image} holds {stored.array.dtype} {stored.array.shape}, {MANIFEST} says {record.dtype} "
+            f"{record.shape}; {_AGAIN}"
+        )
+    elif record.max_abs_delta > limit:
+        yield f"{MANIFEST} names a change of {record.max_abs_delta:g} stored units, {budget}; protect again"
+    elif originals is None:
+        return
+    elif record.id not in originals:
+        yield "it has no original there; pass the dataset that was protected"
+    else:
+        yield from _differences(stored, originals[record.id], record, limit, budget)
+
+
+def _differences(stored: StoredImage, original: Case, record: CaseRecord, limit: float, budget: str) -> Iterator[str]:
+    for path, expected in ((original.image, record.sha256_before), (original.label, record.label_sha256)):
+        if sha256_path(path) != expected:
+            yield f"the original {path} is not the file that was protected; pass the dataset that was"
+            return
+    before = read_image(original.image)
+    layouts = [(image.array.shape, image.array.dtype, image.has_alpha) for image in (before, stored)]
+    if layouts[0] != layouts[1]:
+        yield f"{record.image} holds {layouts[1]}, its original {layouts[0]} (shape, type, alpha); {_AGAIN}"
+        return
+    if not (_close(before.spacing, stored.spacing) and _close(before.affine, stored.affine)):
+        yield f"{record.image} lies elsewhere in space than its original (spacing, origin or direction); {_AGAIN}"
+    elif isinstance(before.header, NiftiHeader) and before.header != stored.header:
+        yield f"{record.image} has another header than its original; {_AGAIN}"
+    if stored.has_alpha and not np.array_equal(before.array[-1], stored.array[-1]):
+        yield f"{record.image} has another alpha channel than its original; {_AGAIN}"
+    found = asdict(measure(before.color, stored.color, stored.width))
+    if not found["max_abs_delta"] <= limit:  # NaN is no permitted change
+        yield f"{record.image} differs by {found['max_abs_delta']:g} stored units from its original, {budget}; {_AGAIN}"
+        return
+    for name, tolerance in _TOLERANCES.items():
+        if not _close(getattr(record, name), found[name], tolerance):
+            yield f"{MANIFEST} says {name} {getattr(record, name)}, the files say {found[name]}; restore it from a copy"
+
+
+def _close(first: ArrayLike | None, second: ArrayLike | None, tolerance: float = 1e-6) -> bool:
+    if first is None or second is None:
+        return first is second
+    # A header may hold a damaged number that is none, and keeps it.
+    return np.allclose(first, second, rtol=1e-6, atol=tolerance, equal_nan=True)
+
+
+def _foreign_files(folder: Path, manifest: Manifest, contents: dict[str, str]) -> Iterator[Problem]:
+    """What lies in the folder and belongs to no case; many sealed files are one problem."""
+    images = (folder / name for record in manifest.cases for name in (record.image, record.label))
+    listed = {folder / MANIFEST, *(file for image in images for file in files_of(image))}
+    killed = set(leftovers(folder))
+    sealed = []
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if path in killed:
+            yield Problem(name, "left behind by an interrupted write; remove it")
+        elif path.is_symlink():
+            yield Problem(name, "a link, which breaks where the folder goes; replace it by what it points to")
+        elif path.is_file() and path not in listed and not killed & set(path.parents):
+            if path.name.endswith(SEALED_SUFFIX):
+                sealed.append(name)
+            else:
+                yield Problem(name, _explain_foreign(path, contents))
+    if sealed:
+        cure = "move them beside this folder, where `monai-umed restore` looks for them"
+        yield Problem(
+            f"{sealed[0].split('/')[0]}/", f"{len(sealed)} sealed files, which a new run would refuse; {cure}"
+        )
+
+
+def _explain_foreign(path: Path, contents: dict[str, str]) -> str:
+    try:
+        if is_key_file(path):
+            return "A SECRET KEY, which restores every original; move it away and publish nothing before"
+        known = contents.get(sha256_path(path))
+    except OSError as error:
+        return f"it cannot be read ({error}) and is not in {MANIFEST}; remove it"
+    if known:
+        return known
+    if is_unfinished_mark(path.name):
+        return (
+            "the mark of a run that was interrupted after its last file, or could not reach every file; protect again"
+        )
+    if path.name.startswith("."):
+        return "a hidden file, such as operating systems leave behind; remove it"
+    return f"not in {MANIFEST}; remove it, or protect again with it"

@@ -1,0 +1,1 @@
+"""Undo: what brings originals back, under the key of their owner."""

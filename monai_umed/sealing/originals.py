@@ -1,0 +1,136 @@
+"""Originals of a sealed release as tensors: decrypted and decoded in memory, never written anywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from monai.data.meta_tensor import MetaTensor
+from monai.utils.enums import MetaKeys, SpaceKeys
+from monai.utils.misc import ImageMetaKey
+
+from ..data.case import DatasetError
+from ..data.codec import decode_image, read_label
+from ..data.loading import CaseError, class_numbers
+from ..data.manifest import CaseRecord
+from ..io.stored import CodecError, Decoded, StoredImage
+from .records import open_original, original_name, read_mask, read_records
+
+_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+_ROWS_FIRST = ("png", "jpeg", "bmp", "tiff", "dicom")  # of these formats, 2D images are decoded as (C, rows, columns)
+
+
+class Originals:
+    """Reader of the originals of a sealed release for whoever has its key.
+
+    Images are what ``LoadImaged`` and ``EnsureChannelFirstd`` would give for the original file: float32
+    :class:`monai.data.MetaTensor` of displayed values (slope and intercept applied: HU in CT, gray levels in PNG),
+    channel first with alpha if there is one, spatial axes ``(x, y)`` or ``(x, y, z)``, hence the transpose of the rows
+    and columns of a 2D picture. The affine goes to RAS mm; without one in the file it holds the spacing, or 1.
+
+    Three kinds of file differ from MONAI's readers: a single DICOM slice is 2D, ``(C, x, y)``; ``MONOCHROME1`` files
+    show large values bright, see `monai_umed.dicom.image.decode_dicom`; 16-bit color PNG files keep all 16 bits.
+
+    The key is a plain attribute that is pickled with the object, as worker processes need it: save neither. Caches that
+    lie on a disk, such as :class:`monai.data.PersistentDataset`, would write what was decrypted, and so does an
+    operating system that swaps memory to a disk without encryption.
+
+    Args:
+        protected_dir: folder that :func:`monai_umed.release.protect.protect_dataset` wrote.
+        sealed_dir: folder that :func:`monai_umed.sealing.restore.seal_dataset` wrote.
+        key: 32 bytes, see :func:`monai_umed.sealing.keys.read_key`.
+        cases: ids of the cases to read. Default: all.
+
+    Attributes:
+        records: the manifest's entries of these cases, sorted by id.
+
+    Raises:
+        DatasetError: the manifest names no usable files or no case, or ``cases`` has an unknown id.
+        ManifestError: no usable manifest.
+        CaseError: the first case cannot be opened, as in :meth:`image`; so a wrong key is known at once.
+        ValueError: ``key`` has another length.
+    """
+
+    def __init__(
+        self, protected_dir: str | Path, sealed_dir: str | Path, key: bytes, cases: Sequence[str] | None = None
+    ) -> None:
+        self.protected_dir, self.sealed_dir = Path(protected_dir), Path(sealed_dir)
+        self._key = key
+        self.records = read_records(self.protected_dir, cases)
+        if not self.records:
+            raise DatasetError(str(protected_dir), ["no case to read; protect some, or name one"])
+        open_original(self.protected_dir, self.sealed_dir, self.records[0], key)
+
+    def image(self, record: CaseRecord) -> MetaTensor:
+        """The original image of a case, ``(C, *spatial)``.
+
+        Raises:
+            WrongKeyError: it was sealed with another key.
+            DamagedError: the sealed file is damaged or incomplete.
+            SwappedError: the sealed file belongs to another case or version.
+            ChangedFileError: the protected image is not the one in the manifest.
+            CaseError: base of all these; also files that are missing or cannot be decoded.
+            OSError: a file cannot be read.
+        """
+        decoded = self._decode(record)
+        return self._as_loaded(_displayed(decoded), decoded, record)
+
+    def image_and_label(self, record: CaseRecord, num_classes: int = 2) -> tuple[MetaTensor, MetaTensor]:
+        """The original image of a case, and its mask on the same grid and with the same affine.
+
+        Args:
+            record: one of ``records``.
+            num_classes: classes of the mask, background included. With 2 the foreground may be 1, 255 or 65535.
+
+        Returns:
+            As :meth:`image`, and float32 class numbers ``0 .. num_classes - 1`` of shape ``(1, *spatial)``.
+
+        Raises:
+            ChangedFileError: the mask is not the one in the manifest.
+            CaseError: as :meth:`image`, or the mask cannot be read or holds other values.
+            OSError: a file cannot be read.
+        """
+        decoded = self._decode(record)
+        read_mask(self.protected_dir, record)
+        grid = StoredImage(decoded.array, record.window, format=decoded.format, affine=decoded.affine)
+        try:
+            values = read_label(self.protected_dir / record.label, grid)
+        except CodecError as error:
+            raise CaseError(record.id, str(error)) from error
+        label = class_numbers(record.id, values, num_classes)
+        return self._as_loaded(_displayed(decoded), decoded, record), self._as_loaded(label, decoded, record)
+
+    def _decode(self, record: CaseRecord) -> Decoded:
+        content = open_original(self.protected_dir, self.sealed_dir, record, self._key)
+        try:
+            return decode_image(record.source, content)
+        except CodecError as error:
+            raise CaseError(record.id, str(error)) from error
+
+    def _as_loaded(self, array: np.ndarray, image: Decoded, record: CaseRecord) -> MetaTensor:
+        """``(C, *spatial)`` on the grid of ``image`` as MONAI's readers order it."""
+        if turned := array.ndim == 3 and image.format in _ROWS_FIRST:
+            array = array.swapaxes(1, 2)
+        affine = np.eye(4)
+        if image.affine is not None:
+            affine = _TO_RAS @ image.affine
+        elif image.spacing is not None:
+            sides = image.spacing[::-1] if turned else image.spacing
+            affine[range(len(sides)), range(len(sides))] = sides
+        meta = {
+            ImageMetaKey.FILENAME_OR_OBJ: original_name(record),
+            MetaKeys.ORIGINAL_AFFINE: affine.copy(),
+            MetaKeys.ORIGINAL_CHANNEL_DIM: 0,
+            MetaKeys.SPATIAL_SHAPE: np.array(array.shape[1:]),
+            MetaKeys.SPACE: SpaceKeys.RAS,
+        }
+        values = torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32))
+        return MetaTensor(values, affine=torch.from_numpy(affine), meta=meta)
+
+
+def _displayed(decoded: Decoded) -> np.ndarray:
+    if (decoded.slope, decoded.intercept) == (1.0, 0.0):
+        return decoded.array
+    return decoded.array * decoded.slope + decoded.intercept  # float64, rounded to float32 once

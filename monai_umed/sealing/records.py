@@ -1,0 +1,113 @@
+"""Read the files of a protected folder and of its sealed files, never beyond the two folders."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import TypeVar
+
+from ..data.case import DatasetError
+from ..data.loading import CaseError
+from ..data.manifest import CaseRecord, Manifest
+from ..io.content import Content, read_content
+from ..io.image_files import link_out
+from ..release.protect import MANIFEST
+from .seal import check_content, open_case
+
+T = TypeVar("T")
+
+SEALED_SUFFIX = ".sealed"
+"""What a sealed file's name ends with; the rest of it is the public name of the protected image."""
+
+
+def original_name(record: CaseRecord) -> str:
+    """Where a case's original lies in the dataset that was protected, a file or a folder."""
+    return (PurePosixPath(record.image).parent / record.source).as_posix()
+
+
+def read_records(protected_dir: Path, cases: Sequence[str] | None = None) -> list[CaseRecord]:
+    """The manifest's cases, once it is clear that no two of them, nor image and mask, go to the same file.
+
+    Args:
+        protected_dir: the public folder with its manifest.
+        cases: ids of the cases to keep. Default: all.
+
+    Returns:
+        The cases, sorted by id.
+
+    Raises:
+        DatasetError: the manifest names no usable files, or ``cases`` has an unknown id.
+        ManifestError: no usable manifest.
+    """
+    records = Manifest.load(protected_dir / MANIFEST).cases
+    counts = Counter(name for record in records for name in {original_name(record), record.label})
+    offenders = [f"{name}: two cases would be written to it" for name, count in counts.items() if count > 1]
+    for name in counts:
+        outer = counts.keys() & {folder.as_posix() for folder in PurePosixPath(name).parents}
+        offenders += [f"{name}: it would be written into {folder}, a file or series of its own" for folder in outer]
+        if PurePosixPath(name).suffix.lower() == ".hdr":  # written with the .img file of its pair
+            offenders.append(f"{name}: the header of a NIfTI pair, no image of its own")
+    for record in records:
+        if {PurePosixPath(record.source).name, PureWindowsPath(record.source).name} != {record.source}:
+            offenders.append(f"{record.id}: the source {record.source!r} must be a file name without folders")
+        if original_name(record) == record.label:
+            offenders.append(f"{record.id}: image and mask would both be written to {record.label}")
+    if offenders:
+        raise DatasetError(str(protected_dir), [f"{text}; restore {MANIFEST} from a copy" for text in offenders])
+    if cases is None:
+        return records
+    if unknown := sorted(set(cases) - {record.id for record in records}):
+        raise DatasetError(str(protected_dir), [f"{name}: no such case in {MANIFEST}" for name in unknown])
+    return [record for record in records if record.id in cases]
+
+
+def path_inside(folder: Path, name: str, record: CaseRecord) -> Path:
+    """``folder / name``, refused if it or one of its files is a symbolic link that leads out of ``folder``."""
+    path = folder / name
+    if link := link_out(path, folder):
+        raise CaseError(record.id, f"{link} is a link that leaves {folder}; replace it by what it points to")
+    return path
+
+
+def read_inside(folder: Path, name: str, record: CaseRecord, read: Callable[[Path], T]) -> T:
+    """``read(folder / name)``, see `path_inside`; `CaseError` if it is missing."""
+    try:
+        return read(path_inside(folder, name, record))
+    except FileNotFoundError as error:
+        raise CaseError(record.id, f"{error.filename} is missing; fetch it again") from None
+
+
+def read_mask(protected_dir: Path, record: CaseRecord) -> Content:
+    """Read a case's mask and check that it is the one in the manifest.
+
+    Raises:
+        ChangedFileError: it is another file.
+        CaseError: it is missing, or a link that leaves the folder.
+        OSError: it cannot be read.
+    """
+    mask = read_inside(protected_dir, record.label, record, read_content)
+    check_content(record, "mask", mask, record.label_sha256)
+    return mask
+
+
+def open_original(protected_dir: Path, sealed_dir: Path, record: CaseRecord, key: bytes) -> Content:
+    """Open a case's original in memory, see :func:`monai_umed.sealing.seal.open_case`.
+
+    Args:
+        protected_dir: the public folder.
+        sealed_dir: the folder with its sealed files.
+        record: the case's entry in the manifest.
+        key: 32 bytes.
+
+    Returns:
+        The whole original file, or all slices of a series or parts of a pair by name.
+
+    Raises:
+        CaseError: as in :func:`monai_umed.sealing.seal.open_case`, or a file is missing or a link that leaves its
+            folder.
+        OSError: a file cannot be read.
+        ValueError: ``key`` has another length.
+    """
+    sealed = read_inside(sealed_dir, record.image + SEALED_SUFFIX, record, Path.read_bytes)
+    return open_case(sealed, read_inside(protected_dir, record.image, record, read_content), record, key)

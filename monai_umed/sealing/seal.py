@@ -1,0 +1,202 @@
+"""Seal what protection took from one case, so that whoever has the key gets the original back bit by bit.
+
+Restoring takes decoders only, whose results a standard fixes. Encoding the original pixels anew could make sealed PNG
+and ``.nii.gz`` files several times smaller, but zlib and its replacements write different bytes for equal pixels: what
+was sealed on one computer could not be restored on the next. Hence a file that is not stored pixel by pixel
+(PNG, JPEG, ``.nii.gz``) is sealed as a whole, any other as its difference from the protected file, see
+:mod:`monai_umed.sealing.residual`. A DICOM series or a NIfTI pair is sealed as one: all of its files come back, or
+none.
+
+Sizes are not padded: they tell an outsider less than the checksum of the original, which the manifest publishes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from ..data.loading import CaseError
+from ..data.manifest import CaseRecord
+from ..io.content import Content, sha256_content
+from ..io.image_files import PAIR
+from .keys import KEY_BYTES
+from .residual import decode_file, decode_folder, encode_file, encode_folder
+
+MAX_BYTES = 2**31 - 1
+"""Largest residual that AES-GCM takes in one piece, in bytes."""
+
+_NONCE_BYTES = 12
+_CHECKSUM_BYTES = 32
+_PREFIX = struct.Struct(f">16sB{_NONCE_BYTES}s{KEY_BYTES}sI")  # magic, format, nonce, key check, length of identity
+_MAGIC = b"monai_umed seal\n"
+_IDENTITY = ("id", "image", "label", "source", "sha256_before", "sha256_after", "label_sha256")
+
+_FILE, _PARTS = 1, 2
+# By the format that a sealed file names: versions that know none but the first ask for an update at the second.
+_CODECS: dict[int, tuple[Callable[[Any, Any], bytes], Callable[[bytes, Any], Content]]] = {
+    _FILE: (encode_file, decode_file),
+    _PARTS: (encode_folder, decode_folder),
+}
+
+
+class DamagedError(CaseError):
+    """A sealed file is not what was written: truncated, changed, or no sealed file at all."""
+
+
+class WrongKeyError(CaseError):
+    """A sealed file is intact and was sealed with another key."""
+
+
+class SwappedError(CaseError):
+    """A sealed file is intact and belongs to another case, or to another protected version of the case."""
+
+
+class ChangedFileError(CaseError):
+    """An original, a protected image or a mask is not the one that the manifest describes."""
+
+
+def seal_case(original: Content, protected: Content, record: CaseRecord, key: bytes) -> bytes:
+    """Seal the lossless residual between a case's original and its protected version.
+
+    AES-256-GCM (NIST SP 800-38D) with a key of the case, drawn by HKDF-SHA256 (RFC 5869) from ``key`` and all that
+    identifies the case: id, names and checksums. Sealing one case again is safe although the case's key comes back.
+    Nonces are 96 random bits, two of which coincide with a chance of 2^-33 after 2^32 seals *of that case*: other
+    cases do not count. The checksums also bind the case's key to one pair of files, hence to one residual.
+
+    Args:
+        original: whole original file, or all slices of a series or parts of a pair by name.
+        protected: the same of the protected version.
+        record: the case's entry in the manifest.
+        key: 32 bytes, see :func:`monai_umed.sealing.keys.new_key`.
+
+    Returns:
+        The sealed file. Without the key it tells its size and what the manifest tells.
+
+    Raises:
+        ChangedFileError: a file is not the one in ``record``.
+        CaseError: the residual exceeds 2 GiB, or one of the two is a file and the other several.
+        ValueError: ``key`` has another length.
+    """
+    check_content(record, "original", original, record.sha256_before)
+    check_content(record, "protected image", protected, record.sha256_after)
+    version = _format_of(original)
+    if version != _format_of(protected):
+        raise CaseError(record.id, "one of original and protected image is a file, the other several; protect it again")
+    content = _CODECS[version][0](original, protected)
+    if len(content) > MAX_BYTES:
+        raise CaseError(record.id, f"{len(content)} bytes to seal, must be <= {MAX_BYTES}; split the volume")
+    identity, nonce = _identity(record), secrets.token_bytes(_NONCE_BYTES)
+    header = _PREFIX.pack(_MAGIC, version, nonce, _key_check(key, nonce), len(identity)) + identity
+    sealed = header + AESGCM(_case_key(key, identity)).encrypt(nonce, content, header)
+    return sealed + hashlib.sha256(sealed).digest()
+
+
+def open_case(sealed: bytes, protected: Content, record: CaseRecord, key: bytes) -> Content:
+    """Undo :func:`seal_case`.
+
+    Damage is judged first, by a checksum that needs no key, then the key, by a value that only this key gives, last
+    whose file it is, once that is authenticated. A forged file may get the wrong error, but never gives a result.
+
+    Args:
+        sealed: whole sealed file.
+        protected: whole protected file, or all slices of the protected series or parts of the pair by name.
+        record: the case's entry in the manifest.
+        key: 32 bytes, see :func:`monai_umed.sealing.keys.read_key`.
+
+    Returns:
+        The whole original file, or all slices of the original series or parts of the pair by name; its SHA-256, see
+        :func:`monai_umed.io.checksum.sha256_path`, is ``record.sha256_before``. Names are plain, without folders.
+
+    Raises:
+        DamagedError: the sealed file is not what :func:`seal_case` returned.
+        WrongKeyError: it was sealed with another key.
+        SwappedError: it belongs to another case, or to another version of the files.
+        ChangedFileError: ``protected`` is not the protected file in ``record``.
+        CaseError: it has the format of a newer version of the package, or names a slice that lies elsewhere.
+        ValueError: ``key`` has another length.
+    """
+    damaged = DamagedError(record.id, "the sealed file is damaged or incomplete; fetch it again")
+    body = sealed[:-_CHECKSUM_BYTES]
+    if len(body) < _PREFIX.size or hashlib.sha256(body).digest() != sealed[-_CHECKSUM_BYTES:]:
+        raise damaged
+    magic, version, nonce, key_check, length = _PREFIX.unpack_from(body)
+    header = body[: _PREFIX.size + length]
+    if magic != _MAGIC:
+        raise damaged
+    if version not in _CODECS:
+        raise CaseError(
+            record.id, f"sealed in format {version}, this version reads 1 to {max(_CODECS)}; update the package"
+        )
+    if not secrets.compare_digest(key_check, _key_check(key, nonce)):
+        raise WrongKeyError(record.id, "sealed with another key; pass the key file that was made for this dataset")
+    identity = header[_PREFIX.size :]
+    try:
+        content = AESGCM(_case_key(key, identity)).decrypt(nonce, body[len(header) :], header)
+    except InvalidTag:
+        raise damaged from None
+    if identity != _identity(record):  # only now are these bytes known to be those of an owner of the key
+        raise SwappedError(record.id, _explain_swap(identity, record))
+    check_content(record, "protected image", protected, record.sha256_after)
+    original = _CODECS[version][1](content, protected)
+    _check_names(record, original)
+    check_content(record, "restored original", original, record.sha256_before)
+    return original
+
+
+def check_content(record: CaseRecord, what: str, content: Content, sha256: str) -> None:
+    """Raise `ChangedFileError` unless ``content`` has the checksum that the manifest gives for it."""
+    if sha256_content(content) != sha256:
+        reason = f"the {what} is not the file that the manifest describes; fetch it again, or protect the case again"
+        raise ChangedFileError(record.id, reason)
+
+
+def _derive(key: bytes, salt: bytes, purpose: str) -> bytes:
+    if len(key) != KEY_BYTES:
+        raise ValueError(f"the key has {len(key)} bytes, must be {KEY_BYTES}; take it from read_key or new_key")
+    return HKDF(SHA256(), KEY_BYTES, salt, f"monai_umed seal 1 {purpose}".encode("ascii")).derive(key)
+
+
+def _case_key(key: bytes, identity: bytes) -> bytes:
+    return _derive(key, hashlib.sha256(identity).digest(), "encryption")
+
+
+def _key_check(key: bytes, nonce: bytes) -> bytes:
+    """Fingerprint of the key; the nonce in it keeps outsiders from seeing which datasets share a key."""
+    return _derive(key, nonce, "key check")
+
+
+def _identity(record: CaseRecord) -> bytes:
+    return json.dumps({name: getattr(record, name) for name in _IDENTITY}, sort_keys=True).encode("ascii")
+
+
+def _explain_swap(identity: bytes, record: CaseRecord) -> str:
+    other = json.loads(identity)
+    if other["id"] != record.id:
+        return f"the sealed file is that of case {other['id']!r}; put the files back under their own names"
+    names = ", ".join(name for name in _IDENTITY if other[name] != getattr(record, name))
+    return f"the sealed file and the manifest differ in {names}; fetch both from one release, or seal the case again"
+
+
+def _format_of(content: Content) -> int:
+    return _FILE if isinstance(content, bytes) else _PARTS
+
+
+def _check_names(record: CaseRecord, original: Content) -> None:
+    """Whoever holds the key could have sealed slices that would be written outside of their folder."""
+    names = () if isinstance(original, bytes) else original.keys()
+    if names == set(PAIR) and Path(record.source).suffix.lower() in PAIR:
+        return
+    for name in names:
+        if not name or name.startswith(".") or "\0" in name or Path(name).name != name:
+            reason = f"the sealed series holds a slice {name!r}, which is no plain file name; do not trust this release"
+            raise CaseError(record.id, reason)

@@ -1,0 +1,1 @@
+"""For maintainers of this package; nothing imports them."""

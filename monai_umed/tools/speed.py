@@ -1,0 +1,242 @@
+"""Measure the package's costs side by side with references: ``python -m monai_umed.tools.speed``."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from scipy import ndimage
+from skimage.feature import local_binary_pattern
+from torch import nn
+from torch.nn import functional as F
+
+from ..data.case import Case
+from ..data.cases import find_cases
+from ..data.codec import read_image, write_image
+from ..data.training_set import map_cases
+from ..functional import contour_band, lbp_code
+from ..io.atomic import write_json
+from ..io.suffixes import output_name
+from ..networks import CentralDifferenceConv
+from ..protectors import Protector
+from ..protectors.checkpoint import load_protector
+from ..release.protect import protect_dataset
+from .timing import Row, alternate, speed_up, table, time_share
+
+BAND_WIDTH = 2  # px to each side of the contour: a box of 5 px
+NUM_WORKERS = 2
+
+
+def check_equal(what: str, ours: np.ndarray, reference: np.ndarray) -> None:
+    """Refuse to compare the speed of two functions that give different results."""
+    different = int((ours != reference).sum())
+    if different:
+        raise RuntimeError(
+            f"{what}: {different} of {ours.size} pixels differ from the reference, where 0 may; its speed means "
+            "nothing. Compare the versions of scipy and scikit-image with those of the last good figures."
+        )
+
+
+def blobs(shape: Sequence[int], seed: int = 0) -> np.ndarray:
+    """Smooth blob masks, uint8 0 or 1: an ``(H, W)`` or ``(D, H, W)`` image of noise above its mean."""
+    noise = np.random.default_rng(seed).standard_normal(shape, dtype=np.float32)
+    return (ndimage.gaussian_filter(noise, min(shape) / 12) > 0).astype(np.uint8)
+
+
+def compare_band(masks: np.ndarray, what: str, repeats: int) -> list[Row]:
+    """Contour band of ``(B, *spatial)`` binary masks against SciPy's binary and gray morphology."""
+    widths = (BAND_WIDTH,) * (masks.ndim - 1)
+    size = tuple(2 * width + 1 for width in widths)
+    box = np.ones(size, dtype=bool)
+    label, flags = torch.from_numpy(masks), masks.astype(bool)
+
+    def binary() -> np.ndarray:
+        # border_value: neither dilation nor erosion may take the border of the image for a contour
+        return np.stack(
+            [ndimage.binary_dilation(f, box) & ~ndimage.binary_erosion(f, box, border_value=1) for f in flags]
+        )
+
+    def gray() -> np.ndarray:
+        return np.stack([ndimage.maximum_filter(m, size) != ndimage.minimum_filter(m, size) for m in masks])
+
+    band = contour_band(label, widths).numpy()
+    check_equal(f"{what}, binary", band, binary())
+    check_equal(f"{what}, max/min", band, gray())
+    ours, by_binary, by_gray = alternate([lambda: contour_band(label, widths), binary, gray], repeats)
+    return [
+        speed_up(what, "SciPy binary dilation, erosion", ours, by_binary, least=5),
+        speed_up(what, "SciPy maximum, minimum filter", ours, by_gray),
+    ]
+
+
+def compare_lbp(images: np.ndarray, what: str, repeats: int) -> Row:
+    """LBP codes of ``(B, H, W)`` uint8 images against scikit-image."""
+    tensor = torch.from_numpy(images)
+
+    def reference() -> np.ndarray:
+        return np.stack([local_binary_pattern(image, P=8, R=1) for image in images])
+
+    interior = (slice(None), slice(1, -1), slice(1, -1))
+    check_equal(what, lbp_code(tensor).numpy()[interior], reference()[interior])
+    ours, other = alternate([lambda: lbp_code(tensor), reference], repeats)
+    return speed_up(what, "scikit-image", ours, other, least=5)
+
+
+def compare_convolution(shape: tuple[int, int, int, int], repeats: int) -> list[Row]:
+    """Forward and backward pass of the folded convolution on ``(B, C, H, W)`` against a plain one and Eq. 3's two."""
+    channels = shape[1]
+    draw = torch.Generator().manual_seed(0)
+    image = torch.randn(shape, generator=draw).requires_grad_()
+    gradient = torch.randn(shape, generator=draw)
+    folded = CentralDifferenceConv(2, channels, channels)
+    plain = nn.Conv2d(channels, channels, 3, padding=1)
+
+    def by_the_letter(x: torch.Tensor) -> torch.Tensor:
+        total = folded.difference.sum(dim=(2, 3), keepdim=True)
+        differences = F.conv2d(x, folded.difference, padding=1) - F.conv2d(x, total)
+        return F.conv2d(x, folded.vanilla, folded.bias, padding=1) + differences
+
+    def step(function: Callable[[torch.Tensor], torch.Tensor], layer: nn.Module) -> Callable[[], object]:
+        inputs = [image, *layer.parameters()]
+        return lambda: torch.autograd.grad(function(image), inputs, gradient)
+
+    torch.testing.assert_close(folded(image), by_the_letter(image), rtol=1e-4, atol=1e-4)  # float32 sums of 9 C terms
+    steps = [step(folded, folded), step(plain, plain), step(by_the_letter, folded)]
+    ours, by_plain, by_two = alternate(steps, repeats)
+    what = f"central-difference conv {' x '.join(map(str, shape))}, forward + backward"
+    return [
+        time_share(what, "nn.Conv2d", ours, by_plain, most=1.1),
+        speed_up(what, "Eq. 3 as two convolutions", ours, by_two),
+    ]
+
+
+def compare_protection(cases: Sequence[Case], protector: Protector, repeats: int, least: float = 12) -> Row:
+    """Protecting files at native size against only reading and writing them, both with an fsync for every file.
+
+    Args:
+        cases: what to protect.
+        protector: fitted protector.
+        repeats: samples; more than three of so many files each tell nothing new, so three are taken at most.
+        least: images per second that are required.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        copies, protected = Path(folder) / "copies", Path(folder) / "protected"
+        copies.mkdir()
+
+        def copy(case: Case) -> None:
+            stored = read_image(case.image)
+            write_image(copies / output_name(case.image), stored.array, stored)
+
+        def protect(chosen: Sequence[Case]) -> set[str]:
+            manifest = protect_dataset(chosen, protector, protected, num_workers=NUM_WORKERS, progress=False)
+            return {record.id for record in manifest.cases}
+
+        done = protect(cases)
+        usable = [case for case in cases if case.id in done]  # a case that is left out is no work done
+        ours, other = alternate(
+            [lambda: protect(usable), lambda: map_cases(copy, usable, "copy", NUM_WORKERS, False)],
+            min(repeats, 3),
+            least=0,
+        )
+    rates = len(usable) / ours, len(usable) / other
+    what = f"protect {len(usable)} images, {NUM_WORKERS} threads"
+    ratio, holds = rates[0] / rates[1], rates[0] >= least
+    return Row(what, "read and write only", *rates, "images/s", ratio, f">= {least:g} images/s", holds)
+
+
+def compare_functions(repeats: int, batch: int = 16, side: int = 224, volume: int = 128, conv: int = 112) -> list[Row]:
+    """All comparisons that need no dataset; sides in pixels."""
+    masks = np.stack([blobs((side, side), seed) for seed in range(batch)])
+    noise = np.random.default_rng(0).integers(0, 256, (batch, side, side), dtype=np.uint8)
+    smooth = np.rint(ndimage.gaussian_filter(noise.astype(np.float32), (0, 5, 5))).astype(np.uint8)
+    size = f"{batch} x {side} x {side}"
+    return [
+        *compare_band(masks, f"contour band {size}", repeats),
+        *compare_band(blobs((volume,) * 3)[None], f"contour band {volume}^3", repeats),
+        compare_lbp(noise, f"LBP codes {size}, noise", repeats),
+        compare_lbp(smooth, f"LBP codes {size}, smooth", repeats),
+        *compare_convolution((batch, 32, conv, conv), repeats),
+    ]
+
+
+def environment() -> dict[str, Any]:
+    """What the figures depend on: versions, threads of torch (its default, not changed here), cores and other work.
+
+    ``load`` is the mean number of busy threads of the last minute, so call this before measuring.
+    """
+    packages = ("monai_umed", "torch", "numpy", "scipy", "scikit-image")
+    load = round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None  # Windows has none
+    surroundings = {"threads": torch.get_num_threads(), "cores": os.cpu_count(), "load": load}
+    return surroundings | {name: version(name) for name in packages}
+
+
+def warn_if_busy(surroundings: dict[str, Any]) -> None:
+    """Warn where other work makes the figures meaningless: torch's threads wait for each other, SciPy has only one."""
+    load, cores, threads = (surroundings[name] or 0 for name in ("load", "cores", "threads"))
+    if load + threads > cores + 0.5:
+        print(
+            f"warning: load {load} plus {threads} threads is more than {cores} cores, so functions of several threads "
+            "look far too slow. Stop other work, wait a minute, and measure again.",
+            file=sys.stderr,
+        )
+
+
+def measure_all(
+    dataset_dir: str | Path | None = None,
+    checkpoint: str | Path | None = None,
+    repeats: int = 7,
+    sides: dict[str, int] | None = None,
+) -> list[Row]:
+    """All comparisons; those on files only if there is a dataset and a checkpoint.
+
+    Args:
+        dataset_dir: dataset whose training images are protected, see :func:`monai_umed.data.cases.find_cases`.
+        checkpoint: fitted protector, see :func:`monai_umed.protectors.checkpoint.load_protector`.
+        repeats: samples of each function.
+        sides: other sizes of the inputs by name, see :func:`compare_functions`.
+
+    Raises:
+        ValueError: if only one of dataset and checkpoint is given, or ``repeats`` is below 1.
+        DatasetError: if the dataset cannot be used.
+        CheckpointError: if the checkpoint cannot be used.
+    """
+    if (dataset_dir is None) != (checkpoint is None):
+        raise ValueError("dataset_dir and checkpoint belong together; pass both to measure protection, or neither.")
+    # Read before anything is measured: a wrong path must not cost a minute.
+    protector = None if checkpoint is None else load_protector(checkpoint)
+    cases = [] if dataset_dir is None else find_cases(dataset_dir, "train")
+    rows = compare_functions(repeats, **(sides or {}))
+    return rows if protector is None else [*rows, compare_protection(cases, protector, repeats)]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command line; ends with the message alone where the input is at fault."""
+    parser = argparse.ArgumentParser(prog="python -m monai_umed.tools.speed", description=__doc__)
+    parser.add_argument("--dataset_dir", type=Path, help="dataset whose training images are protected")
+    parser.add_argument("--checkpoint", type=Path, help="fitted protector, the perturbator.pt of train.json")
+    parser.add_argument("--output", type=Path, help="JSON file for the figures")
+    parser.add_argument("--repeats", type=int, default=7, help="samples of each function (default 7)")
+    options = parser.parse_args(arguments)
+    surroundings = environment()
+    warn_if_busy(surroundings)
+    try:
+        rows = measure_all(options.dataset_dir, options.checkpoint, options.repeats)
+    except ValueError as error:
+        sys.exit(f"error: {error}")
+    print(table(rows))
+    print(", ".join(f"{name} {value}" for name, value in surroundings.items()))
+    if options.output is not None:
+        write_json(options.output, {"environment": surroundings, "rows": [asdict(row) for row in rows]})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""What every training shares: losses, metrics, precision, processes and progress."""

@@ -1,0 +1,94 @@
+"""MONAI transforms that read the original in the place of a protected image, with the key, in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from pathlib import Path
+from typing import Any
+
+from monai.config.type_definitions import KeysCollection
+from monai.data.meta_tensor import MetaTensor
+from monai.transforms.transform import MapTransform, Transform
+from monai.utils.enums import TransformBackends
+
+from ..sealing.originals import Originals
+
+
+class UMedRestore(Transform):
+    """Read the original of a protected image; nothing decrypted is written anywhere.
+
+    Args:
+        protected_dir: folder that :func:`monai_umed.release.protect.protect_dataset` wrote.
+        sealed_dir: folder that :func:`monai_umed.sealing.restore.seal_dataset` wrote.
+        key: 32 bytes, see :func:`monai_umed.sealing.keys.read_key`.
+
+    Raises:
+        DatasetError: the manifest names no usable files or no case.
+        ManifestError: no usable manifest.
+        WrongKeyError, DamagedError, SwappedError, ChangedFileError, CaseError: the first case cannot be opened.
+        ValueError: ``key`` has another length.
+    """
+
+    backend = [TransformBackends.TORCH]  # noqa: RUF012 - MONAI's own form
+
+    def __init__(self, protected_dir: str | Path, sealed_dir: str | Path, key: bytes) -> None:
+        self.originals = Originals(protected_dir, sealed_dir, key)
+        folder = self.originals.protected_dir.resolve()
+        self._records = {folder / record.image: record for record in self.originals.records}
+
+    def __call__(self, image: str | Path) -> MetaTensor:
+        """The original, ``(C, *spatial)``, as ``LoadImage`` and ``EnsureChannelFirst`` would give it.
+
+        See :class:`monai_umed.sealing.originals.Originals` for values, axes and affine.
+
+        Args:
+            image: path of the protected image, a file or the folder of a series.
+
+        Raises:
+            TypeError: ``image`` is no path but, for example, an image that was loaded already.
+            ValueError: the manifest names no such image.
+            CaseError: it cannot be opened, see :meth:`monai_umed.sealing.originals.Originals.image`.
+            OSError: a file cannot be read.
+        """
+        if not isinstance(image, (str, Path)):
+            raise TypeError(f"Expected a protected image's path, got {type(image).__name__}; put it before LoadImage.")
+        record = self._records.get(Path(image).resolve())
+        if record is None:
+            folder = self.originals.protected_dir
+            raise ValueError(f"{image} is no image in the manifest of {folder}; name one of its images.")
+        return self.originals.image(record)
+
+
+class UMedRestored(MapTransform):
+    """Dictionary form of :class:`UMedRestore`: paths of protected images are replaced by their originals.
+
+    It stands for ``LoadImaged`` and ``EnsureChannelFirstd`` of the images, at the head of a pipeline; masks are public
+    and loaded as ever. Within a pipeline MONAI turns errors into a ``RuntimeError`` whose cause they are.
+
+    Args:
+        keys: paths of protected images.
+        protected_dir, sealed_dir, key: see :class:`UMedRestore`.
+        allow_missing_keys: do not raise if a key is missing.
+    """
+
+    backend = UMedRestore.backend
+
+    def __init__(
+        self,
+        keys: KeysCollection,
+        protected_dir: str | Path,
+        sealed_dir: str | Path,
+        key: bytes,
+        allow_missing_keys: bool = False,
+    ) -> None:
+        super().__init__(keys, allow_missing_keys)
+        self.transform = UMedRestore(protected_dir, sealed_dir, key)
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        d = dict(data)
+        for key in self.key_iterator(d):
+            d[key] = self.transform(d[key])
+        return d
+
+
+UMedRestoreD = UMedRestoreDict = UMedRestored

@@ -1,0 +1,1 @@
+"""What the bundle and the command line run."""

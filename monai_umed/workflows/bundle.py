@@ -1,0 +1,173 @@
+"""What the bundle's configs need: where the bundle lies, checked overrides, claimed output folders."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+# Options of `python -m monai.bundle run` itself, which are no ids of a config.
+RUN_OPTIONS = (
+    "run_id",
+    "init_id",
+    "final_id",
+    "meta_file",
+    "config_file",
+    "logging_file",
+    "tracking",
+    "args_file",
+    "workflow_type",
+    "workflow_name",
+    "properties_path",
+)
+
+
+_PACKAGE = Path(__file__).resolve().parent.parent
+_INSTALLED = _PACKAGE / "bundles"
+_CHECKOUT = _PACKAGE.parent / "bundles"
+
+
+def bundle_root(name: str = "umed") -> str:
+    """Absolute path of a bundle: the current folder, ``bundles/NAME`` of a checkout, or the installed copy.
+
+    A folder counts if it holds ``configs/metadata.json`` with this package's name in it, so that starting another
+    bundle's command from that bundle's folder finds ours all the same.
+
+    Raises:
+        FileNotFoundError: if there is no such bundle; all places that were searched are named.
+    """
+    places = [Path.cwd(), Path.cwd() / "bundles" / name, _CHECKOUT / name, _INSTALLED / name]
+    for place in places:
+        metadata = place / "configs" / "metadata.json"
+        if metadata.is_file() and "monai_umed" in metadata.read_text(encoding="utf-8"):
+            return str(place.resolve())
+    raise FileNotFoundError(f"No bundle {name!r} in {', '.join(map(str, places))}; install monai_umed again.")
+
+
+def outputs_root(bundle: str | Path) -> str:
+    """Folder that runs write to unless they are told where: ``outputs`` in the bundle.
+
+    For the installed copy it is ``outputs`` in the current folder: nobody looks for results among installed packages,
+    where updates remove them and many a user may not write.
+
+    Args:
+        bundle: the bundle's folder, as :func:`bundle_root` gives it.
+    """
+    installed = Path(bundle).resolve().parent == _INSTALLED
+    return str(Path.cwd() / "outputs" if installed else Path(bundle) / "outputs")
+
+
+def mention_public_model(checkpoint: str | Path, bundle: str | Path) -> None:
+    """Say so if images are protected with the generators that everybody has, those of the bundle's ``models``."""
+    if Path(checkpoint).resolve() == (Path(bundle) / "models" / "model.pt").resolve():
+        print(
+            "The generators are the bundle's own, which were fitted to the phantom and are public: whoever has them "
+            "knows the pattern. For images to be published fit your own with train.json and give its --checkpoint."
+        )
+
+
+def _bundle_arguments() -> list[str]:
+    """What follows ``python -m monai.bundle``; nothing in another program, whose options are its own."""
+    return sys.argv[1:] if Path(sys.argv[0]).parent.name == "bundle" else []
+
+
+def check_overrides(config_file: str | Path | Sequence[str | Path], arguments: Sequence[str] | None = None) -> None:
+    """Refuse command-line overrides that name nothing in the configs; MONAI would silently add them as new ids.
+
+    Args:
+        config_file: the config, or several that were merged.
+        arguments: command line, by default that of this process if it is ``python -m monai.bundle``.
+
+    Raises:
+        ValueError: names every unknown override and the nearest known name.
+    """
+    files = [config_file] if isinstance(config_file, str | Path) else list(config_file)
+    known: set[str] = set()
+    for file in files:
+        known |= json.loads(Path(file).read_text(encoding="utf-8")).keys()
+    unknown = []
+    for argument in _bundle_arguments() if arguments is None else arguments:
+        if not re.match(r"--?[A-Za-z_]", argument):  # Fire takes one dash as well as two; -3 is a value
+            continue
+        name = argument.lstrip("-").split("=", 1)[0].split("#", 1)[0].split("::", 1)[0].replace("-", "_")
+        if name not in known and name not in RUN_OPTIONS:
+            nearest = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.4)
+            unknown.append(f"--{name}" + (f" (did you mean --{nearest[0]}?)" if nearest else ""))
+    if unknown:
+        names = ", ".join(sorted(name for name in known if not name.startswith("_")))
+        raise ValueError(f"Unknown override: {', '.join(unknown)}. Known: {names}.")
+
+
+def show_plain_errors() -> None:
+    """Let the process end with the first cause of an error in one message instead of MONAI's chain of tracebacks.
+
+    Errors of the program itself, as opposed to bad input, keep their traceback. Set ``MONAI_UMED_TRACEBACK=1`` to see
+    all of them.
+    """
+
+    def report(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
+        cause = error
+        while isinstance(cause, RuntimeError) and cause.__cause__ is not None:
+            cause = cause.__cause__
+        if isinstance(cause, ValueError | OSError | ImportError) and not os.environ.get("MONAI_UMED_TRACEBACK"):
+            print(f"error: {cause}", file=sys.stderr)
+        else:
+            sys.__excepthook__(kind, error, traceback)
+
+    sys.excepthook = report
+
+
+def as_fraction(value: float | str) -> float:
+    """A number, or a fraction as it is written on a command line: ``"8/255"``.
+
+    Raises:
+        ValueError: if it is neither.
+    """
+    if isinstance(value, str):
+        numerator, slash, denominator = value.partition("/")
+        try:
+            return float(numerator) / (float(denominator) if slash else 1.0)
+        except (ValueError, ZeroDivisionError) as error:
+            raise ValueError(f"{value!r} is no number; write it as 0.0157 or as 4/255.") from error
+    return float(value)
+
+
+def _plain(value: Any) -> Any:
+    """What JSON makes of a value, so that settings compare equal to their own copy on disk."""
+    return json.loads(json.dumps(value, default=str))
+
+
+def claim_output(output_dir: str | Path, settings: dict[str, Any]) -> Path:
+    """Make a run's output folder, or recognize it as that of an interrupted run with the same settings.
+
+    Args:
+        output_dir: folder of one run.
+        settings: everything that decides what the run computes; kept in ``settings.json``.
+
+    Returns:
+        The folder.
+
+    Raises:
+        ValueError: if the folder belongs to a run with other settings; names what differs.
+    """
+    output_dir = Path(output_dir)
+    record = output_dir / "settings.json"
+    settings = _plain(settings)
+    if record.is_file():
+        earlier = json.loads(record.read_text(encoding="utf-8"))
+        different = sorted(name for name in settings.keys() | earlier.keys() if settings.get(name) != earlier.get(name))
+        if different:
+            name = different[0]
+            raise ValueError(
+                f"{output_dir} holds a run with other settings ({', '.join(different)}; {name} was "
+                f"{earlier.get(name)!r}, now {settings.get(name)!r}). Choose another --output_dir, or delete it."
+            )
+    output_dir.mkdir(parents=True, exist_ok=True)
+    record.write_text(json.dumps(settings, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    return output_dir
