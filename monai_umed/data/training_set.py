@@ -3,32 +3,43 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal, Protocol
 
 import torch
 from monai.data import Dataset
 from torch.nn import functional as F
 
-from ..protectors import Protector, resize
-from ..training.handlers import track
+from ..functional import resize
 from .case import Case, DatasetError
 from .cases import Section, find_cases
 from .loading import CaseError, LoadedCase, load_case
 from .manifest import Quarantined
+from .parallel import map_cases
 from .patches import choose_boxes, choose_slices, pad_to, tile
 from .slices import foreground_slices, slice_id, window_id
 
-T = TypeVar("T")
 Layout = Literal["patches", "windows", "whole", "resampled"]
 
 PATCHES = 4
 """Patches of a volume that is larger than the window."""
 SLICES = 16
 """Slices of a volume with foreground for networks that see images, and as many without it where noise plays no part."""
+
+
+class Bounds(Protocol):
+    """What a protector tells of a case before it changes it: how far each pixel may move."""
+
+    def limits(
+        self, image: torch.Tensor, label: torch.Tensor, spacing: Sequence[float] | None, levels: float | None
+    ) -> torch.Tensor:
+        """Largest change of every pixel as a share of the window, ``(regions, *spatial)``.
+
+        Raises:
+            ValueError: the case cannot be protected.
+        """
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +75,7 @@ class TrainingDataset(Dataset):
 
 def _limits(
     loaded: LoadedCase,
-    protector: Protector,
+    protector: Bounds,
     image: torch.Tensor,
     label: torch.Tensor,
     spacing: Sequence[float] | None,
@@ -91,9 +102,7 @@ def _parts(loaded: LoadedCase, axis: int | None) -> Iterator[tuple[str, torch.Te
         yield slice_id(loaded.case.id, index), image.select(axis + 1, index), label.select(axis + 1, index)
 
 
-def _resampled(
-    loaded: LoadedCase, size: Sequence[int], protector: Protector | None, axis: int | None
-) -> Iterator[dict]:
+def _resampled(loaded: LoadedCase, size: Sequence[int], protector: Bounds | None, axis: int | None) -> Iterator[dict]:
     """The whole case on the grid, or its slices across ``axis`` that a protector of slices perturbs."""
     spacing = _spacing(loaded, axis)
     for name, image, label in _parts(loaded, axis):
@@ -106,7 +115,7 @@ def _resampled(
         yield item
 
 
-def _windows(loaded: LoadedCase, size: Sequence[int], protector: Protector | None, axis: int | None) -> Iterator[dict]:
+def _windows(loaded: LoadedCase, size: Sequence[int], protector: Bounds | None, axis: int | None) -> Iterator[dict]:
     """All of a case, or of its slices across ``axis`` that a protector of slices perturbs, in windows side by side."""
     spacing = _spacing(loaded, axis)
     for name, image, label in _parts(loaded, axis):
@@ -119,7 +128,7 @@ def _windows(loaded: LoadedCase, size: Sequence[int], protector: Protector | Non
             yield {"id": own, **{key: windows[index] for key, windows in tiles.items()}}
 
 
-def _patches(loaded: LoadedCase, size: Sequence[int], protector: Protector | None, axis: int | None) -> Iterator[dict]:
+def _patches(loaded: LoadedCase, size: Sequence[int], protector: Bounds | None, axis: int | None) -> Iterator[dict]:
     """Some windows of the volume or of its slices across ``axis``, with zeros around if it is smaller."""
     case, spacing = loaded.case, _spacing(loaded, axis)
     volume, classes = torch.from_numpy(loaded.stored.scaled()), torch.from_numpy(loaded.label)
@@ -141,7 +150,7 @@ def _patches(loaded: LoadedCase, size: Sequence[int], protector: Protector | Non
 def _items(
     case: Case,
     size: Sequence[int],
-    protector: Protector | None,
+    protector: Bounds | None,
     num_classes: int,
     window: tuple[float, float] | None,
     slice_axis: int | None,
@@ -162,37 +171,11 @@ def _items(
     return [{"id": case.id, "image": torch.from_numpy(loaded.stored.scaled()), "label": label}]
 
 
-def map_cases(
-    function: Callable[[Case], T],
-    cases: Sequence[Case],
-    title: str,
-    num_workers: int,
-    progress: bool,
-) -> tuple[list[T], list[Quarantined]]:
-    """Apply ``function`` to all cases in threads; what raises :class:`CaseError` is set aside with its reason."""
-
-    def attempt(case: Case) -> T | Quarantined:
-        try:
-            return function(case)
-        except CaseError as error:
-            return Quarantined(case.id, error.reason)
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(max(1, threads // num_workers))  # nested threads would fight for the same cores
-    try:
-        with ThreadPoolExecutor(num_workers) as pool:
-            results = list(track(pool.map(attempt, cases), len(cases), title, disable=not progress))
-    finally:
-        torch.set_num_threads(threads)
-    good = [result for result in results if not isinstance(result, Quarantined)]
-    return good, [result for result in results if isinstance(result, Quarantined)]
-
-
 def load_training_set(
     dataset_dir: str | Path,
     size: Sequence[int],
     section: Section = "all",
-    protector: Protector | None = None,
+    protector: Bounds | None = None,
     num_classes: int = 2,
     window: tuple[float, float] | None = None,
     num_workers: int = 2,

@@ -19,7 +19,7 @@ from monailabel.utils.others.generic import name_to_device
 from .datastore import AnsweringDatastore, add_protected, labelled_case, labelled_cases
 from .http_errors import ConflictError, http_errors
 from .infer import CASE, UMedProtect
-from .release import open_release, protect_all
+from .protected_folder import open_release, protect_all
 from .scoring import UMedFidelity
 from .settings import DATASTORE, read_parameters, read_settings
 from .train import UMedFit

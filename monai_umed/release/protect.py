@@ -11,8 +11,8 @@ from typing import Any
 from ..data.case import Case, DatasetError
 from ..data.loading import CaseError
 from ..data.manifest import CaseRecord, Manifest, Quarantined
+from ..data.parallel import map_cases
 from ..data.shard import WHOLE, Share
-from ..data.training_set import map_cases
 from ..io.atomic import leftovers, remove, sync_folder
 from ..io.provenance import tool_version
 from ..io.stored import CodecError

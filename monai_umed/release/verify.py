@@ -15,6 +15,7 @@ from ..data.cases import find_cases
 from ..data.codec import read_image
 from ..data.loading import CaseError
 from ..data.manifest import CaseRecord, Manifest, ManifestError
+from ..data.parallel import track
 from ..data.two_folders import DatasetDir
 from ..functional import check_eps
 from ..io.atomic import leftovers
@@ -26,7 +27,6 @@ from ..io.quantize import stored_limit
 from ..io.stored import CodecError, StoredImage
 from ..sealing.keys import is_key_file
 from ..sealing.records import SEALED_SUFFIX, path_inside
-from ..training.handlers import track
 from .layout import MANIFEST, UNFINISHED, is_unfinished_mark
 
 # How far a figure of the manifest may be from the same figure of another computer, whose sums round differently.

@@ -9,10 +9,10 @@ from pathlib import Path
 from ..data.case import Case, DatasetError
 from ..data.loading import CaseError
 from ..data.manifest import CaseRecord, Quarantined
+from ..data.parallel import track
 from ..io.checksum import sha256_path
 from ..io.content import Content, read_content, write_content
 from ..io.image_files import is_complete, part_path
-from ..training.handlers import track
 from .records import SEALED_SUFFIX, open_original, original_name, path_inside, read_inside, read_mask, read_records
 from .seal import WrongKeyError, open_case, seal_case
 

@@ -22,7 +22,7 @@ from torch.nn import functional as F
 from ..data.case import Case
 from ..data.cases import find_cases
 from ..data.codec import read_image, write_image
-from ..data.training_set import map_cases
+from ..data.parallel import map_cases
 from ..functional import contour_band, lbp_code
 from ..io.atomic import write_json
 from ..io.suffixes import output_name

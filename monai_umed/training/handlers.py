@@ -1,16 +1,13 @@
-"""Progress bars with the time left, for engines and for lists of cases."""
+"""What is told of a training while it runs, as handlers of MONAI's engines."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 import torch
 from ignite.engine import Engine, Events
 from monai.utils.enums import CommonKeys as Keys
 from tqdm import tqdm
-
-T = TypeVar("T")
 
 
 class TrainingProgress:
@@ -60,12 +57,3 @@ class TrainingProgress:
             output = cast(Any, engine.state.output)  # a dictionary, or a list of them if the engine decollates
             loss = torch.as_tensor((output[0] if isinstance(output, list) else output)[Keys.LOSS])
             bar.set_postfix(loss=f"{loss.item():.3f}", refresh=False)
-
-
-def track(items: Iterable[T], total: int, title: str, unit: str = "case", disable: bool = False) -> Iterable[T]:
-    """Yield the items behind a progress bar.
-
-    Without a bar tqdm stays out of it: even a disabled one takes a lock that forked processes share, and that one which
-    is killed in that moment keeps forever.
-    """
-    return items if disable else tqdm(items, total=total, desc=title, unit=unit, mininterval=1)

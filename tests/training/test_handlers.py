@@ -6,8 +6,9 @@ import pytest
 from ignite.engine import Engine, Events
 from small_fit import small_trainer
 
+from monai_umed.data.parallel import track
 from monai_umed.training import handlers as progress
-from monai_umed.training.handlers import TrainingProgress, track
+from monai_umed.training.handlers import TrainingProgress
 
 
 def test_an_error_inside_a_step_ends_the_run_behind_a_progress_bar_too() -> None:

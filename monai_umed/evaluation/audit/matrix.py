@@ -9,7 +9,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 
 import torch
 
-from ...training.handlers import track
+from ...data.parallel import track
 from .cell import Bench, read_result, run_cell
 from .plan import Cell
 

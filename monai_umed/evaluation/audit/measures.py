@@ -11,7 +11,7 @@ from ...data.case import Case
 from ...data.cases import find_cases
 from ...data.codec import read_image
 from ...data.loading import load_case
-from ...data.training_set import map_cases
+from ...data.parallel import map_cases
 from ...io.atomic import write_json
 from ...io.fidelity import measure
 from .cell import Bench, read_result, set_aside
