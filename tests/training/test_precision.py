@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from monai_umed.training import precision
 from monai_umed.training.precision import AutocastInferer
 
 
@@ -22,13 +23,13 @@ class Recorder(torch.nn.Module):
         return output
 
 
-@pytest.mark.parametrize(
-    ("spatial_dims", "enabled", "dtype"),
-    [(2, True, torch.bfloat16), (2, False, torch.float32), (3, True, torch.float32), (3, False, torch.float32)],
-)
-def test_images_are_computed_in_bfloat16_and_volumes_in_float32_on_cpus(
-    spatial_dims: int, enabled: bool, dtype: torch.dtype
+@pytest.mark.parametrize("native", [True, False])
+@pytest.mark.parametrize(("spatial_dims", "enabled"), [(2, True), (2, False), (3, True), (3, False)])
+def test_images_are_computed_in_bfloat16_on_cpus_that_know_it_and_everything_else_in_float32(
+    spatial_dims: int, enabled: bool, native: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(precision, "_computes_bfloat16", lambda: native)
+    dtype = torch.bfloat16 if enabled and native and spatial_dims == 2 else torch.float32
     network = Recorder(spatial_dims)
     output = AutocastInferer(enabled)(torch.rand(1, 1, *[8] * spatial_dims), network)
     assert network.dtype == dtype
