@@ -18,7 +18,7 @@ def phantom(
     """Write the synthetic dataset, or say where it is, to try everything without data of one's own."""
     from ..data.phantom import phantom_dir, write_phantom
 
-    found = phantom_dir(spatial_dims) if folder is None else write_phantom(folder, spatial_dims)
+    found = phantom_dir(spatial_dims) if folder is None else write_phantom(folder, spatial_dims=spatial_dims)
     split = json.loads((found / "split.json").read_text(encoding="utf-8"))
     print(f"{len(split['train'])} training and {len(split['test'])} test cases of synthetic scans are in {found}.")
     dims = ["--spatial-dims", "3"] if spatial_dims == 3 else []

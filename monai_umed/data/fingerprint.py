@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -12,6 +11,7 @@ from ..io.stored import CodecError
 from .case import DatasetError
 from .cases import Section, find_cases
 from .codec import read_image, read_label
+from .two_folders import DatasetDir
 
 SAMPLE = 16
 """Cases that are looked at, spread evenly over the names."""
@@ -65,7 +65,7 @@ def window_size(shapes: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
 
 
 def inspect_dataset(
-    dataset_dir: str | Path,
+    dataset_dir: DatasetDir,
     section: Section = "all",
     slice_axis: int | None = None,
     spatial_dims: int | None = None,

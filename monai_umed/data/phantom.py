@@ -58,6 +58,7 @@ def make_phantom(seed: int, index: int, spatial_dims: int = 2) -> Case:
 
 def write_phantom(
     folder: str | os.PathLike[str],
+    *,
     spatial_dims: int = 2,
     num_train: int | None = None,
     num_test: int | None = None,
@@ -78,6 +79,11 @@ def write_phantom(
     Raises:
         ValueError: if a parameter is out of range.
         FileExistsError: if the folder holds anything else, also a phantom with other parameters.
+
+    Example:
+        >>> data = mu.write_phantom(work / "data", num_train=4, num_test=2)
+        >>> len(mu.find_cases(data, "train"))
+        4
     """
     num_train, num_test = _counts(spatial_dims, num_train, num_test)
     if spatial_dims not in LAYOUTS or num_train < 1 or num_test < 0 or seed < 0:
@@ -117,7 +123,7 @@ def phantom_dir(
     num_train, num_test = _counts(spatial_dims, num_train, num_test)
     version = VERSIONS.get(spatial_dims)  # other dimensions are refused where all parameters are
     name = f"phantom{spatial_dims}d_v{version}_train{num_train}_test{num_test}_seed{seed}"
-    return write_phantom(cache / name, spatial_dims, num_train, num_test, seed)
+    return write_phantom(cache / name, spatial_dims=spatial_dims, num_train=num_train, num_test=num_test, seed=seed)
 
 
 def _holds(folder: Path, record: dict[str, int]) -> bool:

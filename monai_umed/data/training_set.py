@@ -20,6 +20,7 @@ from .manifest import Quarantined
 from .parallel import map_cases
 from .patches import choose_boxes, choose_slices, pad_to, tile
 from .slices import foreground_slices, slice_id, window_id
+from .two_folders import DatasetDir
 
 Layout = Literal["patches", "windows", "whole", "resampled"]
 
@@ -172,7 +173,7 @@ def _items(
 
 
 def load_training_set(
-    dataset_dir: str | Path,
+    dataset_dir: DatasetDir,
     size: Sequence[int],
     section: Section = "all",
     protector: Bounds | None = None,

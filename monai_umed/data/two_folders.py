@@ -30,6 +30,11 @@ DatasetDir = str | Path | TwoFolders
 """Where a dataset is: its folder, a datalist, or two folders."""
 
 
+def places_of(dataset: DatasetDir) -> tuple[str, str | None]:
+    """Where a dataset is, as two settings: its folder, or that of its images; and that of the labels, if apart."""
+    return (dataset.images, dataset.labels) if isinstance(dataset, TwoFolders) else (str(dataset), None)
+
+
 def as_dataset(dataset_dir: str | Path, labels_dir: str | Path | None = None) -> str | TwoFolders:
     """What :func:`monai_umed.data.cases.find_cases` takes, from two settings of which the second may be missing.
 

@@ -12,6 +12,7 @@ import torch
 from ..data.cases import Section
 from ..data.manifest import Manifest
 from ..data.training_set import Layout, TrainingSet, load_training_set
+from ..data.two_folders import DatasetDir
 from ..exploiters.registry import build_exploiter
 from ..exploiters.train import train_exploiter
 from ..io.atomic import write_json
@@ -52,7 +53,7 @@ def train_reference(
 
 
 def quick_check(
-    dataset_dir: str | Path,
+    dataset_dir: DatasetDir,
     protected_dir: str | Path,
     size: Sequence[int],
     output_file: str | Path,
@@ -85,7 +86,7 @@ def quick_check(
         What was written.
     """
 
-    def load(folder: str | Path, section: Section, layout: Layout = "patches") -> TrainingSet:
+    def load(folder: DatasetDir, section: Section, layout: Layout = "patches") -> TrainingSet:
         return load_training_set(
             folder, size, section, None, num_classes, window, 2, progress, slice_axis=slice_axis, layout=layout
         )
@@ -93,7 +94,7 @@ def quick_check(
     test = load(dataset_dir, "test", "whole")
     sliding = size if test.items[0]["image"].ndim == 4 else None
     figures: dict[str, float | None] = {}
-    sources: list[tuple[str, str | Path, Section]] = [
+    sources: list[tuple[str, DatasetDir, Section]] = [
         ("clean", dataset_dir, "train"),
         ("protected", protected_dir, "all"),
     ]

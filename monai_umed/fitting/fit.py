@@ -15,7 +15,8 @@ from ..protectors import BoundedProtector, Needs, Protector, protector_class
 from ..protectors.checkpoint import load_protector, save_protector
 from ..protectors.surrogate import SurrogateProtector
 
-Load = Callable[[], TrainingSet]
+Load = Callable[..., TrainingSet]
+"""Reads a training set, see :func:`monai_umed.data.training_set.load_training_set`, in a ``layout``."""
 
 OF_ALL = ("spatial_dims", "in_channels", "eps", "size", "bound", "num_classes", "slice_axis", "device")
 """Arguments that have ids of their own in the bundle, or follow from the files."""
@@ -31,6 +32,19 @@ def bounded_class(method: str) -> type[BoundedProtector]:
     if not issubclass(found, BoundedProtector):
         raise ValueError(f"method is {method!r}, whose contour and texture bounds are its own; use train.json alone.")
     return found
+
+
+def make_method(*, method: str, **arguments: Any) -> BoundedProtector:
+    """A method by its name, not fitted yet.
+
+    Args:
+        method: name, one of those that take a bound.
+        arguments: of its class, see :class:`monai_umed.protectors.BoundedProtector`.
+
+    Raises:
+        ValueError: as :func:`bounded_class`, or an argument is out of range.
+    """
+    return bounded_class(method)(**arguments)
 
 
 def parse_method(text: str) -> dict[str, Any]:
@@ -60,13 +74,13 @@ def parse_method(text: str) -> dict[str, Any]:
     return settings
 
 
-def check_method(protector: Protector, section: str, key: str | None = None) -> None:
+def check_method(protector: Protector, section: str, pattern_key: str | None = None) -> None:
     """Refuse settings that a method cannot follow, before anything takes minutes.
 
     Args:
         protector: not fitted yet.
         section: what is to be protected; fits are always to ``"train"``.
-        key: file of a pattern key, which only UMed's generators start from.
+        pattern_key: file of a pattern key, which only UMed's generators start from.
 
     Raises:
         ValueError: a method that cannot protect new images is asked for other cases than those of its fit, or a key is
@@ -78,8 +92,10 @@ def check_method(protector: Protector, section: str, key: str | None = None) -> 
             f"section is {section!r}, but {name} makes noise for the cases of its fit alone, the section 'train'; set "
             "section to 'train', or use a method that protects new images, such as umed."
         )
-    if key is not None:
-        raise ValueError(f"key is {key!r}, but only umed starts from a key's pattern, not {name}; leave it out.")
+    if pattern_key is not None:
+        raise ValueError(
+            f"pattern_key is {pattern_key!r}, but only umed starts from a key's pattern, not {name}; leave it out."
+        )
 
 
 def check_budget(protector: Protector, items: Sequence[dict]) -> None:
@@ -135,7 +151,8 @@ def fit_method(
     if isinstance(protector, SurrogateProtector):
         protector.device = str(device)
     if protector.needs is not Needs.nothing:
-        items = load().items
+        # Exploiters see volumes voxel by voxel, and so must what is fitted against them.
+        items = load(layout="windows" if getattr(protector, "native", False) else "resampled").items
         check_budget(protector, items)
         protector.fit(items, progress)
     if adjust is not None:

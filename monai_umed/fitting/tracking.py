@@ -5,9 +5,10 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from monai.handlers import MLFlowHandler
@@ -20,20 +21,23 @@ from ..data.loading import load_case
 from ..data.two_folders import DatasetDir
 from ..evaluation.audit.report_pictures import difference
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
 PICTURES = 3
 LONGEST_PARAMETER = 500
 """Characters of a setting's value; every version of MLflow takes as many."""
 
 
-def prepare_tracking(handlers: Iterable[Any], settings: dict[str, Any]) -> None:
+def prepare_tracking(handlers: Iterable[Any], settings: DataclassInstance) -> None:
     """Let the MLflow handlers among others log the settings of a fit, and keep their run open until its results follow.
 
     Args:
         handlers: of a trainer that has not been made yet; those of other kinds are left alone.
-        settings: parameters by name; long values are cut.
+        settings: a dataclass, whose fields become parameters; long values are cut.
     """
     for handler in _mlflow(handlers):
-        handler.experiment_param = {name: str(value)[:LONGEST_PARAMETER] for name, value in settings.items()}
+        handler.experiment_param = {name: str(value)[:LONGEST_PARAMETER] for name, value in asdict(settings).items()}
         handler.close_on_complete = False
 
 

@@ -64,7 +64,7 @@ class UMedTrainer(SupervisedTrainer):
     of epochs apart.
 
     Args:
-        device: where to run.
+        device: where to run; networks are moved there.
         max_epochs: all epochs, those of the generators and of the warm-up counted in (the ``e`` of Algorithm 1).
         train_data_loader: batches with ``image`` ``(B, C, *spatial)`` in [0, 1], ``label`` ``(B, 1, *spatial)`` and
             ``bounds`` ``(B, regions, *spatial)``.
@@ -134,13 +134,13 @@ class UMedTrainer(SupervisedTrainer):
             device=device,
             max_epochs=max_epochs,
             train_data_loader=train_data_loader,
-            network=network,
+            network=network.to(device),
             optimizer=optimizer,
             loss_function=loss_function,
             amp=False,  # MONAI's switch means CUDA with a gradient scaler
             **kwargs,
         )
-        self.perturbator = perturbator
+        self.perturbator = perturbator.to(device)
         self.perturbator_optimizer = perturbator_optimizer
         self.eps = check_eps(eps)
         self.generator_epochs = generator_epochs

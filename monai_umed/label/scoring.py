@@ -13,13 +13,13 @@ from monailabel.interfaces.tasks.scoring import ScoringMethod
 
 from ..data.case import Case
 from ..data.manifest import Manifest
+from ..data.workspace import dataset_of
 from ..release.layout import MANIFEST
 from ..release.verify import verify_folder
 from .datastore import labelled_cases
 from .http_errors import ConflictError, http_errors
 from .protected_folder import open_release
 from .settings import Settings, read_parameters
-from .workspace import dataset_of
 
 INFO = "umed"
 """Entry of an image's info in the datastore."""

@@ -17,6 +17,7 @@ from ..cli.options import PresetName
 from ..data.case import Case
 from ..data.manifest import Manifest
 from ..data.windows import as_window
+from ..data.workspace import dataset_of
 from ..io.checksum import sha256_path
 from ..release.layout import MANIFEST
 from ..workflows.run import run_config
@@ -24,7 +25,6 @@ from .datastore import labelled_cases
 from .http_errors import http_errors
 from .protected_folder import CHECKPOINT, FIT
 from .settings import Settings
-from .workspace import dataset_of
 
 # Ids of train.json that a request may set, with what is shown before anybody does: the bundle decides.
 _OPTIONS: dict[str, Any] = {

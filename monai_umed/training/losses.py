@@ -5,6 +5,11 @@ from __future__ import annotations
 from monai.losses import DiceCELoss
 
 
+def output_channels(num_classes: int) -> int:
+    """Channels of a network's output: one logit for two classes, else one per class, background included."""
+    return 1 if num_classes == 2 else num_classes
+
+
 def segmentation_loss(num_classes: int = 2, one_hot_labels: bool = False) -> DiceCELoss:
     """Cross-entropy plus Dice, the paper's loss: one logit for two classes, softmax over logits for more.
 

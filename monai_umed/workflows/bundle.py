@@ -138,6 +138,20 @@ def as_fraction(value: float | str) -> float:
     return float(value)
 
 
+def prepare_run(*, bundle_root: str, configs: Sequence[str]) -> None:
+    """Let errors be plain and refuse overrides that no config knows.
+
+    Args:
+        bundle_root: folder of the bundle.
+        configs: names of the configs that were merged.
+
+    Raises:
+        ValueError: as :func:`check_overrides`.
+    """
+    show_plain_errors()
+    check_overrides([f"{bundle_root}/configs/{name}" for name in configs])
+
+
 def _plain(value: Any) -> Any:
     """What JSON makes of a value, so that settings compare equal to their own copy on disk."""
     return json.loads(json.dumps(value, default=str))

@@ -155,25 +155,25 @@ def test_other_dimensions_are_refused(tmp_path: Path, spatial_dims: int) -> None
     with pytest.raises(ValueError, match=rf"spatial_dims \({spatial_dims}\) must be 2 or 3"):
         make_phantom(0, 0, spatial_dims)
     with pytest.raises(ValueError, match="spatial_dims"):
-        write_phantom(tmp_path / "set", spatial_dims)
+        write_phantom(tmp_path / "set", spatial_dims=spatial_dims)
     assert not any(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(("num_train", "num_test"), [(0, 1), (1, -1)])
 def test_impossible_numbers_are_refused(tmp_path: Path, num_train: int, num_test: int) -> None:
     with pytest.raises(ValueError, match=rf"num_train \({num_train}\).*num_test \({num_test}\)"):
-        write_phantom(tmp_path / "set", 2, num_train, num_test)
+        write_phantom(tmp_path / "set", spatial_dims=2, num_train=num_train, num_test=num_test)
     assert not any(tmp_path.iterdir())
 
 
 def test_negative_seed_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"seed \(-1\)"):
-        write_phantom(tmp_path / "set", 2, 1, 1, seed=-1)
+        write_phantom(tmp_path / "set", spatial_dims=2, num_train=1, num_test=1, seed=-1)
     assert not any(tmp_path.iterdir())
 
 
 def test_2d_files_hold_the_cases_exactly(tmp_path: Path) -> None:
-    folder = write_phantom(tmp_path / "deep" / "set", 2, 2, 1, seed=7)
+    folder = write_phantom(tmp_path / "deep" / "set", spatial_dims=2, num_train=2, num_test=1, seed=7)
     split = json.loads((folder / "split.json").read_text())
     assert split == {"train": ["phantom_0000", "phantom_0001"], "test": ["phantom_0002"]}
     for index, name in enumerate(split["train"] + split["test"]):
@@ -183,7 +183,7 @@ def test_2d_files_hold_the_cases_exactly(tmp_path: Path) -> None:
 
 
 def test_3d_files_hold_the_cases_and_the_anisotropic_spacing(tmp_path: Path) -> None:
-    folder = write_phantom(tmp_path / "set", 3, 1, 1, seed=7)
+    folder = write_phantom(tmp_path / "set", spatial_dims=3, num_train=1, num_test=1, seed=7)
     for index, name in enumerate(["phantom_0000", "phantom_0001"]):
         for kind, array in zip(("imagesTr", "labelsTr"), make_phantom(7, index, 3), strict=True):
             volume = nib.Nifti1Image.from_filename(folder / kind / f"{name}.nii.gz")
@@ -196,7 +196,9 @@ def test_3d_files_hold_the_cases_and_the_anisotropic_spacing(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("spatial_dims", [2, 3])
 def test_equal_parameters_give_equal_bytes(tmp_path: Path, spatial_dims: int) -> None:
-    first, second = (digests(write_phantom(tmp_path / name, spatial_dims, 2, 1)) for name in "ab")
+    first, second = (
+        digests(write_phantom(tmp_path / name, spatial_dims=spatial_dims, num_train=2, num_test=1)) for name in "ab"
+    )
     assert first == second
     assert len(first) == 2 * 3 + 2
 
@@ -212,14 +214,14 @@ def test_interrupted_write_leaves_nothing(
 
     monkeypatch.setattr(phantom, "make_phantom", fail_at_third)
     with pytest.raises(type(error)):
-        write_phantom(tmp_path / "set", 2, 3, 1)
+        write_phantom(tmp_path / "set", spatial_dims=2, num_train=3, num_test=1)
     assert not any(tmp_path.iterdir())
 
 
 def test_complete_folder_is_reused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = write_phantom(tmp_path / "set", 2, 1, 1)
+    folder = write_phantom(tmp_path / "set", spatial_dims=2, num_train=1, num_test=1)
     monkeypatch.setattr(phantom, "make_phantom", None)  # calling it would fail
-    assert write_phantom(folder, 2, 1, 1) == folder
+    assert write_phantom(folder, spatial_dims=2, num_train=1, num_test=1) == folder
 
 
 def test_folder_finished_meanwhile_by_another_process_is_reused(
@@ -230,17 +232,17 @@ def test_folder_finished_meanwhile_by_another_process_is_reused(
     def overtaken(folder: Path, record: dict[str, int]) -> None:
         ours(folder, record)
         monkeypatch.setattr(phantom, "_write_cases", ours)
-        write_phantom(tmp_path / "set", 2, 1, 1)
+        write_phantom(tmp_path / "set", spatial_dims=2, num_train=1, num_test=1)
 
     monkeypatch.setattr(phantom, "_write_cases", overtaken)
-    folder = write_phantom(tmp_path / "set", 2, 1, 1)
+    folder = write_phantom(tmp_path / "set", spatial_dims=2, num_train=1, num_test=1)
     assert [path.name for path in tmp_path.iterdir()] == ["set"]
     assert len(digests(folder)) == 2 * 2 + 2
 
 
 @pytest.mark.parametrize("change", [{"num_train": 2}, {"num_test": 0}, {"seed": 1}, {"spatial_dims": 3}])
 def test_folder_with_other_parameters_is_refused_and_kept(tmp_path: Path, change: dict[str, int]) -> None:
-    folder = write_phantom(tmp_path / "set", 2, 1, 1)
+    folder = write_phantom(tmp_path / "set", spatial_dims=2, num_train=1, num_test=1)
     before = digests(folder)
     with pytest.raises(FileExistsError, match="pass another folder"):
         write_phantom(folder, **{"spatial_dims": 2, "num_train": 1, "num_test": 1} | change)
@@ -250,7 +252,7 @@ def test_folder_with_other_parameters_is_refused_and_kept(tmp_path: Path, change
 def test_folder_of_another_origin_is_refused_and_kept(tmp_path: Path) -> None:
     (tmp_path / "precious.png").write_bytes(b"x")
     with pytest.raises(FileExistsError, match="no finished phantom"):
-        write_phantom(tmp_path, 2, 1, 1)
+        write_phantom(tmp_path, spatial_dims=2, num_train=1, num_test=1)
     assert [path.name for path in tmp_path.iterdir()] == ["precious.png"]
 
 

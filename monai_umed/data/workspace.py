@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from ..data.case import Case
 from ..io.atomic import remove, write_json
+from .case import Case
 
 
 def _link(source: Path, target: Path) -> None:

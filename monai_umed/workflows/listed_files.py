@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from ..data.case import Case
+from ..data.workspace import dataset_of
 from ..io.checksum import sha256_path
 from ..io.suffixes import split_name
 from ..training.distributed import rank_count
-from .workspace import dataset_of
 
 Pairs = Sequence[Mapping[str, Any]]
 

@@ -1,0 +1,90 @@
+"""Fit a protector to a dataset, protect a section with it and try out whether that works."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..data.cases import Section, find_cases
+from ..data.manifest import MANIFEST, Manifest
+from ..data.two_folders import DatasetDir, as_dataset, places_of
+from .options import config_of
+from .run import run_config
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from .options import FitOptions
+
+CHECKPOINT, PROTECTED, QUICK_CHECK = "perturbator.pt", "protected", "quick_check.json"
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What a fit has written.
+
+    Attributes:
+        checkpoint: the fitted protector; whoever has it knows the pattern.
+        protected: folder of the protected section, which may be published.
+        quick_check: file with the figures of the quick check; None if there was none.
+        manifest: what was done to every case, and which were left out.
+    """
+
+    checkpoint: Path
+    protected: Path
+    quick_check: Path | None
+    manifest: Manifest
+
+
+def fit(
+    data: DatasetDir,
+    output: str | Path,
+    *,
+    labels: str | Path | None = None,
+    section: Section = "train",
+    quick_check: bool = True,
+    **options: Unpack[FitOptions],
+) -> Fit:
+    """Fit a protector to the training section of a dataset, and protect a section with it.
+
+    Interrupted, it goes on where it stopped; the fit of another method than UMed begins anew. A second call with the
+    same settings finds everything done.
+
+    Args:
+        data: folder of the dataset, a data list, or the images alone; see :func:`monai_umed.find_cases`.
+        output: folder to write, for this fit alone.
+        labels: folder of the labels, if ``data`` holds images alone.
+        section: what is protected: ``"train"``, ``"test"`` or ``"all"``. The fit sees the section ``"train"`` only.
+        quick_check: whether to train one network on the clean and one on the protected files.
+        options: see :class:`monai_umed.workflows.options.FitOptions`.
+
+    Raises:
+        DatasetError: if the dataset is malformed or protected already, or the output folder cannot be used.
+        OptionError: if options contradict each other.
+        ValueError: if an option is out of range, or the output folder holds a fit with other settings.
+
+    Example:
+        >>> data = mu.write_phantom(work / "data", num_train=4, num_test=2)
+        >>> done = mu.fit(data, work / "fit", preset="stamp", quick_check=False, progress=False)
+        Protected 4 cases ...
+        >>> len(done.manifest.cases)
+        4
+    """
+    from ..release.layout import check_folders
+
+    output = Path(output)
+    dataset = data if labels is None else as_dataset(str(data), labels)
+    overlays, ids = config_of(options)
+    # Again when files are written, but nobody should learn after a fit of an hour that they cannot be.
+    check_folders(find_cases(dataset, section), output / PROTECTED)
+    images, own_labels = places_of(dataset)
+    places = {"dataset_dir": images, "labels_dir": own_labels, "output_dir": str(output), "section": section}
+    run_config("train.json", {**places, **ids, "quick_check": quick_check}, overlays)
+    figures = output / QUICK_CHECK
+    return Fit(
+        checkpoint=output / CHECKPOINT,
+        protected=output / PROTECTED,
+        quick_check=figures if quick_check and figures.is_file() else None,
+        manifest=Manifest.load(output / PROTECTED / MANIFEST),
+    )

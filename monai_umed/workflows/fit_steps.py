@@ -1,0 +1,288 @@
+"""The steps of a fit, as the bundle's ``train.json`` and ``method.json`` name them one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from monai.utils import set_determinism
+
+from ..data.cases import Section, find_cases
+from ..data.fingerprint import DatasetFacts, inspect_dataset
+from ..data.splits import check_held_out
+from ..data.two_folders import DatasetDir
+from ..evaluation.quick_check import quick_check
+from ..fitting.fit import Load, fit_method
+from ..fitting.pattern_key import key_mark, start_from_key
+from ..fitting.resume import make_resumable
+from ..fitting.target_psnr import reach_psnr
+from ..fitting.umed_trainer import UMedTrainer
+from ..networks import UMedPerturbator
+from ..protectors import Protector
+from ..protectors.checkpoint import save_protector
+from ..release.already_protected import refuse_protected_folder
+from ..release.protect import report
+from ..release.protect_together import protect_together
+from ..training.distributed import check_ranks, is_first_rank
+from .bundle import claim_output, prepare_run
+from .listed_files import ListedFiles
+
+Window = tuple[float, float] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class MethodSettings:
+    """What decides the result of a fit, as ``settings.json`` and the checkpoint keep it.
+
+    Folders are made absolute and objects become text, so that equal fits have equal settings.
+
+    Attributes:
+        dataset_dir: the dataset, or its images alone.
+        labels_dir: the labels, if ``dataset_dir`` holds images alone.
+        seed: of everything that is drawn.
+        num_classes: classes of the masks, background included.
+        window: intensities that map to 0 and 1; None for those of the files.
+        protector: what is fitted, as it is before.
+        target_psnr: dB that files must have at least, if that was asked for.
+    """
+
+    dataset_dir: str
+    labels_dir: str | None
+    seed: int
+    num_classes: int
+    window: Window
+    protector: Protector | str
+    target_psnr: float | None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "dataset_dir", str(Path(self.dataset_dir).resolve()))
+        object.__setattr__(self, "labels_dir", str(Path(self.labels_dir).resolve()) if self.labels_dir else None)
+        object.__setattr__(self, "protector", repr(self.protector))
+
+
+@dataclass(frozen=True, kw_only=True)
+class UMedSettings(MethodSettings):
+    """As :class:`MethodSettings`, with what decides the fit of UMed's generators.
+
+    Attributes:
+        surrogate: the network that the generators are fitted against.
+        epochs: of the whole fit, of the generators in a turn, and of the warm-up.
+        native_scale: how many times larger than the grid files are taken to be.
+        key: file of the pattern's key, if it has one; its mark is what is kept.
+        transformations: what images go through during the fit.
+        adversarial_radius: of the adversary that the fit expects, a fraction of the window.
+        learning_rates: of the surrogate and of the generators.
+        batch_size: cases in a step.
+        amp: whether the fit computes in bfloat16 where that is safe.
+
+    Raises:
+        KeyFileError: if the key cannot be used.
+    """
+
+    surrogate: torch.nn.Module | str
+    epochs: list[int]
+    native_scale: int
+    key: str | None
+    transformations: Sequence[object] | str
+    adversarial_radius: float | str
+    learning_rates: list[float]
+    batch_size: int
+    amp: bool
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "surrogate", str(self.surrogate))
+        object.__setattr__(self, "key", None if self.key is None else key_mark(self.key))
+        object.__setattr__(self, "transformations", repr(self.transformations))
+
+
+def prepare_fit(
+    *,
+    bundle_root: str,
+    configs: Sequence[str],
+    dataset_dir: str,
+    labels_dir: str | None,
+    section: Section,
+    quick_check: bool,
+    seed: int,
+    ranks: int,
+) -> None:
+    """Refuse whatever would fail after minutes, and fix all seeds.
+
+    Args:
+        bundle_root: folder of the bundle.
+        configs: names of the configs that were merged; overrides of ids that none of them has are refused.
+        dataset_dir, labels_dir: the originals.
+        section: what is to be protected.
+        quick_check: whether the protection is to be tried out.
+        seed: of everything that is drawn.
+        ranks: processes that the configs are made for.
+
+    Raises:
+        DatasetError: if the dataset was protected before.
+        ValueError: if an override is unknown, the quick check would have no test cases, or more processes were started
+            than the configs are made for.
+    """
+    prepare_run(bundle_root=bundle_root, configs=configs)
+    refuse_protected_folder(Path(dataset_dir).parent if labels_dir else Path(dataset_dir))
+    if quick_check:
+        check_held_out(section)
+    set_determinism(seed)
+    check_ranks(ranks)
+
+
+def claim_fit(
+    *,
+    output_dir: str,
+    settings: MethodSettings | UMedSettings,
+    perturbator: UMedPerturbator | None = None,
+    pattern_key: str | None = None,
+) -> None:
+    """Let the generators start from the key's pattern, if there is one, and claim the output folder.
+
+    Raises:
+        KeyFileError: if the key cannot be used.
+        ValueError: if the folder holds a run with other settings.
+    """
+    if perturbator is not None and pattern_key is not None:
+        start_from_key(perturbator, pattern_key)
+    if is_first_rank():
+        claim_output(output_dir, asdict(settings))
+
+
+def wants_quick_check(*, section: Section, listed: ListedFiles) -> bool:
+    """Whether a run that does not say so tries its protection out: only if it leaves test cases to do that with."""
+    return section == "train" and listed.folder is None
+
+
+def fit_umed(
+    *,
+    trainer: UMedTrainer,
+    protector: Protector,
+    dataset: DatasetDir,
+    output_dir: str,
+    settings: UMedSettings,
+    num_classes: int,
+    window: Window,
+    target_psnr: float | None,
+) -> Protector:
+    """Fit UMed's generators, or go on where an interrupted fit stopped, and save them.
+
+    Args:
+        trainer: holds the generators and the surrogate.
+        protector: holds the same generators.
+        dataset: the originals; their training section decides how visible files are.
+        output_dir: folder of the fit; ``perturbator.pt`` goes there, and ``fit/`` is for resuming.
+        settings: what is saved with the weights.
+        num_classes: classes of the masks, background included.
+        window: intensities that map to 0 and 1; None for those of the files.
+        target_psnr: dB that files must have at least, if that matters.
+
+    Returns:
+        The fitted protector.
+    """
+    make_resumable(trainer, f"{output_dir}/fit")
+    trainer.run()
+    if target_psnr:
+        reach_psnr(protector, find_cases(dataset, "train"), target_psnr, num_classes, window)
+    if is_first_rank():
+        save_protector(f"{output_dir}/perturbator.pt", protector, asdict(settings))
+    return protector
+
+
+def fit_other(
+    *,
+    protector: Protector,
+    load: Load,
+    dataset: DatasetDir,
+    output_dir: str,
+    settings: MethodSettings,
+    num_classes: int,
+    window: Window,
+    target_psnr: float | None,
+    device: torch.device,
+    progress: bool,
+) -> Protector:
+    """Fit any method besides UMed and save it; one that was fitted already is loaded.
+
+    Args:
+        protector: not fitted yet.
+        load: reads the training set with the protector's bounds.
+        dataset, output_dir, settings, num_classes, window, target_psnr: as for :func:`fit_umed`.
+        device: where a surrogate is trained.
+        progress: whether to show progress bars.
+
+    Returns:
+        The fitted protector.
+
+    Raises:
+        DatasetError: if no case is usable.
+        ValueError: if bound and eps leave nothing to change, or the fit refuses the cases.
+    """
+
+    def adjust(fitted: Protector) -> None:
+        if target_psnr:
+            reach_psnr(fitted, find_cases(dataset, "train"), target_psnr, num_classes, window)
+
+    return fit_method(protector, load, f"{output_dir}/perturbator.pt", asdict(settings), device, progress, adjust)
+
+
+def protect_and_check(
+    *,
+    protector: Protector,
+    dataset: DatasetDir,
+    section: Section,
+    output_dir: str,
+    seed: int,
+    num_classes: int,
+    window: Window,
+    facts: DatasetFacts,
+    working_size: Sequence[int],
+    check_size: Sequence[int] | None,
+    slice_axis: int | None,
+    device: torch.device,
+    progress: bool,
+    check: bool,
+) -> None:
+    """Protect a section with a fitted protector, and try out on its test section whether that works.
+
+    Args:
+        protector: fitted.
+        dataset: the originals.
+        section: what is protected, into ``protected`` in ``output_dir``.
+        output_dir: folder of the fit; ``quick_check.json`` goes there.
+        seed: for the record, and of the quick check.
+        num_classes: classes of the masks, background included.
+        window: intensities that map to 0 and 1; None for those of the files.
+        facts: of the training section, as the fit saw it.
+        working_size: grid of the fit.
+        check_size: grid of the quick check; None for ``working_size``, or, if the fit saw volumes slice by slice only
+            because nobody said anything else, for the window of whole volumes.
+        slice_axis: across which networks see volumes, if somebody said so.
+        device: where the quick check trains.
+        progress: whether to show progress bars.
+        check: whether to do the quick check.
+    """
+    cases = find_cases(dataset, section)
+    protected = f"{output_dir}/protected"
+    manifest = protect_together(cases, protector, protected, seed, num_classes, window, progress=progress)
+    report(manifest, protected)
+    if not check or not is_first_rank():
+        return
+    if check_size is None:
+        seen = facts.slice_axis == slice_axis
+        check_size = working_size if seen else inspect_dataset(dataset, "train").size
+    quick_check(
+        dataset,
+        protected,
+        check_size,
+        f"{output_dir}/quick_check.json",
+        seed,
+        num_classes,
+        window,
+        device,
+        progress,
+        slice_axis,
+    )

@@ -1,0 +1,100 @@
+"""What a fit may be told, the same words in Python and on the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypedDict
+
+from .presets import STAMP, UMED, find_preset
+
+
+class FitOptions(TypedDict, total=False):
+    """Settings of a fit. What is left out, or None, is the preset's or follows from the files.
+
+    Attributes:
+        preset: a name from :data:`monai_umed.workflows.presets.PRESETS`, by default ``"default"``.
+        method: ``"umed"`` unless the preset names another one, or a method of `monai-umed list` with arguments of its
+            own: ``"em"``, ``"constant-stamp:period=2"``.
+        bound: where other methods than UMed may change pixels: ``"full"``, ``"roi"``, ``"band"``, ``"lbp"``, or a
+            product such as ``"roi*lbp"``.
+        eps: largest change of a pixel as a fraction of the intensity window: 0.0157 or ``"4/255"``.
+        target_psnr: dB that files must have at least; eps gives way.
+        pattern_key: file of :func:`monai_umed.new_key`, for a pattern that nobody else can make.
+        seed: of everything that is drawn.
+        spatial_dims: 2 for images, 3 for volumes as a whole.
+        size: grid of the generators in pixels, one number per axis.
+        epochs: of the whole fit.
+        batch_size: cases in a step of the fit.
+        num_classes: classes of the masks, background included.
+        window: displayed intensities of black and white, two numbers or the name of a CT window such as ``"ct-soft"``.
+        slice_axis: take volumes slice by slice across this axis.
+        device: where networks run, such as ``"cuda"``.
+        progress: whether to show progress bars.
+    """
+
+    preset: str | None
+    method: str | None
+    bound: str | None
+    eps: float | str | None
+    target_psnr: float | None
+    pattern_key: str | Path | None
+    seed: int | None
+    spatial_dims: int | None
+    size: Sequence[int] | None
+    epochs: int | None
+    batch_size: int | None
+    num_classes: int | None
+    window: Sequence[float] | str | None
+    slice_axis: int | None
+    device: str | None
+    progress: bool
+
+
+class OptionError(ValueError):
+    """Options that contradict each other."""
+
+
+# Ids of train.json by option, where they differ.
+_IDS = {"size": "working_size", "epochs": "max_epochs"}
+SETTLED = ("preset", "method", "bound", "eps", "target_psnr", "pattern_key", "seed", "spatial_dims", "size", "epochs")
+"""Options that a fit settles for good, with ``batch_size``; the others tell how files are read."""
+_OF_UMED = ("pattern_key", "epochs", "batch_size")
+
+
+def config_of(options: FitOptions) -> tuple[list[str], dict[str, Any]]:
+    """Name the configs of the bundle that are merged after ``train.json`` for a fit, and what they are overridden with.
+
+    Raises:
+        OptionError: if options contradict each other.
+        ValueError: if there is no such preset, method or argument; the nearest name is offered.
+    """
+    given = {name: value for name, value in options.items() if value is not None}
+    name = str(given.pop("preset", "default"))
+    preset = find_preset(name)
+    method = str(given.pop("method", preset.method))
+    if preset.method != UMED and method == UMED:
+        method = preset.method
+    bound = given.pop("bound", None)
+    ids = {_IDS.get(option, option): value for option, value in given.items()}
+    if "pattern_key" in ids:
+        ids["pattern_key"] = str(ids["pattern_key"])
+    if method == UMED:
+        if bound is not None:
+            raise OptionError(f"bound {bound}: umed has bounds of its own; leave it out or name another method")
+        return [f"{name}.json"] if name != "default" else [], ids
+    if preset.method == STAMP and method.partition(":")[0] != STAMP:
+        raise OptionError(f"protector {method}: preset stamp is {STAMP}; leave one of them out")
+    if name == "contour":
+        cure = "leave it out, or use bound band"
+        raise OptionError(f"preset contour: is where umed may change pixels, not {method}; {cure}")
+    if wrong := [option for option in _OF_UMED if option in given]:
+        cure = "leave it out, or set the method's own arguments with the bundle's method.json"
+        raise OptionError(f"{', '.join(wrong)}: means umed's generators, not {method}; {cure}")
+    from ..fitting.fit import parse_method  # here, because it brings networks
+
+    try:
+        ids |= {**parse_method(method), "bound": bound}
+    except ValueError as error:
+        raise OptionError(f"protector {method}: {error}") from error
+    return ["method.json", f"{name}.json"] if name != "default" else ["method.json"], ids

@@ -1,0 +1,158 @@
+"""The presets: one table that the bundle's configs, the command line, MONAI Label and Python share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+
+from ..functional import check_eps
+from ..io.suggest import did_you_mean
+from .bundle import as_fraction
+
+UMED, STAMP = "umed", "constant-stamp"
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """Where the perturbation of UMed lies and what it starts from; the defaults are those of images.
+
+    Attributes:
+        band_side: where the contour band lies, ``"inner"``, ``"outer"`` or ``"both"`` sides of the boundary.
+        texture: which pixels inside the region may change how far, see :class:`monai_umed.protectors.UMed`.
+        background_share: fraction of eps with which everything outside carries the opposite pattern.
+        period: pixels after which the pattern repeats.
+        mirrored: whether the pattern looks the same from both sides, so that flips do not change it.
+        native_scale: how many times larger than the grid files are taken to be during the fit.
+    """
+
+    band_side: str = "inner"
+    texture: str = "flat"
+    background_share: float = 0.0
+    period: int = 4
+    mirrored: bool = False
+    native_scale: int = 2
+
+
+_VOLUMES = Pattern(texture="activity", period=2, native_scale=1)
+
+
+@dataclass(frozen=True)
+class Preset:
+    """What a preset stands for.
+
+    Attributes:
+        summary: what it is for, as ``monai-umed protect --help`` says it.
+        eps: largest change of a pixel as a fraction of the intensity window.
+        images: pattern in images.
+        volumes: pattern in volumes, whose voxels are kept.
+        method: which protector it fits.
+    """
+
+    summary: str
+    eps: float = 4 / 255
+    images: Pattern = Pattern()
+    volumes: Pattern = _VOLUMES
+    method: str = UMED
+
+
+PRESETS = {
+    "default": Preset("the region inside its contour, 4 of 255 gray levels"),
+    "invisible": Preset("3 of 255 gray levels", eps=3 / 255),
+    "strong": Preset(
+        "8 of 255 gray levels, a coarser pattern and its opposite outside",
+        eps=8 / 255,
+        images=Pattern(background_share=0.25, period=8, mirrored=True),
+        volumes=replace(_VOLUMES, mirrored=True),
+    ),
+    "contour": Preset(
+        "both sides of the contour and the texture inside, as in the paper",
+        images=Pattern(band_side="both", texture="activity"),
+    ),
+    "stamp": Preset("a fixed pattern, without a fit", method=STAMP),
+}
+
+
+def find_preset(name: str) -> Preset:
+    """Look up a preset.
+
+    Raises:
+        ValueError: if there is none of that name; the nearest one is offered.
+    """
+    if name not in PRESETS:
+        raise ValueError(f"preset is {name!r}; it must be one of {', '.join(PRESETS)}.{did_you_mean(name, PRESETS)}")
+    return PRESETS[name]
+
+
+@dataclass(frozen=True)
+class Choice(Pattern):
+    """A preset for one kind of data, and what was set instead of its values.
+
+    Attributes:
+        eps: largest change of a pixel as a fraction of the intensity window.
+        keyed: whether the pattern comes from a key.
+    """
+
+    eps: float = 4 / 255
+    keyed: bool = False
+
+    @property
+    def patch(self) -> int:
+        """Pixels of a patch: a key needs twice the period to have patterns to choose from."""
+        return self.period * 2 if self.keyed else self.period
+
+    @property
+    def checkerboard(self) -> bool:
+        """Whether generators start from the pattern that everybody has."""
+        return not self.keyed
+
+
+def choose_pattern(
+    preset: str,
+    *,
+    volumes: bool,
+    method: str = UMED,
+    pattern_key: str | None = None,
+    eps: float | str | None = None,
+    band_side: str | None = None,
+    texture: str | None = None,
+    background_share: float | None = None,
+    period: int | None = None,
+    native_scale: int | None = None,
+) -> Choice:
+    """Take the values of a preset, but for those that are given.
+
+    Args:
+        preset: a name from :data:`PRESETS`.
+        volumes: whether the data are volumes.
+        method: what is fitted.
+        pattern_key: file of a key that the pattern comes from; it is not read here.
+        eps: largest change, a fraction of the intensity window: 0.0157 or ``"4/255"``.
+        band_side, texture, background_share, period, native_scale: see :class:`Pattern`; None for the preset's.
+
+    Raises:
+        ValueError: if there is no such preset, it is of another method, or ``eps`` is no fraction or out of range.
+
+    Example:
+        >>> choose_pattern("strong", volumes=False, eps="6/255").period
+        8
+    """
+    chosen = find_preset(preset)
+    if chosen.method != UMED and method != chosen.method:
+        raise ValueError(
+            f"preset {preset!r} is {chosen.method}, which train.json alone does not fit; merge method.json and "
+            f"{preset}.json after it, --config_file \"['.../train.json','.../method.json','.../{preset}.json']\"."
+        )
+    pattern = chosen.volumes if volumes else chosen.images
+    given = {
+        "band_side": band_side,
+        "texture": texture,
+        "background_share": background_share,
+        "period": period,
+        "native_scale": native_scale,
+    }
+    values = {field.name: getattr(pattern, field.name) for field in fields(Pattern)}
+    values |= {name: value for name, value in given.items() if value is not None}
+    return Choice(
+        **values,
+        eps=check_eps(chosen.eps if eps is None else as_fraction(eps)),
+        keyed=pattern_key is not None,
+    )

@@ -1,0 +1,124 @@
+"""Seal the originals of a release, and bring them back: only with the key, in whole, or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..data.cases import find_cases
+from ..data.two_folders import DatasetDir, as_dataset
+from ..sealing import keys
+from ..sealing.keys import read_key
+from ..sealing.restore import CaseReport, restore_dataset, seal_dataset
+
+
+def find_protected(release: str | Path) -> Path:
+    """The protected folder in the output folder of ``protect``; any other folder is taken for one itself."""
+    inner = Path(release) / "protected"
+    return inner if inner.is_dir() else Path(release)
+
+
+def find_sealed(release: str | Path) -> Path:
+    """The folder of sealed files that belongs to a release: beside the protected one."""
+    return find_protected(release).resolve().parent / "sealed"
+
+
+def new_key(path: str | Path) -> Path:
+    """Write a new secret key of 256 bits, which seals originals or decides a pattern.
+
+    Args:
+        path: file to write, which only its owner may read; it must not exist.
+
+    Returns:
+        The file. Whoever has it gets every original back; who loses it, none.
+
+    Raises:
+        KeyFileError: if the file exists or cannot be written.
+
+    Example:
+        >>> mu.new_key(work / "owner.key").name
+        'owner.key'
+    """
+    keys.new_key(path)
+    return Path(path)
+
+
+def seal(
+    release: str | Path,
+    original: DatasetDir,
+    *,
+    key: str | Path,
+    labels: str | Path | None = None,
+    sealed: str | Path | None = None,
+    progress: bool = True,
+) -> CaseReport:
+    """Encrypt, per case, what brings the original file back from the protected one.
+
+    Args:
+        release: what :func:`monai_umed.protect` wrote, or the protected folder itself.
+        original: the dataset that was protected; see :func:`monai_umed.find_cases`.
+        key: file of :func:`monai_umed.new_key`.
+        labels: folder of the labels, if ``original`` holds images alone.
+        sealed: folder to write. Default: ``sealed`` beside the protected folder.
+        progress: whether to show a progress bar.
+
+    Returns:
+        Which cases were sealed, were sealed before, and failed, with reasons.
+
+    Raises:
+        DatasetError: if the originals or the release cannot be read.
+        KeyFileError: if the key cannot be used.
+
+    Example:
+        >>> data = mu.write_phantom(work / "data", num_train=4, num_test=2)
+        >>> mu.protect(data, work / "out", preset="stamp", progress=False).problems
+        Protected 4 cases ...
+        ()
+        >>> key = mu.new_key(work / "owner.key")
+        >>> len(mu.seal(work / "out", data, key=key, progress=False).done)
+        4
+    """
+    dataset = original if labels is None else as_dataset(str(original), labels)
+    target = find_sealed(release) if sealed is None else Path(sealed)
+    return seal_dataset(find_cases(dataset), find_protected(release), target, read_key(key), progress)
+
+
+def restore(
+    release: str | Path,
+    output: str | Path,
+    *,
+    key: str | Path,
+    cases: Sequence[str] | None = None,
+    sealed: str | Path | None = None,
+    progress: bool = True,
+) -> CaseReport:
+    """Bring the original files back, bit by bit, each checked before it is written. Nothing is overwritten.
+
+    Args:
+        release: what :func:`monai_umed.protect` wrote, or the protected folder itself.
+        output: folder for the originals.
+        key: file of :func:`monai_umed.new_key` that they were sealed with.
+        cases: ids of the cases to restore. Default: all.
+        sealed: folder of the sealed files. Default: ``sealed`` beside the protected folder.
+        progress: whether to show a progress bar.
+
+    Returns:
+        Which cases were restored, were there already, and failed, with reasons.
+
+    Raises:
+        FileNotFoundError: if there are no sealed files.
+        DatasetError: if the release cannot be read or a case is unknown.
+        KeyFileError, WrongKeyError: if the key cannot be used, or is another one.
+
+    Example:
+        >>> data, key = mu.write_phantom(work / "data", num_train=4, num_test=2), mu.new_key(work / "owner.key")
+        >>> release = mu.protect(data, work / "out", preset="stamp", seal_key=key, progress=False)
+        Protected 4 cases ...
+        >>> len(mu.restore(work / "out", work / "back", key=key, progress=False).done)
+        4
+    """
+    source = find_sealed(release) if sealed is None else Path(sealed)
+    if not source.is_dir():
+        cure = "pass --sealed DIR, or make them with `monai-umed protect --seal-key`, which takes the originals"
+        raise FileNotFoundError(f"{source}: no folder of sealed files; {cure}")
+    return restore_dataset(find_protected(release), source, output, read_key(key), cases, progress)

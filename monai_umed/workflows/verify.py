@@ -1,0 +1,47 @@
+"""Check a release: with nothing but its manifest, or against the originals."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..data.two_folders import DatasetDir, as_dataset
+from ..release.verify import Problem, verify_folder
+from .undo import find_protected
+
+
+def verify(
+    release: str | Path,
+    *,
+    original: DatasetDir | None = None,
+    labels: str | Path | None = None,
+    progress: bool = True,
+) -> list[Problem]:
+    """Check that protected files are those of their manifest and, with the originals, that no pixel left its budget.
+
+    Args:
+        release: what :func:`monai_umed.protect` wrote, or the protected folder itself.
+        original: the dataset that was protected, to compare pixels; see :func:`monai_umed.find_cases`.
+        labels: folder of the labels, if ``original`` holds images alone.
+        progress: whether to show a progress bar.
+
+    Returns:
+        What is wrong, each with a cure; empty if all is well.
+
+    Raises:
+        DatasetError: if there is no such folder, or the originals are no dataset.
+        ValueError: if labels come without originals.
+
+    Example:
+        >>> data = mu.write_phantom(work / "data", num_train=4, num_test=2)
+        >>> release = mu.protect(data, work / "out", preset="stamp", progress=False)
+        Protected 4 cases ...
+        >>> mu.verify(work / "out", original=data, progress=False)
+        []
+        >>> _ = (release.protected / release.manifest.cases[0].image).write_bytes(b"damaged")
+        >>> [problem.id for problem in mu.verify(work / "out", progress=False)]
+        ['phantom_000']
+    """
+    if labels is not None and original is None:
+        raise ValueError(f"labels {labels}: these belong to images; name them with original")
+    dataset = original if labels is None else as_dataset(str(original), labels)
+    return verify_folder(find_protected(release), dataset, progress)
