@@ -195,8 +195,7 @@ def _seal(data: DatasetDir, protected: Path, sealed: Path, secret: bytes, progre
 def _after(data: DatasetDir, protected: Path) -> list[tuple[str, list[str | Path]]]:
     """An audit, with the test section of the originals if no protected copy of it could be trained on."""
     from ..data.cases import find_sections
-    from ..data.manifest import Manifest
-    from ..release.protect import MANIFEST
+    from ..data.manifest import MANIFEST, Manifest
 
     released = {record.id for record in Manifest.load(protected / MANIFEST).cases}
     test = {id for id, section in find_sections(data)[0].items() if section == "test"}
@@ -209,8 +208,7 @@ def _after(data: DatasetDir, protected: Path) -> list[tuple[str, list[str | Path
 def _count_left_out(data: DatasetDir, protected: Path) -> int:
     """Say which cases are still unprotected; those that could not be protected are what is counted."""
     from ..data.cases import find_cases
-    from ..data.manifest import Manifest
-    from ..release.protect import MANIFEST
+    from ..data.manifest import MANIFEST, Manifest
 
     manifest = Manifest.load(protected / MANIFEST)
     others = len(find_cases(data)) - len(manifest.cases) - len(manifest.quarantined)

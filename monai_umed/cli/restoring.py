@@ -38,7 +38,7 @@ def restore(
         raise FileNotFoundError(f"{sealed}: no folder of sealed files; {cure}")
     secret = read_key(key)
 
-    from ..release.protect import MANIFEST
+    from ..data.manifest import MANIFEST
     from ..sealing.restore import report, restore_dataset
 
     found = restore_dataset(protected, sealed, output, secret, parse_names(cases), progress)

@@ -8,6 +8,15 @@ from typing import Any
 from monai_umed.io.atomic import write_atomically
 from monai_umed.io.json_fields import FieldError, parse_fields
 
+TOOL = "monai_umed"
+"""Name of the program, as manifests give it."""
+
+MANIFEST = "manifest.json"
+"""Name of the file in a protected folder."""
+
+UNFINISHED = ".unfinished"
+"""Marks a folder as ours while it has no manifest yet, and lists the finished cases."""
+
 FORMAT_VERSION = 1
 """Version of the manifest's layout; raised when a reader of the old one would go wrong."""
 

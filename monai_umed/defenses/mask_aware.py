@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import torch
 
 from ..functional import contour_band, half_widths
+from ..functional.filters import gaussian_blur
 from .base import Defense, Items, Materials
-from .filters import gaussian_blur
 
 REGIONS = ("mask", "image")
 CUT = 3  # standard deviations after which a Gaussian ends

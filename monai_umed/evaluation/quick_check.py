@@ -10,13 +10,12 @@ from typing import Any
 import torch
 
 from ..data.cases import Section
-from ..data.manifest import Manifest
+from ..data.manifest import MANIFEST, Manifest
 from ..data.training_set import Layout, TrainingSet, load_training_set
 from ..data.two_folders import DatasetDir
 from ..exploiters.registry import build_exploiter
 from ..exploiters.train import train_exploiter
 from ..io.atomic import write_json
-from ..release.protect import MANIFEST
 from ..training.metrics import evaluate
 
 EXPLOITER = "unet-batch"

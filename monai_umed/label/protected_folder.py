@@ -13,7 +13,7 @@ import torch
 from filelock import FileLock
 
 from ..data.case import Case
-from ..data.manifest import CaseRecord, Manifest
+from ..data.manifest import MANIFEST, TOOL, UNFINISHED, CaseRecord, Manifest
 from ..data.windows import as_window
 from ..io.atomic import remove
 from ..io.image_files import files_of
@@ -21,8 +21,9 @@ from ..io.provenance import tool_version
 from ..protectors import Protector
 from ..protectors.checkpoint import load_protector
 from ..release.already_protected import refuse_protected
-from ..release.layout import MANIFEST, TOOL, UNFINISHED, check_folders, protected_names
-from ..release.protect import protect_case, protect_dataset
+from ..release.case import protect_case
+from ..release.layout import check_folders, protected_names
+from ..release.protect import protect_dataset
 from .http_errors import ConflictError
 from .settings import Parameters, Settings
 

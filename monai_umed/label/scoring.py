@@ -12,9 +12,8 @@ from monailabel.interfaces.datastore import Datastore
 from monailabel.interfaces.tasks.scoring import ScoringMethod
 
 from ..data.case import Case
-from ..data.manifest import Manifest
+from ..data.manifest import MANIFEST, Manifest
 from ..data.workspace import dataset_of
-from ..release.layout import MANIFEST
 from ..release.verify import verify_folder
 from .datastore import labelled_cases
 from .http_errors import ConflictError, http_errors

@@ -15,11 +15,10 @@ from monailabel.utils.others.generic import name_to_device
 
 from ..cli.options import PresetName
 from ..data.case import Case
-from ..data.manifest import Manifest
+from ..data.manifest import MANIFEST, Manifest
 from ..data.windows import as_window
 from ..data.workspace import dataset_of
 from ..io.checksum import sha256_path
-from ..release.layout import MANIFEST
 from ..workflows.run import run_config
 from .datastore import labelled_cases
 from .http_errors import http_errors

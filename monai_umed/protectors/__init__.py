@@ -2,12 +2,14 @@
 
 from typing import Any
 
-from .base import Needs, Perturbation, Protector
+from ..functional.resampling import resize
+from .base import Needs, Protector
 from .bounded import BoundedProtector
 from .bounds import Bound, parse_bound
 from .checks import NothingChangedWarning
+from .perturbation import Perturbation
 from .registry import PROTECTORS, method_name, protector_class
-from .umed import UMed, resize
+from .umed import UMed
 from .umed_noise import bound_noise
 
 _METHODS = {target.split(".")[1]: name for name, target in PROTECTORS.items()}

@@ -12,9 +12,9 @@ from torch.nn import functional as F
 
 from ..data.patches import tile, untile
 from ..data.slices import window_id
+from ..functional.resampling import resize
 from .base import Protector
 from .bounds import Bound, parse_bound
-from .umed import resize
 
 
 class BoundedProtector(Protector):

@@ -13,11 +13,11 @@ from torch.nn import functional as F
 
 from ..defenses import Defense, Materials
 from ..exploiters.train import label_channels, train_exploiter
+from ..functional.resampling import resize
 from ..training.losses import segmentation_loss
 from ..training.precision import AutocastInferer
 from .base import Needs
 from .bounded import BoundedProtector
-from .umed import resize
 
 Loss = Callable[[torch.Tensor], torch.Tensor]
 

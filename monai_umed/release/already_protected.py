@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..data.case import Case, DatasetError
+from ..data.manifest import MANIFEST, TOOL, UNFINISHED
 from ..io.listing import visible
 from .journal import is_journal
-from .layout import MANIFEST, TOOL, UNFINISHED
 
 _CURE = "give the folder of the originals"
 

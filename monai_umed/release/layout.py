@@ -8,13 +8,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PureWindowsPath
 
 from ..data.case import Case, DatasetError
+from ..data.manifest import MANIFEST, UNFINISHED
 from ..io.atomic import is_temporary
 from ..io.image_files import part_path, parts_of
 from ..io.suffixes import output_name
-
-TOOL = "monai_umed"
-MANIFEST = "manifest.json"
-UNFINISHED = ".unfinished"  # marks a folder as ours while it has no manifest yet, and lists the finished cases
 
 _SHARE = re.compile(re.escape(UNFINISHED) + r"-\d+-of-\d+")
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..data.case import Case, DatasetError
 from ..data.loading import CaseError
-from ..data.manifest import CaseRecord, Manifest, Quarantined
+from ..data.manifest import MANIFEST, TOOL, UNFINISHED, CaseRecord, Manifest, Quarantined
 from ..data.parallel import map_cases
 from ..data.shard import WHOLE, Share
 from ..io.atomic import leftovers, remove, sync_folder
@@ -21,7 +21,7 @@ from .already_protected import refuse_protected
 from .case import clear_cases, is_finished, protect_case
 from .faults import FAULTS, explain, find_fault
 from .journal import HeldError, Journal
-from .layout import MANIFEST, TOOL, UNFINISHED, check_folders, protected_names
+from .layout import check_folders, protected_names
 from .run_digest import fingerprint
 
 

@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..data.case import Case, DatasetError
-from ..data.manifest import Manifest
+from ..data.manifest import MANIFEST, UNFINISHED, Manifest
 from ..data.shard import Share, parse_share
 from ..protectors import Protector
 from ..training.distributed import is_first_rank, rank_count, share_of_this_process, wait_for_ranks
-from .layout import MANIFEST, UNFINISHED
 from .protect import protect_dataset, protect_share
 
 

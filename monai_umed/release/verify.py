@@ -14,7 +14,7 @@ from ..data.case import Case, DatasetError
 from ..data.cases import find_cases
 from ..data.codec import read_image
 from ..data.loading import CaseError
-from ..data.manifest import CaseRecord, Manifest, ManifestError
+from ..data.manifest import MANIFEST, UNFINISHED, CaseRecord, Manifest, ManifestError
 from ..data.parallel import track
 from ..data.two_folders import DatasetDir
 from ..functional import check_eps
@@ -27,7 +27,7 @@ from ..io.quantize import stored_limit
 from ..io.stored import CodecError, StoredImage
 from ..sealing.keys import is_key_file
 from ..sealing.records import SEALED_SUFFIX, path_inside
-from .layout import MANIFEST, UNFINISHED, is_unfinished_mark
+from .layout import is_unfinished_mark
 
 # How far a figure of the manifest may be from the same figure of another computer, whose sums round differently.
 _TOLERANCES = {"max_abs_delta": 1e-6, "psnr": 0.01, "ssim": 1e-4, "perturbed_fraction": 1e-9}

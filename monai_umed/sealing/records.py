@@ -9,10 +9,9 @@ from typing import TypeVar
 
 from ..data.case import DatasetError
 from ..data.loading import CaseError
-from ..data.manifest import CaseRecord, Manifest
+from ..data.manifest import MANIFEST, CaseRecord, Manifest
 from ..io.content import Content, read_content
 from ..io.image_files import link_out
-from ..release.protect import MANIFEST
 from .seal import check_content, open_case
 
 T = TypeVar("T")

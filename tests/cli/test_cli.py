@@ -18,8 +18,9 @@ from monai_umed import cli
 from monai_umed.cli import auditing, fitting, protecting
 from monai_umed.data.case import DatasetError
 from monai_umed.data.cases import find_cases
+from monai_umed.data.manifest import MANIFEST
 from monai_umed.data.two_folders import as_dataset
-from monai_umed.release.protect import MANIFEST, protect_dataset
+from monai_umed.release.protect import protect_dataset
 from monai_umed.sealing.keys import KeyFileError, new_key
 from monai_umed.sealing.seal import WrongKeyError
 from monai_umed.workflows import run as workflow
@@ -389,8 +390,8 @@ def test_the_phantom_is_named_with_its_cases(tmp_path: Path, monkeypatch: pytest
 
     write = phantom.write_phantom
 
-    def few(folder: Path, spatial_dims: int = 2, *numbers: int) -> Path:
-        return write(folder, spatial_dims, num_train=2, num_test=1)
+    def few(folder: Path, *, spatial_dims: int = 2, **numbers: int) -> Path:
+        return write(folder, spatial_dims=spatial_dims, num_train=2, num_test=1)
 
     monkeypatch.setattr(phantom, "write_phantom", few)
     monkeypatch.setenv("MONAI_UMED_CACHE", str(tmp_path / "cache"))

@@ -19,9 +19,9 @@ from monai_umed import cli
 from monai_umed.cli import protecting
 from monai_umed.data.case import DatasetError
 from monai_umed.data.cases import find_cases, find_sections
-from monai_umed.data.manifest import Manifest
+from monai_umed.data.manifest import MANIFEST, Manifest
 from monai_umed.data.two_folders import TwoFolders, as_dataset
-from monai_umed.release.protect import MANIFEST, protect_dataset
+from monai_umed.release.protect import protect_dataset
 from monai_umed.sealing.keys import new_key
 from monai_umed.workflows.run import run_config
 

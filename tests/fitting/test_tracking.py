@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -64,8 +65,13 @@ def test_a_tracked_fit_logs_settings_losses_figures_files_and_pictures(run: Any,
         assert np.array_equal(np.asarray(picture)[:, : file.width], np.asarray(file))
 
 
+@dataclass
+class Settings:
+    seed: int
+
+
 def test_without_an_mlflow_handler_nothing_is_tracked(tmp_path: Path) -> None:
     handlers = [object()]
-    prepare_tracking(handlers, {"seed": 0})
+    prepare_tracking(handlers, Settings(0))
     track_results(handlers, tmp_path / "nothing", tmp_path / "nowhere")
     assert not any(tmp_path.iterdir())

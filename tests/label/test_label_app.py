@@ -21,12 +21,11 @@ from filelock import FileLock
 from monai.utils import set_determinism
 from monailabel.interfaces.utils.app import app_instance
 
-from monai_umed.data.manifest import Manifest
+from monai_umed.data.manifest import MANIFEST, UNFINISHED, Manifest
 from monai_umed.label import protected_folder as release
 from monai_umed.label.application import UMedApp
 from monai_umed.label.settings import read_parameters, read_settings
 from monai_umed.label.train import fit_options
-from monai_umed.release.layout import MANIFEST, UNFINISHED
 
 LEVELS = round(EPS * 255)
 

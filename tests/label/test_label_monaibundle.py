@@ -19,8 +19,7 @@ from PIL import Image
 from protected_folder import read_array, square, write_array
 
 from monai_umed.data.cases import find_cases
-from monai_umed.data.manifest import Manifest
-from monai_umed.release.layout import MANIFEST
+from monai_umed.data.manifest import MANIFEST, Manifest
 from monai_umed.workflows.listed_files import ListedFiles
 from monai_umed.workflows.run import run_config
 

@@ -20,9 +20,8 @@ from label_studies import protect, put_image, put_label, write_studies
 pytest.importorskip("monailabel", reason="MONAI Label lives in an environment of its own, see .ci/label")
 import httpx
 
-from monai_umed.data.manifest import Manifest
+from monai_umed.data.manifest import MANIFEST, Manifest
 from monai_umed.label.folder import write_app
-from monai_umed.release.layout import MANIFEST
 from monai_umed.release.verify import verify_folder
 
 SECONDS = 90  # for a server to answer, on a busy machine

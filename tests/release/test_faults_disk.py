@@ -18,8 +18,8 @@ from monai_umed import cli
 from monai_umed.cli import protecting
 from monai_umed.data.case import DatasetError
 from monai_umed.data.cases import find_cases
-from monai_umed.data.manifest import Manifest
-from monai_umed.release.protect import MANIFEST, UNFINISHED, protect_dataset, report
+from monai_umed.data.manifest import MANIFEST, UNFINISHED, Manifest
+from monai_umed.release.protect import protect_dataset, report
 from monai_umed.release.verify import verify_folder
 
 resource = pytest.importorskip("resource", reason="limits on files are set in another way")

@@ -22,9 +22,10 @@ from protected_folder import noise, small_protector, square, tree, write_array
 
 from monai_umed.data.cases import find_cases
 from monai_umed.data.codec import read_image, read_label
+from monai_umed.data.manifest import MANIFEST
 from monai_umed.io.stored import CodecError
 from monai_umed.io.suffixes import split_name
-from monai_umed.release.protect import MANIFEST, protect_dataset
+from monai_umed.release.protect import protect_dataset
 from monai_umed.release.verify import verify_folder
 
 GRAY = noise((24, 20)).astype(np.uint8)

@@ -17,7 +17,7 @@ from fault_folders import add_dicom, protect, write_dataset
 from processes import in_parallel
 from protected_folder import tree
 
-from monai_umed.release.protect import MANIFEST, UNFINISHED
+from monai_umed.data.manifest import MANIFEST, UNFINISHED
 
 KILLS = 50
 SEED = 0

@@ -13,8 +13,7 @@ from fault_folders import protect
 from PIL import Image
 from protected_folder import noise, square, tree
 
-from monai_umed.data.manifest import Manifest
-from monai_umed.release.protect import MANIFEST
+from monai_umed.data.manifest import MANIFEST, Manifest
 
 SIDE = 16
 MAX_GROWTH = 100  # MB from a tenth of the cases to all

@@ -13,8 +13,8 @@ from protected_folder import small_protector, square, tree, write_array
 
 from monai_umed.data.case import Case, DatasetError
 from monai_umed.data.cases import find_cases
-from monai_umed.data.manifest import Manifest, ManifestError
-from monai_umed.release.protect import MANIFEST, UNFINISHED, protect_dataset
+from monai_umed.data.manifest import MANIFEST, UNFINISHED, Manifest, ManifestError
+from monai_umed.release.protect import protect_dataset
 from monai_umed.release.verify import verify_folder
 from monai_umed.sealing.restore import restore_dataset
 

@@ -13,10 +13,10 @@ from fault_folders import NAMES, SHAPE, protect, write_dataset
 from protected_folder import noise, square, write_array
 
 from monai_umed.data.loading import CaseError
+from monai_umed.data.manifest import UNFINISHED
 from monai_umed.io.stored import CodecError
 from monai_umed.protectors import UMed
 from monai_umed.release.faults import explain, find_fault
-from monai_umed.release.protect import UNFINISHED
 
 
 def test_equal_errors_read_the_same_wherever_they_happen(tmp_path: Path) -> None:

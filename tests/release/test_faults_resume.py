@@ -12,9 +12,10 @@ from fault_folders import NAMES, SHAPE, protect, write_dataset
 from protected_folder import noise, small_protector, square, tree, write_array
 
 from monai_umed.data.cases import find_cases
+from monai_umed.data.manifest import MANIFEST, UNFINISHED
 from monai_umed.protectors import UMed
 from monai_umed.release import protect as module
-from monai_umed.release.protect import MANIFEST, UNFINISHED, protect_dataset
+from monai_umed.release.protect import protect_dataset
 from monai_umed.release.run_digest import fingerprint
 
 

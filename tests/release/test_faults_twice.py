@@ -15,9 +15,10 @@ from typer.testing import CliRunner
 from monai_umed import cli
 from monai_umed.data.case import Case, DatasetError
 from monai_umed.data.cases import find_cases
+from monai_umed.data.manifest import MANIFEST, UNFINISHED
 from monai_umed.dicom.derived import DERIVATION
 from monai_umed.release.already_protected import refuse_protected
-from monai_umed.release.protect import MANIFEST, UNFINISHED, protect_dataset
+from monai_umed.release.protect import protect_dataset
 
 
 @pytest.fixture

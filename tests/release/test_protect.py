@@ -11,9 +11,9 @@ import pytest
 from protected_folder import EPS, may_change, noise, read_array, small_protector, square, tree, write_array
 
 from monai_umed.data.cases import find_cases
-from monai_umed.data.manifest import Manifest
+from monai_umed.data.manifest import MANIFEST, Manifest
 from monai_umed.io.checksum import sha256_path
-from monai_umed.release.protect import MANIFEST, protect_dataset, report
+from monai_umed.release.protect import protect_dataset, report
 
 # kind -> (image file, mask file, image, in_channels); sides differ, and none is that of the working grid
 KINDS: dict[str, tuple[str, str, np.ndarray, int]] = {

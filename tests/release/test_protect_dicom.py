@@ -15,10 +15,10 @@ from protected_folder import EPS, may_change, noise, small_protector, square, tr
 
 from monai_umed.data.case import DatasetError
 from monai_umed.data.cases import find_cases
-from monai_umed.data.manifest import Manifest
+from monai_umed.data.manifest import MANIFEST, UNFINISHED, Manifest
 from monai_umed.data.training_set import load_training_set
 from monai_umed.io.checksum import sha256_path
-from monai_umed.release.protect import MANIFEST, UNFINISHED, protect_dataset
+from monai_umed.release.protect import protect_dataset
 
 SLICES, ROWS, COLUMNS = 20, 24, 22
 PADDING = 0

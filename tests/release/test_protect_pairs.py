@@ -20,11 +20,11 @@ from protected_folder import small_protector, tree
 from monai_umed.data.case import DatasetError
 from monai_umed.data.cases import find_cases
 from monai_umed.data.loading import CaseError
-from monai_umed.data.manifest import Manifest
+from monai_umed.data.manifest import MANIFEST, UNFINISHED, Manifest
 from monai_umed.io.atomic import leftovers
 from monai_umed.io.checksum import sha256_path
 from monai_umed.io.content import sha256_content
-from monai_umed.release.protect import MANIFEST, UNFINISHED, protect_dataset
+from monai_umed.release.protect import protect_dataset
 from monai_umed.release.verify import Problem, verify_folder
 from monai_umed.sealing.restore import CaseReport, restore_dataset, seal_dataset
 from monai_umed.sealing.seal import open_case, seal_case

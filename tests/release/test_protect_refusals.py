@@ -12,8 +12,8 @@ from protected_folder import noise, small_protector, square, tree, write_array
 
 from monai_umed.data.case import DatasetError
 from monai_umed.data.cases import find_cases
-from monai_umed.data.manifest import Manifest
-from monai_umed.release.protect import MANIFEST, UNFINISHED, protect_dataset
+from monai_umed.data.manifest import MANIFEST, UNFINISHED, Manifest
+from monai_umed.release.protect import protect_dataset
 
 SHAPE = (40, 48)
 

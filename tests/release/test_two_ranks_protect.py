@@ -22,13 +22,13 @@ from typer.testing import CliRunner
 from monai_umed import cli
 from monai_umed.data.case import Case, DatasetError
 from monai_umed.data.cases import find_cases
-from monai_umed.data.manifest import CaseRecord, Manifest
+from monai_umed.data.manifest import MANIFEST, UNFINISHED, CaseRecord, Manifest
 from monai_umed.data.shard import Share, parse_share
 from monai_umed.protectors.checkpoint import save_protector
 from monai_umed.release import protect as module
 from monai_umed.release.file_lock import open_locked
 from monai_umed.release.journal import Journal
-from monai_umed.release.protect import MANIFEST, UNFINISHED, protect_share
+from monai_umed.release.protect import protect_share
 from monai_umed.release.protect_together import protect_together
 
 NAMES = "abcef"

@@ -23,8 +23,9 @@ from protected_folder import noise, read_array, small_protector, square, tree, w
 
 from monai_umed.data.case import DatasetError
 from monai_umed.data.cases import find_cases
+from monai_umed.data.manifest import MANIFEST, UNFINISHED
 from monai_umed.io.checksum import sha256_path
-from monai_umed.release.protect import MANIFEST, UNFINISHED, protect_dataset
+from monai_umed.release.protect import protect_dataset
 from monai_umed.release.verify import Problem, report, verify_folder
 from monai_umed.sealing.keys import new_key
 from monai_umed.sealing.restore import seal_dataset

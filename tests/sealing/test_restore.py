@@ -15,9 +15,8 @@ from sealed_folders import KEY, OTHER_KEY, Folders, copy_folders, folders_in, pr
 
 from monai_umed.data.case import DatasetError
 from monai_umed.data.cases import find_cases
-from monai_umed.data.manifest import Manifest, ManifestError
+from monai_umed.data.manifest import MANIFEST, Manifest, ManifestError
 from monai_umed.io.checksum import sha256_path
-from monai_umed.release.protect import MANIFEST
 from monai_umed.sealing import restore
 from monai_umed.sealing.restore import CaseReport, restore_dataset, seal_dataset
 from monai_umed.sealing.seal import WrongKeyError

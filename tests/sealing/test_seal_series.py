@@ -26,10 +26,9 @@ from sealed_folders import KEY, OTHER_KEY, Folders, copy_folders, folders_in, pr
 from monai_umed.data.case import DatasetError
 from monai_umed.data.cases import find_cases
 from monai_umed.data.loading import CaseError
-from monai_umed.data.manifest import CaseRecord, Manifest
+from monai_umed.data.manifest import MANIFEST, CaseRecord, Manifest
 from monai_umed.io.checksum import sha256_path
 from monai_umed.io.content import Content, read_content, sha256_content
-from monai_umed.release.protect import MANIFEST
 from monai_umed.sealing.restore import CaseReport, restore_dataset, seal_dataset
 from monai_umed.sealing.seal import ChangedFileError, DamagedError, SwappedError, WrongKeyError, open_case, seal_case
 

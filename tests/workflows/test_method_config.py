@@ -17,12 +17,11 @@ from typer.testing import CliRunner
 from monai_umed import cli
 from monai_umed.cli import fitting, protecting
 from monai_umed.data.cases import find_cases
-from monai_umed.data.manifest import Manifest
+from monai_umed.data.manifest import MANIFEST, Manifest
 from monai_umed.fitting.fit import check_budget, fit_method
 from monai_umed.fitting.target_psnr import reach_psnr
 from monai_umed.protectors import PROTECTORS, Protector, protector_class
 from monai_umed.protectors.checkpoint import load_protector
-from monai_umed.release.protect import MANIFEST
 from monai_umed.transforms import UMedProtect, UMedProtectd
 from monai_umed.workflows.run import run_config
 

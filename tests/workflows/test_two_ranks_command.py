@@ -15,9 +15,8 @@ from monai.bundle import ConfigParser
 from PIL import Image
 from protected_folder import small_protector, tree
 
-from monai_umed.data.manifest import Manifest
+from monai_umed.data.manifest import MANIFEST, Manifest
 from monai_umed.protectors.checkpoint import save_protector
-from monai_umed.release.protect import MANIFEST
 from monai_umed.workflows.bundle import bundle_root
 
 CONFIGS = Path(bundle_root("umed")) / "configs"

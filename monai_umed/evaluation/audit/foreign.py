@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from ...release.protect import MANIFEST
+from ...data.manifest import MANIFEST
 from ...training.distributed import is_first_rank, wait_for_ranks
 from ...workflows.bundle import bundle_root
 

@@ -19,12 +19,11 @@ from typing import Any
 import torch
 
 from ...data.cases import find_cases
-from ...data.manifest import Manifest
+from ...data.manifest import MANIFEST, Manifest
 from ...fitting.target_psnr import reach_psnr
 from ...io.atomic import write_json
 from ...io.provenance import source_version
 from ...protectors.checkpoint import load_protector, save_protector
-from ...release.layout import MANIFEST
 from ...release.protect import protect_dataset
 from ...workflows.run import run_config
 from ..audit.cell import set_aside

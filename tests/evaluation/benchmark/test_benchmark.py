@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 
 from monai_umed import cli
 from monai_umed.data.cases import find_cases
+from monai_umed.data.manifest import MANIFEST
 from monai_umed.data.phantom import write_phantom
 from monai_umed.evaluation.benchmark import release, run
 from monai_umed.evaluation.benchmark.figure import draw_figure
@@ -29,7 +30,6 @@ from monai_umed.evaluation.benchmark.run import run_benchmark
 from monai_umed.evaluation.benchmark.variants import UMED_VARIANTS, read_variant
 from monai_umed.io.provenance import source_version
 from monai_umed.protectors import PROTECTORS
-from monai_umed.release.protect import MANIFEST
 
 RECIPE = {"epochs": 1, "batch_size": 4, "amp": False}
 
