@@ -27,6 +27,6 @@ def phantom(
 
 def bundle_path() -> None:
     """Print the folder of the MONAI bundle, and nothing else, for use in other commands."""
-    from ..workflows.bundle import bundle_root
+    from ..io.bundle_folder import bundle_root
 
     print(bundle_root("umed"))

@@ -1,4 +1,4 @@
-"""What the bundle's configs need: where the bundle lies, checked overrides, claimed output folders."""
+"""What the bundle's commands need: checked overrides, plain errors, budgets as fractions."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 # Options of `python -m monai.bundle run` itself, which are no ids of a config.
 RUN_OPTIONS = (
@@ -26,41 +25,6 @@ RUN_OPTIONS = (
     "workflow_name",
     "properties_path",
 )
-
-
-_PACKAGE = Path(__file__).resolve().parent.parent
-_INSTALLED = _PACKAGE / "bundles"
-_CHECKOUT = _PACKAGE.parent / "bundles"
-
-
-def bundle_root(name: str = "umed") -> str:
-    """Absolute path of a bundle: the current folder, ``bundles/NAME`` of a checkout, or the installed copy.
-
-    A folder counts if it holds ``configs/metadata.json`` with this package's name in it, so that starting another
-    bundle's command from that bundle's folder finds ours all the same.
-
-    Raises:
-        FileNotFoundError: if there is no such bundle; all places that were searched are named.
-    """
-    places = [Path.cwd(), Path.cwd() / "bundles" / name, _CHECKOUT / name, _INSTALLED / name]
-    for place in places:
-        metadata = place / "configs" / "metadata.json"
-        if metadata.is_file() and "monai_umed" in metadata.read_text(encoding="utf-8"):
-            return str(place.resolve())
-    raise FileNotFoundError(f"No bundle {name!r} in {', '.join(map(str, places))}; install monai_umed again.")
-
-
-def outputs_root(bundle: str | Path) -> str:
-    """Folder that runs write to unless they are told where: ``outputs`` in the bundle.
-
-    For the installed copy it is ``outputs`` in the current folder: nobody looks for results among installed packages,
-    where updates remove them and many a user may not write.
-
-    Args:
-        bundle: the bundle's folder, as :func:`bundle_root` gives it.
-    """
-    installed = Path(bundle).resolve().parent == _INSTALLED
-    return str(Path.cwd() / "outputs" if installed else Path(bundle) / "outputs")
 
 
 def mention_public_model(checkpoint: str | Path, bundle: str | Path) -> None:
@@ -150,38 +114,3 @@ def prepare_run(*, bundle_root: str, configs: Sequence[str]) -> None:
     """
     show_plain_errors()
     check_overrides([f"{bundle_root}/configs/{name}" for name in configs])
-
-
-def _plain(value: Any) -> Any:
-    """What JSON makes of a value, so that settings compare equal to their own copy on disk."""
-    return json.loads(json.dumps(value, default=str))
-
-
-def claim_output(output_dir: str | Path, settings: dict[str, Any]) -> Path:
-    """Make a run's output folder, or recognize it as that of an interrupted run with the same settings.
-
-    Args:
-        output_dir: folder of one run.
-        settings: everything that decides what the run computes; kept in ``settings.json``.
-
-    Returns:
-        The folder.
-
-    Raises:
-        ValueError: if the folder belongs to a run with other settings; names what differs.
-    """
-    output_dir = Path(output_dir)
-    record = output_dir / "settings.json"
-    settings = _plain(settings)
-    if record.is_file():
-        earlier = json.loads(record.read_text(encoding="utf-8"))
-        different = sorted(name for name in settings.keys() | earlier.keys() if settings.get(name) != earlier.get(name))
-        if different:
-            name = different[0]
-            raise ValueError(
-                f"{output_dir} holds a run with other settings ({', '.join(different)}; {name} was "
-                f"{earlier.get(name)!r}, now {settings.get(name)!r}). Choose another --output_dir, or delete it."
-            )
-    output_dir.mkdir(parents=True, exist_ok=True)
-    record.write_text(json.dumps(settings, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    return output_dir

@@ -19,6 +19,7 @@ from ..fitting.pattern_key import key_mark, start_from_key
 from ..fitting.resume import make_resumable
 from ..fitting.target_psnr import reach_psnr
 from ..fitting.umed_trainer import UMedTrainer
+from ..io.run_folder import claim_output
 from ..networks import UMedPerturbator
 from ..protectors import Protector
 from ..protectors.checkpoint import save_protector
@@ -26,7 +27,7 @@ from ..release.already_protected import refuse_protected_folder
 from ..release.protect import report
 from ..release.protect_together import protect_together
 from ..training.distributed import check_ranks, is_first_rank
-from .bundle import claim_output, prepare_run
+from .bundle import prepare_run
 from .listed_files import ListedFiles
 
 Window = tuple[float, float] | None

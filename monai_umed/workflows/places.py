@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ..data.cases import Section
 from ..data.phantom import phantom_dir
-from .bundle import outputs_root
+from ..io.bundle_folder import outputs_root
 from .listed_files import ListedFiles
 
 

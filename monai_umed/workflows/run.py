@@ -20,7 +20,7 @@ def run_config(name: str, overrides: dict[str, Any], overlays: Sequence[str] = (
 
     from monai.bundle import ConfigWorkflow
 
-    from .bundle import bundle_root
+    from ..io.bundle_folder import bundle_root
 
     # They warn of configs from strangers and of the missing logging file; each logger has a level of its own.
     for module in ("monai", "monai.bundle.scripts", "monai.bundle.workflows"):

@@ -20,11 +20,11 @@ from monai_umed.data.case import DatasetError
 from monai_umed.data.cases import find_cases
 from monai_umed.data.manifest import MANIFEST
 from monai_umed.data.two_folders import as_dataset
+from monai_umed.io.bundle_folder import bundle_root
 from monai_umed.release.protect import protect_dataset
 from monai_umed.sealing.keys import KeyFileError, new_key
 from monai_umed.sealing.seal import WrongKeyError
 from monai_umed.workflows import run as workflow
-from monai_umed.workflows.bundle import bundle_root
 
 runner = CliRunner()
 Calls = list[tuple[str, dict[str, Any]]]

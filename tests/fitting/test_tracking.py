@@ -17,7 +17,7 @@ from PIL import Image
 
 from monai_umed.data.cases import find_cases
 from monai_umed.fitting.tracking import prepare_tracking, track_results
-from monai_umed.workflows.bundle import bundle_root
+from monai_umed.io.bundle_folder import bundle_root
 
 CONFIG = f"{bundle_root('umed')}/configs/train.json"
 

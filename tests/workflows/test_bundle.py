@@ -1,4 +1,4 @@
-"""The bundle's configs and what they call: ids that MONAI demands, checked overrides, claimed output folders."""
+"""The bundle's configs and what they call: ids that MONAI demands, checked overrides."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from monai.bundle import ConfigComponent, ConfigParser, ConfigWorkflow
 from monai.utils import set_determinism
 from torch.optim import Adam
@@ -20,7 +19,7 @@ from torch.optim import Adam
 from monai_umed.networks import UMedPerturbator
 from monai_umed.protectors import UMed
 from monai_umed.protectors.checkpoint import save_protector
-from monai_umed.workflows.bundle import as_fraction, bundle_root, check_overrides, claim_output
+from monai_umed.workflows.bundle import as_fraction, check_overrides
 
 ROOT = Path(__file__).resolve().parents[2]
 BUNDLE = ROOT / "bundles" / "umed"
@@ -73,35 +72,6 @@ def test_metadata_has_the_package_version_and_its_changelog_explains_it() -> Non
     assert metadata["version"] == setup["metadata"]["version"]
     assert metadata["changelog"][metadata["version"]]
     assert metadata["required_packages_version"]["monai_umed"] == metadata["version"]
-
-
-@pytest.mark.parametrize("start", [".", "bundles", "bundles/umed", "bundles/umed/configs"])
-def test_the_bundle_is_found_from_within_a_checkout(monkeypatch: pytest.MonkeyPatch, start: str) -> None:
-    monkeypatch.chdir(ROOT / start)
-    assert bundle_root("umed") == str(BUNDLE)
-
-
-def test_the_bundle_is_found_from_elsewhere_and_from_another_bundle(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert bundle_root("umed") == str(BUNDLE)
-    (tmp_path / "configs").mkdir()
-    (tmp_path / "configs" / "metadata.json").write_text('{"name": "spleen"}')
-    assert bundle_root("umed") == str(BUNDLE)
-
-
-def test_a_copied_bundle_is_found_from_its_own_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    (tmp_path / "configs").mkdir()
-    (tmp_path / "configs" / "metadata.json").write_bytes((CONFIGS / "metadata.json").read_bytes())
-    monkeypatch.chdir(tmp_path)
-    assert bundle_root("umed") == str(tmp_path.resolve())
-
-
-def test_an_unknown_bundle_is_an_error_that_names_the_places(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(FileNotFoundError, match=r"No bundle 'other' in .*bundles/other"):
-        bundle_root("other")
 
 
 @pytest.mark.parametrize("name", ["train.json", "inference.json", "evaluate.json"])
@@ -166,24 +136,6 @@ def test_budgets_are_numbers_or_fractions(value: float | str, number: float) -> 
 def test_a_budget_that_is_no_number_is_refused_with_an_example(value: str) -> None:
     with pytest.raises(ValueError, match=r"write it as 0\.0157 or as 4/255"):
         as_fraction(value)
-
-
-def test_an_output_folder_is_kept_for_runs_of_equal_settings(tmp_path: Path) -> None:
-    settings = {"seed": 0, "size": (128, 128), "window": None, "device": torch.device("cpu"), "rate": 1e-3}
-    assert claim_output(tmp_path / "a" / "run", settings) == tmp_path / "a" / "run"
-    (tmp_path / "a" / "run" / "fit.pt").write_text("half done")
-    assert claim_output(tmp_path / "a" / "run", dict(settings)) == tmp_path / "a" / "run"
-    assert (tmp_path / "a" / "run" / "fit.pt").read_text() == "half done"
-
-
-def test_an_output_folder_of_other_settings_is_refused_and_what_differs_is_named(tmp_path: Path) -> None:
-    claim_output(tmp_path, {"seed": 0, "eps": 0.01, "size": (128, 128)})
-    record = (tmp_path / "settings.json").read_bytes()
-    with pytest.raises(ValueError, match=r"\(eps, seed; eps was 0.01, now 0.02\).*another --output_dir"):
-        claim_output(tmp_path, {"seed": 1, "eps": 0.02, "size": (128, 128)})
-    with pytest.raises(ValueError, match=r"\(amp; amp was None, now True\)"):
-        claim_output(tmp_path, {"seed": 0, "eps": 0.01, "size": (128, 128), "amp": True})
-    assert (tmp_path / "settings.json").read_bytes() == record
 
 
 def test_the_paper_overlay_changes_only_what_train_json_has_or_its_classes_take() -> None:

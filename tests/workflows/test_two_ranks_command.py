@@ -16,8 +16,8 @@ from PIL import Image
 from protected_folder import small_protector, tree
 
 from monai_umed.data.manifest import MANIFEST, Manifest
+from monai_umed.io.bundle_folder import bundle_root
 from monai_umed.protectors.checkpoint import save_protector
-from monai_umed.workflows.bundle import bundle_root
 
 CONFIGS = Path(bundle_root("umed")) / "configs"
 TRAIN, OVERLAY = str(CONFIGS / "train.json"), str(CONFIGS / "multi_gpu_train.json")

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-import monai_umed.workflows.bundle
-from monai_umed.workflows.bundle import bundle_root, outputs_root
+import monai_umed.io.bundle_folder
+from monai_umed.io.bundle_folder import bundle_root, outputs_root
 
 ROOT = Path(__file__).resolve().parents[2]
 BUNDLE = ROOT / "bundles" / "umed"
@@ -30,8 +30,8 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The bundle of an installed package, with no checkout anywhere."""
     packages = tmp_path / "site-packages" / "monai_umed" / "bundles"
     shutil.copytree(BUNDLE / "configs", packages / "umed" / "configs")
-    monkeypatch.setattr(monai_umed.workflows.bundle, "_INSTALLED", packages)
-    monkeypatch.setattr(monai_umed.workflows.bundle, "_CHECKOUT", tmp_path / "site-packages" / "bundles")
+    monkeypatch.setattr(monai_umed.io.bundle_folder, "_INSTALLED", packages)
+    monkeypatch.setattr(monai_umed.io.bundle_folder, "_CHECKOUT", tmp_path / "site-packages" / "bundles")
     return packages / "umed"
 
 

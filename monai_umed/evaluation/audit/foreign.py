@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 from ...data.manifest import MANIFEST
+from ...io.bundle_folder import bundle_root
 from ...training.distributed import is_first_rank, wait_for_ranks
-from ...workflows.bundle import bundle_root
 
 
 def protect_foreign(foreign_dir: str, work_dir: Path, size: tuple[int, ...], progress: bool = True) -> str:

@@ -11,8 +11,8 @@ from typing import Any
 from ...data.phantom import phantom_dir
 from ...io.atomic import write_json
 from ...io.provenance import command_line, source_version
+from ...io.run_folder import claim_output
 from ...training.distributed import share_of_this_process
-from ...workflows.bundle import claim_output
 from .cell import Bench, set_aside
 from .datasets import check_folders
 from .foreign import protect_foreign

@@ -10,8 +10,8 @@ from typing import Any
 
 from ...data.cases import find_cases
 from ...data.fingerprint import DatasetFacts, inspect_dataset
+from ...io.run_folder import claim_output
 from ...training.distributed import rank_count, share_of_this_process
-from ...workflows.bundle import claim_output
 from ..audit.cell import Bench
 from ..audit.datasets import check_folders
 from ..audit.matrix import run_cells
