@@ -10,7 +10,7 @@ from protected_folder import small_protector
 
 from monai_umed.data.cases import find_cases
 from monai_umed.data.phantom import write_phantom
-from monai_umed.evaluation.audit.plan import Audit
+from monai_umed.evaluation.plan import Audit
 from monai_umed.release.protect import protect_dataset
 
 

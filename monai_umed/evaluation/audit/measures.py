@@ -14,11 +14,11 @@ from ...data.loading import load_case
 from ...data.parallel import map_cases
 from ...io.atomic import write_json
 from ...io.fidelity import measure
-from .cell import Bench, read_result, set_aside
-from .datasets import Folders
+from ..cell import Bench, read_result, set_aside
+from ..folders import Folders
+from ..plan import Cell
 from .detector import MIN_CASES, detector_auc
 from .leaks import Leak, find_leaks
-from .plan import Cell
 from .radiomics import radiomics_change, summarize_changes
 
 

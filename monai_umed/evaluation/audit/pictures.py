@@ -6,10 +6,10 @@ import numpy as np
 
 from ...data.cases import find_cases
 from ...data.codec import read_image
-from .cell import Bench, read_result
-from .datasets import Folders
-from .plan import Cell
-from .predictions import flat, read_prediction, shown_slice
+from ..cell import Bench, read_result
+from ..folders import Folders
+from ..plan import Cell
+from ..predictions import flat, read_prediction, shown_slice
 from .report_pictures import BeforeAfter, Pictures, Prediction
 
 COUNT = 4

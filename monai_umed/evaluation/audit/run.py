@@ -13,15 +13,15 @@ from ...io.atomic import write_json
 from ...io.provenance import command_line, source_version
 from ...io.run_folder import claim_output
 from ...training.distributed import share_of_this_process
-from .cell import Bench, set_aside
-from .datasets import check_folders
+from ..cell import Bench, set_aside
+from ..folders import check_folders
+from ..plan import Audit
+from ..results import build_rows, loss_curves, worst_cases
+from ..runner import run_cells
 from .foreign import protect_foreign
-from .matrix import run_cells
 from .measures import measure_files, measure_utility
 from .pictures import collect_pictures
-from .plan import Audit
 from .report import require_report, write_report
-from .rows import build_rows, loss_curves, worst_cases
 from .verdict import as_json, judge, utility_destroyed, warn
 
 SCORES, REPORT = "scores.json", "report.html"
@@ -32,7 +32,7 @@ def set_up(audit: Audit, output_dir: str | Path, progress: bool = True) -> Bench
 
     Raises:
         DatasetError: if the folders do not fit each other, see
-            :func:`monai_umed.evaluation.audit.datasets.check_folders`.
+            :func:`monai_umed.evaluation.folders.check_folders`.
         ValueError: if the output folder belongs to another audit.
     """
     facts = check_folders(audit)
@@ -81,7 +81,7 @@ def run_audit(
     Args:
         audit: what to run.
         output_dir: folder of this audit.
-        workers: processes, see :func:`monai_umed.evaluation.audit.matrix.run_cells`.
+        workers: processes, see :func:`monai_umed.evaluation.runner.run_cells`.
         progress: whether to show progress bars.
 
     Returns:

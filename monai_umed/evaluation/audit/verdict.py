@@ -49,7 +49,7 @@ def judge(rows: Sequence[dict[str, Any]]) -> Verdict:
     Rows whose ceiling is too low to compare with (:data:`WEAK_CEILING`) do not count; costlier attacks never do.
 
     Args:
-        rows: from :func:`monai_umed.evaluation.audit.rows.build_rows`.
+        rows: from :func:`monai_umed.evaluation.results.build_rows`.
     """
     counted = [
         row for row in rows if row["cheap"] and row["ratio"] is not None and row["clean_ceiling"] >= WEAK_CEILING
@@ -97,7 +97,7 @@ def warn(
     """Everything that makes this audit say less than it seems to.
 
     Args:
-        rows: from :func:`monai_umed.evaluation.audit.rows.build_rows`.
+        rows: from :func:`monai_umed.evaluation.results.build_rows`.
         utility: from :func:`monai_umed.evaluation.audit.measures.measure_utility`.
         test_cases: number of test images.
         seeds: trainings per cell.

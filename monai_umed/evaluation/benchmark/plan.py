@@ -11,7 +11,7 @@ from typing import Any
 from ...defenses import defense_entry
 from ...exploiters.registry import canonical_name
 from ...functional import check_eps
-from ..audit.plan import Cell, with_controls
+from ..plan import Cell, with_controls
 from .variants import CLEAN, Variant, read_variant
 
 

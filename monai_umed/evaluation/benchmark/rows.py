@@ -11,10 +11,10 @@ from typing import Any
 
 from ...io.atomic import write_atomically
 from ...io.provenance import command_line
-from ..audit.cell import read_result
-from ..audit.plan import Cell
+from ..cell import read_result
+from ..plan import Cell
+from .candidate import Release, read_release
 from .plan import Plan
-from .release import Release, read_release
 from .variants import CLEAN, Variant
 
 EQUAL_EPS = "eps"

@@ -12,13 +12,13 @@ from ...data.cases import find_cases
 from ...data.fingerprint import DatasetFacts, inspect_dataset
 from ...io.run_folder import claim_output
 from ...training.distributed import rank_count, share_of_this_process
-from ..audit.cell import Bench
-from ..audit.datasets import check_folders
-from ..audit.matrix import run_cells
-from ..audit.plan import Audit, Cell
+from ..cell import Bench
+from ..folders import check_folders
+from ..plan import Audit, Cell
+from ..runner import run_cells
+from .candidate import PROTECTED, Job, make_release, read_release
 from .figure import draw_figure
 from .plan import Plan
-from .release import PROTECTED, Job, make_release, read_release
 from .rows import Entry, build_rows, write_csv
 from .table import write_table
 from .variants import CLEAN
@@ -65,7 +65,7 @@ def _open_bench(plan: Plan, place: _Place, protected: str, folder: Path) -> Benc
     """What trainings on one folder share; clean files are the training section alone, and radii are the common eps.
 
     Raises:
-        DatasetError: see :func:`monai_umed.evaluation.audit.datasets.check_folders`.
+        DatasetError: see :func:`monai_umed.evaluation.folders.check_folders`.
         ValueError: if trainings on other files or with other settings lie in the folder.
     """
     audit = Audit(
@@ -147,7 +147,7 @@ def run_benchmark(
     Args:
         plan: what to run.
         output_dir: folder of this benchmark.
-        workers: trainings at the same time, see :func:`monai_umed.evaluation.audit.matrix.run_cells`.
+        workers: trainings at the same time, see :func:`monai_umed.evaluation.runner.run_cells`.
         progress: whether to show progress bars.
 
     Returns:

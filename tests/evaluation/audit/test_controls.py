@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from monai_umed.data.cases import find_cases
-from monai_umed.evaluation.audit.plan import Audit
 from monai_umed.evaluation.audit.run import run_audit
+from monai_umed.evaluation.plan import Audit
 
 SIDE = 32
 

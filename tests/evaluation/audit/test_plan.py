@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from monai_umed.defenses.registry import DEFENSES, defense_entry
-from monai_umed.evaluation.audit.plan import PRESETS, Audit, preset, with_controls
+from monai_umed.evaluation.plan import PRESETS, Audit, preset, with_controls
 from monai_umed.exploiters.registry import exploiter_names
 
 

@@ -14,10 +14,10 @@ from PIL import Image
 
 from monai_umed.data.case import DatasetError
 from monai_umed.data.cases import find_cases
-from monai_umed.evaluation.audit.cell import run_cell
-from monai_umed.evaluation.audit.datasets import check_folders
-from monai_umed.evaluation.audit.plan import Audit, Cell
 from monai_umed.evaluation.audit.run import REPORT, SCORES, run_audit, set_up
+from monai_umed.evaluation.cell import run_cell
+from monai_umed.evaluation.folders import check_folders
+from monai_umed.evaluation.plan import Audit, Cell
 from monai_umed.training.distributed import share_of_this_process
 
 ROW_KEYS = {"exploiter", "defense", "seeds", "protected", "clean_ceiling", "untrained_floor", "ratio", "cheap"}
@@ -78,7 +78,7 @@ def test_networks_with_dropout_give_the_same_numbers_again(
     def build(*arguments: object) -> torch.nn.Module:
         return torch.nn.Sequential(torch.nn.Conv2d(1, 8, 3, padding=1), torch.nn.Dropout(), torch.nn.Conv2d(8, 1, 1))
 
-    monkeypatch.setattr("monai_umed.evaluation.audit.cell.build_exploiter", build)
+    monkeypatch.setattr("monai_umed.evaluation.cell.build_exploiter", build)
     bench = set_up(small_audit, tmp_path, progress=False)
     cell = Cell("unet-batch", "none", "protected", 0)
     losses = []

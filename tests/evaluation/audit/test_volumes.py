@@ -11,8 +11,8 @@ import pytest
 from protected_folder import small_protector
 
 from monai_umed.data.cases import find_cases
-from monai_umed.evaluation.audit.plan import Audit
 from monai_umed.evaluation.audit.run import run_audit
+from monai_umed.evaluation.plan import Audit
 from monai_umed.release.protect import protect_dataset
 
 

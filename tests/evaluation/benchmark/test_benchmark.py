@@ -20,11 +20,11 @@ from monai_umed import cli
 from monai_umed.data.cases import find_cases
 from monai_umed.data.manifest import MANIFEST
 from monai_umed.data.phantom import write_phantom
-from monai_umed.evaluation.benchmark import release, run
+from monai_umed.evaluation.benchmark import candidate, run
+from monai_umed.evaluation.benchmark.candidate import RECORD, Job, make_release, read_release
 from monai_umed.evaluation.benchmark.figure import draw_figure
 from monai_umed.evaluation.benchmark.plan import Plan
 from monai_umed.evaluation.benchmark.published import PUBLISHED
-from monai_umed.evaluation.benchmark.release import RECORD, Job, make_release, read_release
 from monai_umed.evaluation.benchmark.rows import COLUMNS
 from monai_umed.evaluation.benchmark.run import run_benchmark
 from monai_umed.evaluation.benchmark.variants import UMED_VARIANTS, read_variant
@@ -54,7 +54,7 @@ def jobs(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         job.folder.mkdir(parents=True, exist_ok=True)
         environment = dict(os.environ)
         try:
-            return release._attempt(job)
+            return candidate._attempt(job)
         finally:
             os.environ.update(environment)
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ...defenses import DEFENSES, defense_entry
-from ...exploiters.registry import canonical_name, check_exploiter, exploiter_names
+from ..defenses import DEFENSES, defense_entry
+from ..exploiters.registry import canonical_name, check_exploiter, exploiter_names
 
 MIN_TEST_CASES = 10
 

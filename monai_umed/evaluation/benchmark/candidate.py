@@ -26,7 +26,7 @@ from ...io.provenance import source_version
 from ...protectors.checkpoint import load_protector, save_protector
 from ...release.protect import protect_dataset
 from ...workflows.run import run_config
-from ..audit.cell import set_aside
+from ..cell import set_aside
 from ..quick_check import mean_fidelity
 from .variants import Variant
 

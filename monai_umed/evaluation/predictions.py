@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from ...io.atomic import write_atomically
+from ..io.atomic import write_atomically
 
 
 def shown_slice(label: torch.Tensor) -> int:

@@ -10,13 +10,13 @@ from functools import lru_cache
 import numpy as np
 import torch
 
-from ...data.case import Case, DatasetError
-from ...data.cases import Section, find_cases
-from ...data.codec import read_image
-from ...data.training_set import Layout, load_training_set
-from ...defenses import Items
-from ...io.checksum import sha256_path
-from ...io.stored import CodecError
+from ..data.case import Case, DatasetError
+from ..data.cases import Section, find_cases
+from ..data.codec import read_image
+from ..data.training_set import Layout, load_training_set
+from ..defenses import Items
+from ..io.checksum import sha256_path
+from ..io.stored import CodecError
 from .plan import MIN_TEST_CASES, Audit
 
 

@@ -14,13 +14,13 @@ from typing import Any
 
 import torch
 
-from ...defenses import Defense, Items, Materials
-from ...exploiters.registry import build_exploiter, encoder_of, wants_precise_batch_norm
-from ...exploiters.train import LossCurve, train_exploiter
-from ...io.atomic import write_json
-from ...io.provenance import source_version
-from ...training.metrics import case_dice, count_items, predict, score
-from .datasets import Facts, Folders
+from ..defenses import Defense, Items, Materials
+from ..exploiters.registry import build_exploiter, encoder_of, wants_precise_batch_norm
+from ..exploiters.train import LossCurve, train_exploiter
+from ..io.atomic import write_json
+from ..io.provenance import source_version
+from ..training.metrics import case_dice, count_items, predict, score
+from .folders import Facts, Folders
 from .plan import Audit, Cell
 from .predictions import save_predictions
 
