@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from ..workflows.run import run_config
-from .datasets import Labels, as_settings, join_labels
+from .datasets import Labels, join_labels
 from .options import NumClasses, Progress, SliceAxis, Window, parse_names, parse_numbers, parse_window
 
 
@@ -74,10 +74,12 @@ def audit(
 
 def _place(name: str, data: Path, labels: Path | None) -> dict[str, Any]:
     """The ids that name a dataset; one in two places goes to the audit as it is."""
-    dataset = as_settings(join_labels(data, labels))
-    if labels is None:
-        return {name: dataset["dataset_dir"]}
-    places = {"images": dataset["dataset_dir"], "labels": dataset["labels_dir"]}
+    from ..data.two_folders import places_of
+
+    images, own_labels = places_of(join_labels(data, labels))
+    if own_labels is None:
+        return {name: images}
+    places = {"images": images, "labels": own_labels}
     return {name: {"_target_": "monai_umed.data.two_folders.TwoFolders", **places}, f"audit#{name}": f"@{name}"}
 
 

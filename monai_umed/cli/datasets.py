@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -21,6 +22,14 @@ Places = Annotated[
     ),
 ]
 Labels = Annotated[Path | None, typer.Option(help="labels, where the dataset was named as IMAGES LABELS")]
+
+
+class SectionName(str, Enum):
+    """Parts of a dataset."""
+
+    train = "train"
+    test = "test"
+    all = "all"
 
 
 def read_places(places: Sequence[Path]) -> tuple[DatasetDir, Path]:
@@ -48,19 +57,16 @@ def join_labels(data: Path, labels: Path | None = None) -> DatasetDir:
     return data if labels is None else as_dataset(data, labels)
 
 
-def as_settings(dataset: DatasetDir) -> dict[str, Any]:
-    """The ids of a config that name a dataset."""
-    data, labels = _split(dataset)
-    return {"dataset_dir": data, "labels_dir": labels}
+def folder_of(dataset: DatasetDir) -> str:
+    """Where a dataset is, or its images if labels lie elsewhere."""
+    from ..data.two_folders import places_of
+
+    return places_of(dataset)[0]
 
 
 def as_arguments(option: str, dataset: DatasetDir) -> list[str | Path]:
     """The options of `verify` and `audit` that name a dataset."""
-    data, labels = _split(dataset)
+    from ..data.two_folders import places_of
+
+    data, labels = places_of(dataset)
     return [option, data] if labels is None else [option, data, "--labels", labels]
-
-
-def _split(dataset: DatasetDir) -> tuple[str, str | None]:
-    from ..data.two_folders import TwoFolders
-
-    return (dataset.images, dataset.labels) if isinstance(dataset, TwoFolders) else (str(dataset), None)

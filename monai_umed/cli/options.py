@@ -3,41 +3,40 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
-from enum import Enum
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from ..workflows.presets import PRESETS
+
+
+def _describe_presets() -> str:
+    """One line for all presets, from their table."""
+    return "; ".join(f"{name}: {preset.summary}" for name, preset in PRESETS.items())
+
+
 Released = Annotated[Path, typer.Argument(help="OUT of protect, or the protected folder itself", show_default=False)]
 
 
-class PresetName(str, Enum):
-    """Configs of the bundle, each but the default on top of train.json."""
-
-    default = "default"
-    contour = "contour"
-    invisible = "invisible"
-    strong = "strong"
-    stamp = "stamp"
-
-
-ProtectorName = Annotated[str, typer.Option(help="method of `monai-umed list`: em, constant-stamp:period=2")]
+ProtectorName = Annotated[
+    str | None,
+    typer.Option(help="method of `monai-umed list`: em, constant-stamp:period=2", show_default="that of the preset"),
+]
 BoundName = Annotated[
     str | None,
     typer.Option("--bound", help="where other methods than umed may change pixels: full, roi, band, lbp or roi*lbp"),
 ]
-Preset = Annotated[
-    PresetName,
-    typer.Option(
-        help="invisible: eps of 3/255; strong: eps of 8/255, a coarser pattern and its opposite outside; contour: both "
-        "sides of the contour and the texture inside, as in the paper; stamp: a fixed pattern, without a fit"
-    ),
-]
+PresetName = Annotated[str | None, typer.Option("--preset", help=_describe_presets(), show_default="default")]
 Eps = Annotated[str | None, typer.Option(help="largest change, a share of the window, such as 4/255")]
 TargetPsnr = Annotated[float | None, typer.Option(help="dB that files must have at least; eps gives way")]
 PatternKey = Annotated[Path | None, typer.Option(help="file of new-key, for a pattern that nobody else can make")]
+SealKey = Annotated[
+    Path | None, typer.Option(help="file of new-key, to seal what brings the originals back", show_default=False)
+]
+OldKey = Annotated[Path | None, typer.Option("--key", hidden=True)]
 Seed = Annotated[int | None, typer.Option(help="seed of the fit")]
 SpatialDims = Annotated[int | None, typer.Option(min=2, max=3, help="2 for images, 3 for volumes")]
 Size = Annotated[str | None, typer.Option(help="grid of the generators, such as 128,128")]
@@ -85,9 +84,24 @@ def parse_window(text: str | None) -> list[float] | None:
     return None if window is None else list(window)
 
 
-def find_protected(out: Path) -> Path:
-    """The protected folder in the output folder of ``protect``; any other folder is taken for one itself."""
-    return out / "protected" if (out / "protected").is_dir() else out
+def chosen_key(seal_key: Path | None, key: Path | None) -> Path | None:
+    """The sealing key under its name, or under the name that it had in version 0.1."""
+    if key is not None:
+        typer.echo("--key is called --seal-key now; the old name will go with the next version.", err=True)
+    return seal_key or key
+
+
+@contextmanager
+def plain_options() -> Iterator[None]:
+    """Tell of options that contradict each other as of any that cannot be read."""
+    from ..workflows.options import OptionError
+
+    try:
+        yield
+    except OptionError as error:
+        # The command line calls a method a protector.
+        names = ("protector" if name == "method" else name.replace("_", "-") for name in error.options)
+        raise typer.BadParameter(f"{', '.join(f'--{name}' for name in names)}: {error.reason}") from error
 
 
 def say_next(steps: Sequence[tuple[str, Sequence[str | Path]]]) -> None:

@@ -7,42 +7,44 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..workflows.run import run_config
-from .datasets import Labels, Places, as_arguments, as_settings, join_labels, read_places
-from .fitting import FIT_OPTIONS, UMED, SectionName, read_method, run_fit, say_fitted, usual_section
+from .datasets import Labels, Places, SectionName, as_arguments, folder_of, join_labels, read_places
 from .options import (
     BatchSize,
     BoundName,
     Epochs,
     Eps,
     NumClasses,
+    OldKey,
     PatternKey,
-    Preset,
     PresetName,
     Progress,
     ProtectorName,
     Released,
+    SealKey,
     Seed,
     Size,
     SliceAxis,
     SpatialDims,
     TargetPsnr,
     Window,
-    find_protected,
+    chosen_key,
     parse_numbers,
     parse_window,
+    plain_options,
     say_next,
 )
 
 if TYPE_CHECKING:
+    from ..data.manifest import Manifest
     from ..data.two_folders import DatasetDir
+    from ..release.verify import Problem
 
 
 def fit(
     places: Places,
-    protector: ProtectorName = UMED,
+    protector: ProtectorName = None,
     bound: BoundName = None,
-    preset: Preset = PresetName.default,
+    preset: PresetName = None,
     eps: Eps = None,
     target_psnr: TargetPsnr = None,
     pattern_key: PatternKey = None,
@@ -57,36 +59,54 @@ def fit(
     quick_check: Annotated[bool, typer.Option(help="train one network on clean, one on protected files")] = True,
     progress: Progress = True,
 ) -> None:
-    """Fit a method, protect the training section with them and check quickly whether that works.
+    """Fit a method, protect the training section with it and check quickly whether that works.
 
-    Writes OUT/perturbator.pt, OUT/protected and OUT/quick_check.json. Interrupted, it goes on where it stopped; the fit
+    Writes OUT/protector.pt, OUT/protected and OUT/quick_check.json. Interrupted, it goes on where it stopped; the fit
     of another method than umed begins anew.
     """
+    from ..workflows.fit import fit as fit_dataset
+
     data, out = read_places(places)
-    pattern = None if pattern_key is None else str(pattern_key)
-    fitting = (eps, target_psnr, pattern, seed, spatial_dims, parse_numbers(size), epochs, batch_size)
-    reading = {"num_classes": num_classes, "window": parse_window(window), "slice_axis": slice_axis}
-    method = read_method(protector, bound, preset, fitting)
-    settings = {**reading, "quick_check": quick_check, "progress": progress}
-    run_fit(data, out, SectionName.train, preset, method, fitting, settings)
-    print(f"The fitted generators are {out / 'perturbator.pt'}; keep them to yourself.")
-    protected = out / "protected"
-    left_out = _count_left_out(data, protected)
-    say_next([("check every file", ["verify", out, *as_arguments("--original", data)]), *_after(data, protected)])
+    with plain_options():
+        done = fit_dataset(
+            data,
+            out,
+            quick_check=quick_check,
+            method=protector,
+            bound=bound,
+            preset=preset,
+            eps=eps,
+            target_psnr=target_psnr,
+            pattern_key=pattern_key,
+            seed=seed,
+            spatial_dims=spatial_dims,
+            size=parse_numbers(size),
+            epochs=epochs,
+            batch_size=batch_size,
+            num_classes=num_classes,
+            window=parse_window(window),
+            slice_axis=slice_axis,
+            progress=progress,
+        )
+    print(f"The fitted generators are {done.checkpoint}; keep them to yourself.")
+    left_out = _say_left_out(data, done.manifest)
+    check: list[str | Path] = ["verify", out, *as_arguments("--original", data)]
+    say_next([("check every file", check), *_after(data, done.protected, done.manifest)])
     raise typer.Exit(1 if left_out else 0)
 
 
 def protect(
     places: Places,
-    checkpoint: Annotated[Path | None, typer.Option(help="perturbator.pt of a fit; without it, one is fitted")] = None,
+    checkpoint: Annotated[Path | None, typer.Option(help="protector.pt of a fit; without it, one is fitted")] = None,
     section: Annotated[
         SectionName | None,
         typer.Option(help="what is protected", show_default="all; without --checkpoint train, if DATA has a split"),
     ] = None,
-    key: Annotated[Path | None, typer.Option(help="file of new-key, to seal what brings the originals back")] = None,
-    protector: ProtectorName = UMED,
+    seal_key: SealKey = None,
+    key: OldKey = None,
+    protector: ProtectorName = None,
     bound: BoundName = None,
-    preset: Preset = PresetName.default,
+    preset: PresetName = None,
     eps: Eps = None,
     target_psnr: TargetPsnr = None,
     pattern_key: PatternKey = None,
@@ -98,48 +118,58 @@ def protect(
     num_classes: NumClasses = None,
     window: Window = None,
     slice_axis: SliceAxis = None,
-    shard: Annotated[str | None, typer.Option(help="with --checkpoint: one of several shares, such as 0/4")] = None,
+    shard: Annotated[str | None, typer.Option(help="with --checkpoint: one of several parts, such as 0/4")] = None,
     progress: Progress = True,
 ) -> None:
     """Write a protected copy of a dataset into OUT/protected and check every file of it.
 
-    Without --checkpoint, generators are fitted, always to the training section alone. With --key, what brings the
+    Without --checkpoint, generators are fitted, always to the training section alone. With --seal-key, what brings the
     originals back is sealed into OUT/sealed. Interrupted, it goes on where it stopped. With --shard, several runs
-    protect a share each, in any order; one without it then checks all of them and finishes the folder.
+    protect a part each, in any order; one without it then checks all of them and finishes the folder.
     """
-    if shard is not None and (checkpoint is None or key is not None):
-        cure = "pass --checkpoint, and --key only to the last run, which has no --shard"
-        raise typer.BadParameter(f"--shard {shard}: a share is protected with generators that are fitted; {cure}")
+    from ..workflows.protect import protect as protect_dataset
+
+    seal_key = chosen_key(seal_key, key)
     data, out = read_places(places)
-    protected, sealed = out / "protected", out / "sealed"
-    secret = None if key is None else _read_key(key, protected, sealed)
-    pattern = None if pattern_key is None else str(pattern_key)
-    fitting = (eps, target_psnr, pattern, seed, spatial_dims, parse_numbers(size), epochs, batch_size)
-    reading = {"num_classes": num_classes, "window": parse_window(window), "slice_axis": slice_axis}
+    with plain_options():
+        release = protect_dataset(
+            data,
+            out,
+            checkpoint=checkpoint,
+            section=None if section is None else section.value,
+            seal_key=seal_key,
+            shard=shard,
+            method=protector,
+            bound=bound,
+            preset=preset,
+            eps=eps,
+            target_psnr=target_psnr,
+            pattern_key=pattern_key,
+            seed=seed,
+            spatial_dims=spatial_dims,
+            size=parse_numbers(size),
+            epochs=epochs,
+            batch_size=batch_size,
+            num_classes=num_classes,
+            window=parse_window(window),
+            slice_axis=slice_axis,
+            progress=progress,
+        )
+    if release.manifest is None:
+        return
     if checkpoint is None:
-        section = section or usual_section(data)
-        method = read_method(protector, bound, preset, fitting)
-        run_fit(data, out, section, preset, method, fitting, {**reading, "quick_check": False, "progress": progress})
-        say_fitted(data, section)
-    else:
-        given = [name for name, value in zip(FIT_OPTIONS, fitting, strict=True) if value is not None]
-        given += ["--preset"] if preset != PresetName.default else []
-        given += ["--protector"] if protector != UMED else []
-        given += ["--bound"] if bound is not None else []
-        if given:
-            raise typer.BadParameter(f"{', '.join(given)}: settled when --checkpoint was fitted; leave it out, or fit")
-        settings = {**as_settings(data), "checkpoint": str(checkpoint), "output_dir": str(protected), **reading}
-        settings["section"] = (section or SectionName.all).value
-        run_config("inference.json", {**settings, "shard": shard, "progress": progress})
-        if shard is not None or not _is_first_rank():
-            return
-    _verify(protected, data, progress)
-    steps = _after(data, protected)
-    if secret is not None and key is not None:
-        _seal(data, protected, sealed, secret, progress)
-        print(f"Without {key} nobody gets the originals back, you included: keep a copy of it in a safe place.")
-        steps = [("get the originals back", ["restore", out, "--key", key, "--output", "ORIGINALS"]), *steps]
-    left_out = _count_left_out(data, protected)
+        _say_fitted(data, release.section)
+    _say_problems(list(release.problems), release.protected, data)
+    steps = _after(data, release.protected, release.manifest)
+    if release.sealed is not None:
+        from ..sealing.restore import report
+
+        if report(release.sealed, "Sealed", out / "sealed").failed:
+            raise typer.Exit(1)
+        print(f"Without {seal_key} nobody gets the originals back, you included: keep a copy of it in a safe place.")
+        back: list[str | Path] = ["restore", out, "--seal-key", str(seal_key), "--output", "ORIGINALS"]
+        steps = [("get the originals back", back), *steps]
+    left_out = _say_left_out(data, release.manifest)
     say_next(steps)
     raise typer.Exit(1 if left_out else 0)
 
@@ -151,66 +181,55 @@ def verify(
     progress: Progress = True,
 ) -> None:
     """Check that protected files are those of their manifest and, with the originals, that no pixel left its budget."""
+    from ..data.manifest import MANIFEST, Manifest
+    from ..workflows.undo import find_protected
+    from ..workflows.verify import verify as verify_release
+
+    if original is None and labels is not None:
+        raise typer.BadParameter(f"--labels {labels}: these belong to images; name them with --original")
     protected = find_protected(out)
-    if original is None:
-        if labels is not None:
-            raise typer.BadParameter(f"--labels {labels}: these belong to images; name them with --original")
-        _verify(protected, None, progress)
+    data = None if original is None else join_labels(original, labels)
+    _say_problems(verify_release(out, original=data, progress=progress), protected, data)
+    if data is None:
         say_next([("compare pixels, too", ["verify", out, "--original", "DATA"])])
     else:
-        data = join_labels(original, labels)
-        _verify(protected, data, progress)
-        say_next(_after(data, protected))
+        say_next(_after(data, protected, Manifest.load(protected / MANIFEST)))
 
 
-def _is_first_rank() -> bool:
-    from ..training.distributed import is_first_rank
+def _say_problems(problems: list[Problem], protected: Path, original: DatasetDir | None) -> None:
+    from ..release.verify import report
 
-    return is_first_rank()
-
-
-def _read_key(key: Path, *published: Path) -> bytes:
-    """Before anything takes minutes."""
-    from ..sealing.keys import check_unpublished, read_key
-
-    check_unpublished(key, published)
-    return read_key(key)
-
-
-def _verify(protected: Path, original: DatasetDir | None, progress: bool) -> None:
-    from ..release.verify import report, verify_folder
-
-    if report(verify_folder(protected, original, progress), protected, original):
+    if report(problems, protected, original):
         raise typer.Exit(1)
 
 
-def _seal(data: DatasetDir, protected: Path, sealed: Path, secret: bytes, progress: bool) -> None:
-    from ..data.cases import find_cases
-    from ..sealing.restore import report, seal_dataset
+def _say_fitted(data: DatasetDir, section: str) -> None:
+    """Print what the fit saw and what was protected."""
+    from ..data.cases import find_sections
 
-    if report(seal_dataset(find_cases(data), protected, sealed, secret, progress), "Sealed", sealed).failed:
-        raise typer.Exit(1)
+    sections, named = find_sections(data)
+    count = list(sections.values()).count("train")
+    print(f"Fitted to the {count} cases of the section train of {data}; the section {section} is protected.")
+    if not named:
+        print(f"No split.json names sections: the fit left out {len(sections) - count} cases, chosen by their names.")
 
 
-def _after(data: DatasetDir, protected: Path) -> list[tuple[str, list[str | Path]]]:
+def _after(data: DatasetDir, protected: Path, manifest: Manifest) -> list[tuple[str, list[str | Path]]]:
     """An audit, with the test section of the originals if no protected copy of it could be trained on."""
     from ..data.cases import find_sections
-    from ..data.manifest import MANIFEST, Manifest
 
-    released = {record.id for record in Manifest.load(protected / MANIFEST).cases}
+    released = {record.id for record in manifest.cases}
     test = {id for id, section in find_sections(data)[0].items() if section == "test"}
     audit = ["audit", protected, *as_arguments("--clean", data), "--test"]
     if test and not test & released:
-        return [("find out how far it holds", [*audit, as_settings(data)["dataset_dir"]])]
+        return [("find out how far it holds", [*audit, folder_of(data)])]
     return [("find out how far it holds, where TEST are clean cases without a protected copy", [*audit, "TEST"])]
 
 
-def _count_left_out(data: DatasetDir, protected: Path) -> int:
+def _say_left_out(data: DatasetDir, manifest: Manifest) -> int:
     """Say which cases are still unprotected; those that could not be protected are what is counted."""
     from ..data.cases import find_cases
-    from ..data.manifest import MANIFEST, Manifest
 
-    manifest = Manifest.load(protected / MANIFEST)
     others = len(find_cases(data)) - len(manifest.cases) - len(manifest.quarantined)
     if others:
         cure = "protect again with --section all, or them alone with --checkpoint and --section into another folder"

@@ -7,41 +7,42 @@ from typing import Annotated
 
 import typer
 
-from .options import Progress, Released, find_protected, parse_names, say_next
+from .options import OldKey, Progress, Released, chosen_key, parse_names, say_next
 
 
 def new_key(file: Annotated[Path, typer.Argument(help="file to write; it must not exist", show_default=False)]) -> None:
     """Make a secret key that seals originals and brings them back."""
-    from ..sealing import keys as key_file
+    from ..sealing.keys import KEY_BYTES
+    from ..workflows.undo import new_key as write_key
 
-    key_file.new_key(file)
-    print(f"Wrote 1 new key of {8 * key_file.KEY_BYTES} bits to {file}, which you alone can read.")
+    write_key(file)
+    print(f"Wrote 1 new key of {8 * KEY_BYTES} bits to {file}, which you alone can read.")
     print("Who has it gets every original back; who loses it, none. Keep a copy in a safe place, away from the data.")
-    say_next([("seal the originals while protecting", ["protect", "DATA", "OUT", "--key", file])])
+    say_next([("seal the originals while protecting", ["protect", "DATA", "OUT", "--seal-key", file])])
 
 
 def restore(
     out: Released,
-    key: Annotated[Path, typer.Option(help="file of new-key that sealed the dataset", show_default=False)],
     output: Annotated[Path, typer.Option(help="folder for the originals", show_default=False)],
+    seal_key: Annotated[
+        Path | None, typer.Option(help="file of new-key that sealed the dataset", show_default=False)
+    ] = None,
+    key: OldKey = None,
     cases: Annotated[str | None, typer.Option(help="ids joined by commas", show_default="all")] = None,
     sealed: Annotated[Path | None, typer.Option(help="sealed files", show_default="beside the protected")] = None,
     progress: Progress = True,
 ) -> None:
     """Get the original files back, bit by bit, each checked before it is written. Nothing is overwritten."""
-    from ..sealing.keys import read_key
-
-    protected = find_protected(out)
-    sealed = sealed or protected.resolve().parent / "sealed"
-    if not sealed.is_dir():
-        cure = "pass --sealed DIR, or make them with `monai-umed protect --key`, which takes the originals"
-        raise FileNotFoundError(f"{sealed}: no folder of sealed files; {cure}")
-    secret = read_key(key)
-
     from ..data.manifest import MANIFEST
-    from ..sealing.restore import report, restore_dataset
+    from ..sealing.restore import report
+    from ..workflows.undo import find_protected
+    from ..workflows.undo import restore as restore_release
 
-    found = restore_dataset(protected, sealed, output, secret, parse_names(cases), progress)
+    secret = chosen_key(seal_key, key)
+    if secret is None:
+        raise typer.BadParameter("--seal-key is missing; name the file of new-key that sealed the dataset")
+    protected = find_protected(out)
+    found = restore_release(out, output, key=secret, cases=parse_names(cases), sealed=sealed, progress=progress)
     if report(found, "Restored", output).failed:
         raise typer.Exit(1)
     print(f"They equal, bit by bit, the originals whose checksums are in {protected / MANIFEST}.")

@@ -9,7 +9,6 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 
 import torch
 
-from ...data.parallel import track
 from ..data.parallel import track
 from .cell import Bench, read_result, run_cell
 from .plan import Cell

@@ -34,19 +34,6 @@ def bounded_class(method: str) -> type[BoundedProtector]:
     return found
 
 
-def make_method(*, method: str, **arguments: Any) -> BoundedProtector:
-    """A method by its name, not fitted yet.
-
-    Args:
-        method: name, one of those that take a bound.
-        arguments: of its class, see :class:`monai_umed.protectors.BoundedProtector`.
-
-    Raises:
-        ValueError: as :func:`bounded_class`, or an argument is out of range.
-    """
-    return bounded_class(method)(**arguments)
-
-
 def parse_method(text: str) -> dict[str, Any]:
     """A method with arguments, such as ``"constant-stamp:period=2"``, as ids of the bundle's ``method.json``.
 

@@ -19,7 +19,7 @@ from ..io.atomic import remove
 from ..io.image_files import files_of
 from ..io.provenance import tool_version
 from ..protectors import Protector
-from ..protectors.checkpoint import load_protector
+from ..protectors.checkpoint import find_checkpoint, load_protector
 from ..release.already_protected import refuse_protected
 from ..release.case import protect_case
 from ..release.layout import check_folders, protected_names
@@ -27,7 +27,7 @@ from ..release.protect import protect_dataset
 from .http_errors import ConflictError
 from .settings import Parameters, Settings
 
-FIT, CHECKPOINT = "fit_", "perturbator.pt"
+FIT = "fit_"
 # How long a request waits for another process that writes into the same folder; the server answers nobody meanwhile.
 _BUSY_SECONDS = 5
 
@@ -56,7 +56,7 @@ class Release:
         return Manifest(TOOL, tool_version(), repr(self.protector), self.seed, self.protector.eps)
 
 
-def find_checkpoint(settings: Settings) -> Path:
+def choose_checkpoint(settings: Settings) -> Path:
     """The fitted protector of a server: the one that it was started with, or that of its newest fit.
 
     Raises:
@@ -64,7 +64,8 @@ def find_checkpoint(settings: Settings) -> Path:
     """
     if settings.checkpoint is not None:
         return settings.checkpoint
-    fits = sorted(settings.output.glob(f"{FIT}*/{CHECKPOINT}"), key=lambda path: path.stat().st_mtime_ns)
+    found = (find_checkpoint(folder) for folder in settings.output.glob(f"{FIT}*"))
+    fits = sorted((path for path in found if path.is_file()), key=lambda path: path.stat().st_mtime_ns)
     if not fits:
         cure = "fit one with POST /train/umed_fit, or start the server with --conf checkpoint FILE"
         raise ConflictError(f"there is no fitted protector in {settings.output}; {cure}")
@@ -110,7 +111,7 @@ def open_release(settings: Settings, parameters: Parameters, device: str = "cpu"
         ConflictError: nothing was fitted yet.
         CheckpointError: the checkpoint is damaged.
     """
-    checkpoint = find_checkpoint(settings)
+    checkpoint = choose_checkpoint(settings)
     protector, name = _adjusted(load_protector(checkpoint, device), parameters)
     content = torch.load(checkpoint, map_location="cpu", weights_only=True)
     fitted = content.get("record") or {}  # the settings of the fit: labels and windows must be read as it did

@@ -12,12 +12,15 @@ from ..data.windows import as_window
 from ..functional import check_eps
 from ..io.suggest import did_you_mean
 from ..workflows.bundle import as_fraction
+from ..workflows.presets import PRESETS
 
 FOLDER, DATASTORE = "folder", "datastore"
 """Where protected images go: files of a folder only, or also images of the datastore."""
 
-PRESET_EPS = {"default": 4 / 255, "strong": 8 / 255}
-"""What the bundle's presets mean for generators that are fitted already."""
+PRESET_EPS = {
+    name: preset.eps for name, preset in PRESETS.items() if name == "default" or preset.eps != PRESETS["default"].eps
+}
+"""What presets mean for generators that are fitted already: how far pixels may move, never where."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +88,7 @@ def _classes(value: Any) -> int:
 def _checkpoint(value: Any) -> Path:
     path = Path(str(value)).expanduser()
     if not path.is_file():
-        raise ValueError("no such file; name the perturbator.pt of a fit")
+        raise ValueError("no such file; name the protector.pt of a fit")
     return path.resolve()
 
 

@@ -1,4 +1,4 @@
-"""Train task that fits the perturbators to all labelled images, by running the bundle."""
+"""Train task that fits the perturbators to all labelled images, by the workflow of the bundle."""
 
 from __future__ import annotations
 
@@ -13,19 +13,17 @@ from monailabel.interfaces.datastore import Datastore
 from monailabel.interfaces.tasks.train import TrainTask
 from monailabel.utils.others.generic import name_to_device
 
-from ..cli.options import PresetName
 from ..data.case import Case
-from ..data.manifest import MANIFEST, Manifest
-from ..data.windows import as_window
 from ..data.workspace import dataset_of
 from ..io.checksum import sha256_path
-from ..workflows.run import run_config
+from ..workflows.fit import fit
+from ..workflows.presets import PRESETS, UMED
 from .datastore import labelled_cases
 from .http_errors import http_errors
-from .protected_folder import CHECKPOINT, FIT
+from .protected_folder import FIT
 from .settings import Settings
 
-# Ids of train.json that a request may set, with what is shown before anybody does: the bundle decides.
+# What a request may set, with what is shown before anybody does: the presets decide.
 _OPTIONS: dict[str, Any] = {
     "preset": "",
     "eps": "",
@@ -39,7 +37,7 @@ _OPTIONS: dict[str, Any] = {
 
 
 def fit_options(request: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
-    """Overrides of train.json: what the request gives, then what the server was started with."""
+    """What the request gives, then what the server was started with."""
     eps = None if request.get("preset") else settings.parameters.eps  # the preset brings its own
     server = {"eps": eps, "num_classes": settings.num_classes, "window": settings.window}
     given = {name: request.get(name, default) for name, default in _OPTIONS.items()}
@@ -47,12 +45,11 @@ def fit_options(request: Mapping[str, Any], settings: Settings) -> dict[str, Any
     return {name: value for name, value in chosen.items() if value is not None}
 
 
-def _overlays(preset: str) -> list[str]:
+def _check_preset(name: str) -> None:
     # A stamp is no fit: what is protected here later takes UMed's generators.
-    known = [name.value for name in PresetName if name != PresetName.stamp]
-    if preset not in known:
-        raise ValueError(f"preset is {preset!r}; it must be one of {', '.join(known)}")
-    return [] if preset == PresetName.default.value else [f"{preset}.json"]
+    known = [known for known, preset in PRESETS.items() if preset.method == UMED]
+    if name not in known:
+        raise ValueError(f"preset is {name!r}; it must be one of {', '.join(known)}")
 
 
 def _fit_folder(output: Path, cases: Sequence[Case], options: Mapping[str, Any]) -> Path:
@@ -90,17 +87,17 @@ class UMedFit(TrainTask):
             cases = labelled_cases(datastore)
             options = fit_options(request, self.settings)
             folder = _fit_folder(self.settings.output, cases, options)
-            overlays = _overlays(options.pop("preset", PresetName.default.value))
-            if "window" in options:
-                options["window"] = list(as_window(options["window"]) or ())
+            _check_preset(options.get("preset", "default"))
+            # MONAI Label's clients know the ids of train.json.
+            for old, new in (("max_epochs", "epochs"), ("working_size", "size")):
+                if old in options:
+                    options[new] = options.pop(old)
             with dataset_of(cases, folder / ".labelled") as dataset:
-                places = {"dataset_dir": str(dataset), "output_dir": str(folder)}
                 device = torch.device(name_to_device(request.get("device")))
-                run_config("train.json", {**places, **options, "device": device, "progress": False}, overlays)
-            manifest = Manifest.load(folder / "protected" / MANIFEST)
+                done = fit(dataset, folder, **{"quick_check": False, **options, "device": device, "progress": False})
         return {
-            "checkpoint": str(folder / CHECKPOINT),
-            "protected": str(folder / "protected"),
-            "cases": len(manifest.cases),
-            "left_out": {entry.id: entry.reason for entry in manifest.quarantined},
+            "checkpoint": str(done.checkpoint),
+            "protected": str(done.protected),
+            "cases": len(done.manifest.cases),
+            "left_out": {entry.id: entry.reason for entry in done.manifest.quarantined},
         }

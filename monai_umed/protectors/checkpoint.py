@@ -16,6 +16,22 @@ FORMAT_VERSION = 2
 """1 holds a UMed protector, whose network's settings lie under ``network``; 2 holds any, by the name of its method."""
 
 
+CHECKPOINT = "protector.pt"
+"""Name of the fitted protector in the folder of its fit."""
+OLD_CHECKPOINT = "perturbator.pt"
+"""What version 0.1 called it, whatever the protector."""
+
+
+def find_checkpoint(folder: str | Path) -> Path:
+    """The fitted protector in the folder of a fit: under the name that it has now, else under that of version 0.1.
+
+    Where there is neither, it is the path that a fit will write.
+    """
+    old = Path(folder) / OLD_CHECKPOINT
+    new = Path(folder) / CHECKPOINT
+    return old if old.is_file() and not new.is_file() else new
+
+
 class CheckpointError(ValueError):
     """A checkpoint cannot be used; the message says why and what to do."""
 
@@ -96,7 +112,7 @@ def load_protector(path: str | Path, device: str | torch.device = "cpu", slice_a
     known = isinstance(content, dict) and {"format", "model", "protector"} <= content.keys()
     if not known or not {"method", "network"} & content.keys():
         raise CheckpointError(
-            f"{path.name} is no fitted protector: it lacks the settings beside the weights. Use the perturbator.pt "
+            f"{path.name} is no fitted protector: it lacks the settings beside the weights. Use the protector.pt "
             "that train.json wrote."
         )
     if not isinstance(content["format"], int) or content["format"] > FORMAT_VERSION:

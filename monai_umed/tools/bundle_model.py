@@ -23,7 +23,7 @@ def write_bundle_model(checkpoint: str | Path, output: str | Path) -> Path:
     :func:`monai_umed.protectors.checkpoint.load_protector`. The same checkpoint gives the same bytes.
 
     Args:
-        checkpoint: ``perturbator.pt`` of a fit.
+        checkpoint: ``protector.pt`` of a fit.
         output: target file, written all at once or not at all; its folder is made if needed.
 
     Returns:
@@ -37,7 +37,7 @@ def write_bundle_model(checkpoint: str | Path, output: str | Path) -> Path:
     if not isinstance(protector, UMed):
         raise CheckpointError(
             f"{Path(checkpoint).name} holds {protector!r}, which has no generators for a bundle's model.pt; use the "
-            "perturbator.pt that train.json wrote."
+            "protector.pt that train.json wrote."
         )
     content = detach_settings(torch.load(checkpoint, map_location="cpu", weights_only=True))
     record = dict(content.get("record", {}))
@@ -54,7 +54,7 @@ def write_bundle_model(checkpoint: str | Path, output: str | Path) -> Path:
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line; ends with the message alone where the input is at fault."""
     parser = argparse.ArgumentParser(prog="python -m monai_umed.tools.bundle_model", description=__doc__)
-    parser.add_argument("--checkpoint", type=Path, required=True, help="perturbator.pt of a fit")
+    parser.add_argument("--checkpoint", type=Path, required=True, help="protector.pt of a fit")
     parser.add_argument("--output", type=Path, required=True, help="models/model.pt of a bundle")
     options = parser.parse_args(arguments)
     try:

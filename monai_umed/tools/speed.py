@@ -222,7 +222,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """The command line; ends with the message alone where the input is at fault."""
     parser = argparse.ArgumentParser(prog="python -m monai_umed.tools.speed", description=__doc__)
     parser.add_argument("--dataset_dir", type=Path, help="dataset whose training images are protected")
-    parser.add_argument("--checkpoint", type=Path, help="fitted protector, the perturbator.pt of train.json")
+    parser.add_argument("--checkpoint", type=Path, help="fitted protector, the protector.pt of train.json")
     parser.add_argument("--output", type=Path, help="JSON file for the figures")
     parser.add_argument("--repeats", type=int, default=7, help="samples of each function (default 7)")
     options = parser.parse_args(arguments)

@@ -10,6 +10,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import TypeVar
+
+T = TypeVar("T")
 
 # Options of `python -m monai.bundle run` itself, which are no ids of a config.
 RUN_OPTIONS = (
@@ -100,6 +103,13 @@ def as_fraction(value: float | str) -> float:
         except (ValueError, ZeroDivisionError) as error:
             raise ValueError(f"{value!r} is no number; write it as 0.0157 or as 4/255.") from error
     return float(value)
+
+
+def renamed(*, old: str, new: str, value: T | None) -> T | None:
+    """The value of an id of a config that has another name now, with a word about it if it was given."""
+    if value is not None:
+        print(f"--{old} is called --{new} now; the old name will go with the next version.", file=sys.stderr)
+    return value
 
 
 def prepare_run(*, bundle_root: str, configs: Sequence[str]) -> None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from .options import FitOptions
 
-CHECKPOINT, PROTECTED, QUICK_CHECK = "perturbator.pt", "protected", "quick_check.json"
+PROTECTED, QUICK_CHECK = "protected", "quick_check.json"
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,7 @@ def fit(
         >>> len(done.manifest.cases)
         4
     """
+    from ..protectors.checkpoint import find_checkpoint
     from ..release.layout import check_folders
 
     output = Path(output)
@@ -83,7 +84,7 @@ def fit(
     run_config("train.json", {**places, **ids, "quick_check": quick_check}, overlays)
     figures = output / QUICK_CHECK
     return Fit(
-        checkpoint=output / CHECKPOINT,
+        checkpoint=find_checkpoint(output),
         protected=output / PROTECTED,
         quick_check=figures if quick_check and figures.is_file() else None,
         manifest=Manifest.load(output / PROTECTED / MANIFEST),

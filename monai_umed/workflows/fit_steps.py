@@ -22,7 +22,7 @@ from ..fitting.umed_trainer import UMedTrainer
 from ..io.run_folder import claim_output
 from ..networks import UMedPerturbator
 from ..protectors import Protector
-from ..protectors.checkpoint import save_protector
+from ..protectors.checkpoint import CHECKPOINT, find_checkpoint, save_protector
 from ..release.already_protected import refuse_protected_folder
 from ..release.protect import report
 from ..release.protect_together import protect_together
@@ -175,7 +175,7 @@ def fit_umed(
         trainer: holds the generators and the surrogate.
         protector: holds the same generators.
         dataset: the originals; their training section decides how visible files are.
-        output_dir: folder of the fit; ``perturbator.pt`` goes there, and ``fit/`` is for resuming.
+        output_dir: folder of the fit; ``protector.pt`` goes there, and ``fit/`` is for resuming.
         settings: what is saved with the weights.
         num_classes: classes of the masks, background included.
         window: intensities that map to 0 and 1; None for those of the files.
@@ -189,7 +189,7 @@ def fit_umed(
     if target_psnr:
         reach_psnr(protector, find_cases(dataset, "train"), target_psnr, num_classes, window)
     if is_first_rank():
-        save_protector(f"{output_dir}/perturbator.pt", protector, asdict(settings))
+        save_protector(Path(output_dir) / CHECKPOINT, protector, asdict(settings))
     return protector
 
 
@@ -227,7 +227,7 @@ def fit_other(
         if target_psnr:
             reach_psnr(fitted, find_cases(dataset, "train"), target_psnr, num_classes, window)
 
-    return fit_method(protector, load, f"{output_dir}/perturbator.pt", asdict(settings), device, progress, adjust)
+    return fit_method(protector, load, find_checkpoint(output_dir), asdict(settings), device, progress, adjust)
 
 
 def protect_and_check(

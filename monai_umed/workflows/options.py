@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypedDict
 
+from ..data.windows import as_window
 from .presets import STAMP, UMED, find_preset
 
 
@@ -52,7 +53,16 @@ class FitOptions(TypedDict, total=False):
 
 
 class OptionError(ValueError):
-    """Options that contradict each other."""
+    """Options that contradict each other.
+
+    Attributes:
+        options: their names.
+        reason: why they do not go together, and the cure.
+    """
+
+    def __init__(self, options: Sequence[str], reason: str) -> None:
+        super().__init__(f"{', '.join(options)}: {reason}")
+        self.options, self.reason = tuple(options), reason
 
 
 # Ids of train.json by option, where they differ.
@@ -77,24 +87,26 @@ def config_of(options: FitOptions) -> tuple[list[str], dict[str, Any]]:
         method = preset.method
     bound = given.pop("bound", None)
     ids = {_IDS.get(option, option): value for option, value in given.items()}
+    if "window" in ids:
+        ids["window"] = list(as_window(options.get("window")) or ())
     if "pattern_key" in ids:
         ids["pattern_key"] = str(ids["pattern_key"])
     if method == UMED:
         if bound is not None:
-            raise OptionError(f"bound {bound}: umed has bounds of its own; leave it out or name another method")
+            raise OptionError(["bound"], f"{bound}: umed has bounds of its own; leave it out or name another method")
         return [f"{name}.json"] if name != "default" else [], ids
     if preset.method == STAMP and method.partition(":")[0] != STAMP:
-        raise OptionError(f"protector {method}: preset stamp is {STAMP}; leave one of them out")
+        raise OptionError(["method", "preset"], f"{method} and {name}, which is {STAMP}; leave one of them out")
     if name == "contour":
-        cure = "leave it out, or use bound band"
-        raise OptionError(f"preset contour: is where umed may change pixels, not {method}; {cure}")
+        cure = "leave it out, or say bound=band"
+        raise OptionError(["preset"], f"contour is where umed may change pixels, not {method}; {cure}")
     if wrong := [option for option in _OF_UMED if option in given]:
         cure = "leave it out, or set the method's own arguments with the bundle's method.json"
-        raise OptionError(f"{', '.join(wrong)}: means umed's generators, not {method}; {cure}")
+        raise OptionError(wrong, f"means umed's generators, not {method}; {cure}")
     from ..fitting.fit import parse_method  # here, because it brings networks
 
     try:
         ids |= {**parse_method(method), "bound": bound}
     except ValueError as error:
-        raise OptionError(f"protector {method}: {error}") from error
+        raise OptionError(["method"], f"{method}: {error}") from error
     return ["method.json", f"{name}.json"] if name != "default" else ["method.json"], ids

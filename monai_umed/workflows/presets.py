@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
 
-from ..functional import check_eps
 from ..io.suggest import did_you_mean
 from .bundle import as_fraction
 
@@ -135,6 +134,8 @@ def choose_pattern(
         >>> choose_pattern("strong", volumes=False, eps="6/255").period
         8
     """
+    from ..functional import check_eps  # here, because it brings torch, and the table is part of every --help
+
     chosen = find_preset(preset)
     if chosen.method != UMED and method != chosen.method:
         raise ValueError(

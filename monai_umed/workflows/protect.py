@@ -11,7 +11,7 @@ from ..data.cases import Section, find_cases, find_sections
 from ..data.manifest import MANIFEST, Manifest
 from ..data.two_folders import DatasetDir, as_dataset, places_of
 from ..sealing.keys import check_unpublished, read_key
-from .fit import CHECKPOINT, PROTECTED, fit
+from .fit import PROTECTED, fit
 from .options import SETTLED, OptionError
 from .run import run_config
 
@@ -101,18 +101,18 @@ def protect(
     protected, sealed = output / PROTECTED, output / SEALED
     if shard is not None and (checkpoint is None or seal_key is not None):
         cure = "pass a checkpoint, and the key only to the last run, which has no shard"
-        raise OptionError(f"shard {shard}: a part is protected with generators that are fitted; {cure}")
+        raise OptionError(["shard"], f"{shard}: a part is protected with generators that are fitted; {cure}")
     dataset = data if labels is None else as_dataset(str(data), labels)
     images, own_labels = places_of(dataset)
     refuse_protected_folder(Path(images).parent if own_labels else Path(images))
     secret = None if seal_key is None else _read_key(Path(seal_key), [protected, sealed])
     if checkpoint is None:
         section = section or usual_section(dataset)
-        fit(dataset, output, section=section, quick_check=False, **options)
+        made = fit(dataset, output, section=section, quick_check=False, **options).checkpoint
     else:
         section = section or "all"
-        _apply(dataset, Path(checkpoint), protected, section, shard, options)
-    made = output / CHECKPOINT if checkpoint is None else Path(checkpoint)
+        made = Path(checkpoint)
+        _apply(dataset, made, protected, section, shard, options)
     if shard is not None or not _is_first_process():
         return Release(protected, None, (), None, made, section)
     problems = tuple(verify_folder(protected, dataset, progress))
@@ -128,8 +128,7 @@ def _apply(
     """Protect with what was fitted before; the options of a fit say nothing then."""
     given = {name: value for name, value in options.items() if value is not None}
     if settled := [name for name in (*SETTLED, "batch_size") if name in given]:
-        names = ", ".join(settled)
-        raise OptionError(f"{names}: settled when the checkpoint was fitted; leave it out, or fit")
+        raise OptionError(settled, "settled when the checkpoint was fitted; leave it out, or fit")
     images, labels = places_of(dataset)
     places = {"dataset_dir": images, "labels_dir": labels, "output_dir": str(protected), "section": section}
     run_config("inference.json", {**places, **given, "checkpoint": str(checkpoint), "shard": shard})

@@ -15,7 +15,7 @@ from protected_folder import noise, small_protector, square, tree, write_array
 from typer.testing import CliRunner
 
 from monai_umed import cli
-from monai_umed.cli import auditing, fitting, protecting
+from monai_umed.cli import auditing
 from monai_umed.data.case import DatasetError
 from monai_umed.data.cases import find_cases
 from monai_umed.data.manifest import MANIFEST
@@ -24,6 +24,7 @@ from monai_umed.io.bundle_folder import bundle_root
 from monai_umed.release.protect import protect_dataset
 from monai_umed.sealing.keys import KeyFileError, new_key
 from monai_umed.sealing.seal import WrongKeyError
+from monai_umed.workflows import fit, protect
 from monai_umed.workflows import run as workflow
 
 runner = CliRunner()
@@ -40,7 +41,7 @@ def hook(monkeypatch: pytest.MonkeyPatch) -> None:
 def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
     """What would be run."""
     found: Calls = []
-    for module in (auditing, fitting, protecting):
+    for module in (auditing, fit, protect):
         monkeypatch.setattr(module, "run_config", lambda name, overrides, overlays=(): found.append((name, overrides)))
     return found
 
@@ -50,15 +51,15 @@ def protected(monkeypatch: pytest.MonkeyPatch) -> Calls:
     """What was run; instead of a fit, an unfitted protector writes the files."""
     found: Calls = []
 
-    def protect(name: str, overrides: dict[str, Any], overlays: Sequence[str] = ()) -> None:
+    def write(name: str, overrides: dict[str, Any], overlays: Sequence[str] = ()) -> None:
         found.append((name, overrides))
         folder = Path(overrides["output_dir"])
         cases = find_cases(as_dataset(overrides["dataset_dir"], overrides["labels_dir"]), overrides["section"])
         folder = folder / "protected" if name == "train.json" else folder
         protect_dataset(cases, small_protector(), folder, progress=False)
 
-    for module in (fitting, protecting):
-        monkeypatch.setattr(module, "run_config", protect)
+    for module in (fit, protect):
+        monkeypatch.setattr(module, "run_config", write)
     return found
 
 
@@ -184,7 +185,7 @@ def test_lists_are_joined_by_commas(calls: Calls) -> None:
         (["verify", "O", "--labels", "L"], "--original"),
         (["protect", "D", "O", "--checkpoint", "C", "--eps", "8/255", "--epochs", "3"], "--eps, --epochs"),
         (["fit", "D", "O", "--spatial-dims", "4"], "equal to 3"),
-        (["restore", "O", "--output", "B"], "--key"),
+        (["restore", "O", "--output", "B"], "--seal-key"),
     ],
 )
 def test_wrong_options_are_named(arguments: list[str], text: str, calls: Calls) -> None:
@@ -255,7 +256,7 @@ def test_a_fit_takes_its_options_and_names_the_next_commands(dataset: Path, tmp_
         "progress": False,
     }
     assert f"monai-umed verify '{out}' --original {dataset}" in printed
-    assert str(out / "perturbator.pt") in printed
+    assert str(out / "protector.pt") in printed
     assert f"1 cases of {dataset} are in other sections and have no protected copy there" in printed
 
 
@@ -292,15 +293,17 @@ def test_a_key_seals_beside_the_protected_files_and_brings_them_back(
 ) -> None:
     out, key, back = tmp_path / "out", tmp_path / "key", tmp_path / "back"
     made = run("new-key", key)
-    assert "1 new key of 256 bits" in made and str(key) in made and "protect DATA OUT --key" in made
-    printed = run("protect", dataset, out, "--key", key, "--no-progress")
+    assert "1 new key of 256 bits" in made and str(key) in made and "protect DATA OUT --seal-key" in made
+    printed = run("protect", dataset, out, "--seal-key", key, "--no-progress")
     assert f"Sealed 2 cases into {out / 'sealed'}." in printed
-    assert f"monai-umed restore {out} --key {key} --output ORIGINALS" in printed
-    assert "2 more were there already" in run("protect", dataset, out, "--key", key, "--no-progress")
+    assert f"monai-umed restore {out} --seal-key {key} --output ORIGINALS" in printed
+    assert "2 more were there already" in run("protect", dataset, out, "--seal-key", key, "--no-progress")
 
-    assert "Restored 1 cases" in run("restore", out, "--key", key, "--output", back, "--cases", "b", "--no-progress")
+    assert "Restored 1 cases" in run(
+        "restore", out, "--seal-key", key, "--output", back, "--cases", "b", "--no-progress"
+    )
     assert tree(back).keys() == {"images/b.bmp", "masks/b.png"}
-    printed = run("restore", out / "protected", "--key", key, "--output", back, "--no-progress")
+    printed = run("restore", out / "protected", "--seal-key", key, "--output", back, "--no-progress")
     assert f"Restored 1 cases into {back}; 1 more were there already and are right." in printed
     originals = tree(dataset)
     assert tree(back) == {name: originals[name] for name in tree(back)} and len(tree(back)) == 4
@@ -308,7 +311,7 @@ def test_a_key_seals_beside_the_protected_files_and_brings_them_back(
     assert "Verified 2 cases" in run("verify", out, "--original", back, "--no-progress")
     (out / "sealed").rename(tmp_path / "elsewhere")
     sealed, again = tmp_path / "elsewhere", tmp_path / "again"
-    assert "Restored 2 cases" in run("restore", out, "--key", key, "--sealed", sealed, "--output", again)
+    assert "Restored 2 cases" in run("restore", out, "--seal-key", key, "--sealed", sealed, "--output", again)
 
 
 @pytest.mark.parametrize(
@@ -322,7 +325,7 @@ def test_a_bad_place_for_a_key_is_refused_before_anything_is_fitted(
     if name != "missing":
         key.parent.mkdir(parents=True)
         new_key(key)
-    done = runner.invoke(cli.app, ["protect", str(dataset), str(tmp_path / "out"), "--key", str(key)])
+    done = runner.invoke(cli.app, ["protect", str(dataset), str(tmp_path / "out"), "--seal-key", str(key)])
     assert done.exit_code == 1 and isinstance(done.exception, KeyFileError) and text in str(done.exception)
     assert protected == []
 
@@ -353,15 +356,15 @@ def test_verify_lists_problems_and_fails(dataset: Path, tmp_path: Path, protecte
 def test_files_that_do_not_verify_are_not_sealed(
     dataset: Path, tmp_path: Path, protected: Calls, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    good: Callable[..., None] = fitting.run_config
+    good: Callable[..., None] = fit.run_config
 
     def bad(name: str, overrides: dict[str, Any], overlays: Sequence[str] = ()) -> None:
         good(name, overrides)
         add_file(tmp_path / "out")
 
-    monkeypatch.setattr(fitting, "run_config", bad)
+    monkeypatch.setattr(fit, "run_config", bad)
     new_key(tmp_path / "key")
-    printed = fail("protect", dataset, tmp_path / "out", "--key", tmp_path / "key", "--no-progress")
+    printed = fail("protect", dataset, tmp_path / "out", "--seal-key", tmp_path / "key", "--no-progress")
     assert "images/d.bmp: not in" in printed and not (tmp_path / "out" / "sealed").exists()
 
 
@@ -369,18 +372,22 @@ def test_restore_lists_what_failed_and_names_what_is_missing(dataset: Path, tmp_
     out, key, back = tmp_path / "out", tmp_path / "key", tmp_path / "back"
     new_key(key)
     new_key(tmp_path / "other")
-    run("protect", dataset, out, "--key", key, "--no-progress")
+    run("protect", dataset, out, "--seal-key", key, "--no-progress")
     errors: list[tuple[list[str | Path], type[Exception], str]] = [
-        (["--key", tmp_path / "other"], WrongKeyError, "another key"),
-        (["--key", key, "--sealed", tmp_path / "typo"], FileNotFoundError, "typo: no folder of sealed files; pass"),
-        (["--key", key, "--cases", "a,zz"], DatasetError, "zz: no such case"),
+        (["--seal-key", tmp_path / "other"], WrongKeyError, "another key"),
+        (
+            ["--seal-key", key, "--sealed", tmp_path / "typo"],
+            FileNotFoundError,
+            "typo: no folder of sealed files; pass",
+        ),
+        (["--seal-key", key, "--cases", "a,zz"], DatasetError, "zz: no such case"),
     ]
     for options, kind, text in errors:
         done = runner.invoke(cli.app, [str(word) for word in ("restore", out, "--output", back, *options)])
         assert done.exit_code == 1 and isinstance(done.exception, kind) and text in str(done.exception)
         assert not back.exists()
     (out / "sealed" / "images" / "a.bmp.sealed").write_bytes(b"damaged")
-    printed = fail("restore", out, "--key", key, "--output", back, "--no-progress")
+    printed = fail("restore", out, "--seal-key", key, "--output", back, "--no-progress")
     assert f"Restored 1 cases into {back}.\nFailed 1" in printed and "  a: the sealed file is damaged" in printed
 
 

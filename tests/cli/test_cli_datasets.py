@@ -85,7 +85,7 @@ def test_images_and_labels_in_two_folders_are_released_verified_and_restored(
     images, labels = scans
     out, key, back = tmp_path / "out", tmp_path / "key", tmp_path / "back"
     new_key(key)
-    printed = run("protect", images, labels, out, "--key", key, "--no-progress")
+    printed = run("protect", images, labels, out, "--seal-key", key, "--no-progress")
     for line in ("Verified 5 cases", "Sealed 5 cases", f"of {images} with the labels {labels}"):
         assert line in printed
     release = out / "protected"
@@ -94,7 +94,7 @@ def test_images_and_labels_in_two_folders_are_released_verified_and_restored(
     assert [case.id for case in find_cases(release)] == ["a", "b", "c", "d d", "e"]
     assert [record.id for record in Manifest.load(release / MANIFEST).cases] == ["a", "b", "c", "d d", "e"]
 
-    run("restore", out, "--key", key, "--output", back, "--no-progress")
+    run("restore", out, "--seal-key", key, "--output", back, "--no-progress")
     assert tree(back / "images") == tree(images) and tree(back / "masks") == tree(labels)
     printed = run("verify", out, "--original", images, "--labels", labels, "--no-progress")
     assert "Verified 5 cases" in printed
@@ -243,7 +243,7 @@ def test_two_folders_are_fitted_and_protected_as_a_whole_for_real(tiny_phantom: 
     settings = json.loads((out / "settings.json").read_text())
     assert (settings["dataset_dir"], settings["labels_dir"]) == (str(images), str(labels))
 
-    printed = run("protect", images, labels, tmp_path / "more", "--checkpoint", out / "perturbator.pt", "--no-progress")
+    printed = run("protect", images, labels, tmp_path / "more", "--checkpoint", out / "protector.pt", "--no-progress")
     assert "Verified 12 cases" in printed
     assert tree(tmp_path / "more" / "protected" / "images") == tree(out / "protected" / "images")
 

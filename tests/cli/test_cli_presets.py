@@ -67,7 +67,7 @@ def test_the_contour_preset_is_refused_for_methods_with_bounds(tiny_phantom: Pat
     arguments = ["protect", str(tiny_phantom), str(tmp_path / "out"), "--preset", "contour", "--protector", "em"]
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 2
-    assert "or use --bound band" in " ".join(result.output.replace("│", " ").split())
+    assert "or say bound=band" in " ".join(result.output.replace("│", " ").split())
 
 
 def test_a_key_decides_the_pattern_and_no_file_of_the_run_holds_it(tiny_phantom: Path, tmp_path: Path) -> None:
@@ -92,7 +92,7 @@ def test_what_a_fit_has_settled_is_refused_beside_a_checkpoint(
     arguments = ["protect", str(tiny_phantom), str(tmp_path / "out"), "--checkpoint", "any.pt", *options]
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 2
-    assert "settled when --checkpoint was fitted" in " ".join(result.output.split())
+    assert "settled when the checkpoint was fitted" in " ".join(result.output.split())
 
 
 def test_stamp_is_the_constant_stamp_without_generators(tiny_phantom: Path, tmp_path: Path) -> None:
@@ -119,7 +119,7 @@ def test_the_stamp_of_volumes_has_their_period_and_keeps_their_voxels(tmp_path: 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--protector", "em"), "--preset stamp is constant-stamp"),
+        (("--protector", "em"), "which is constant-stamp"),
         (("--epochs", "3"), "not constant-stamp"),
         (("--protector", "constant-stamp:perod=2"), "Did you mean 'period'?"),
     ],

@@ -37,7 +37,7 @@ def studies(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def checkpoint(tmp_path: Path) -> Path:
-    return write_checkpoint(tmp_path / "perturbator.pt")
+    return write_checkpoint(tmp_path / "protector.pt")
 
 
 @pytest.fixture

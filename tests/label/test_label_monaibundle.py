@@ -163,7 +163,7 @@ def test_stock_training_fits_to_all_labelled_images_and_protects_them(
     answer = train(client)
     assert answer.status_code == 200, answer.text
     [fit] = outputs.glob("fit_*")
-    assert (fit / "perturbator.pt").is_file()
+    assert (fit / "protector.pt").is_file()
     manifest = Manifest.load(fit / "protected" / MANIFEST)
     assert [record.id for record in manifest.cases] == ["a", "b", "c"] and not manifest.quarantined
     for record in manifest.cases:

@@ -25,7 +25,7 @@ def make_protector(spatial_dims: int = 2, norm: str | None = None, output: str =
 
 @pytest.fixture
 def saved(tmp_path: Path) -> Path:
-    return save_protector(tmp_path / "perturbator.pt", make_protector(), {"seed": 0})
+    return save_protector(tmp_path / "protector.pt", make_protector(), {"seed": 0})
 
 
 def load_umed(path: Path) -> UMed:
@@ -45,7 +45,7 @@ def test_a_loaded_protector_gives_the_same_delta_bit_for_bit(
     tmp_path: Path, spatial_dims: int, norm: str | None, output: str
 ) -> None:
     protector = make_protector(spatial_dims, norm, output, eps=7 / 255, band_radius=3, texture="code")
-    path = save_protector(tmp_path / "new folder" / "perturbator.pt", protector)
+    path = save_protector(tmp_path / "new folder" / "protector.pt", protector)
     loaded = load_protector(path)
     assert repr(loaded) == repr(protector)
     size = (21, 18, 9)[:spatial_dims]
@@ -103,7 +103,7 @@ def test_a_method_without_a_name_is_not_saved(tmp_path: Path) -> None:
 
 def test_settings_computed_with_numpy_are_saved_as_plain_values(tmp_path: Path) -> None:
     protector = make_protector(eps=np.float64(4) / 255, band_radius=np.int64(2), working_size=np.array([16, 16]))
-    loaded = load_protector(save_protector(tmp_path / "perturbator.pt", protector))
+    loaded = load_protector(save_protector(tmp_path / "protector.pt", protector))
     assert loaded.settings() == make_protector(eps=4 / 255, band_radius=2).settings()
 
 
@@ -207,10 +207,10 @@ def test_settings_that_no_version_wrote_are_refused(saved: Path, change: dict[st
 def test_a_failed_save_leaves_no_file_behind_and_keeps_the_old_one(tmp_path: Path) -> None:
     unpicklable = {"dataset": lambda: None}
     with pytest.raises(Exception, match="lambda"):
-        save_protector(tmp_path / "perturbator.pt", make_protector(), unpicklable)
+        save_protector(tmp_path / "protector.pt", make_protector(), unpicklable)
     assert list(tmp_path.iterdir()) == []
-    before = save_protector(tmp_path / "perturbator.pt", make_protector()).read_bytes()
+    before = save_protector(tmp_path / "protector.pt", make_protector()).read_bytes()
     with pytest.raises(Exception, match="lambda"):
-        save_protector(tmp_path / "perturbator.pt", make_protector(eps=1 / 255), unpicklable)
-    assert [path.name for path in tmp_path.iterdir()] == ["perturbator.pt"]
-    assert (tmp_path / "perturbator.pt").read_bytes() == before
+        save_protector(tmp_path / "protector.pt", make_protector(eps=1 / 255), unpicklable)
+    assert [path.name for path in tmp_path.iterdir()] == ["protector.pt"]
+    assert (tmp_path / "protector.pt").read_bytes() == before

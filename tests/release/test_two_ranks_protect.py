@@ -300,7 +300,7 @@ def test_a_share_is_not_chosen_twice(dataset: Path, tmp_path: Path, monkeypatch:
 def test_the_command_protects_share_after_share_and_the_last_run_finishes(
     dataset: Path, tmp_path: Path, whole: dict[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    checkpoint = save_protector(tmp_path / "perturbator.pt", small_protector())
+    checkpoint = save_protector(tmp_path / "protector.pt", small_protector())
     command = ["protect", str(dataset), str(tmp_path / "out"), "--checkpoint", str(checkpoint), "--no-progress"]
     for share, protected in (("0/2", 2), ("1/2", 3)):
         done = CliRunner().invoke(cli.app, [*command, "--shard", share])
@@ -312,7 +312,7 @@ def test_the_command_protects_share_after_share_and_the_last_run_finishes(
     assert one.cases == other.cases and one.quarantined == other.quarantined
 
 
-@pytest.mark.parametrize("given", [[], ["--checkpoint", "c.pt", "--key", "k"]])
+@pytest.mark.parametrize("given", [[], ["--checkpoint", "c.pt", "--seal-key", "k"]])
 def test_a_share_without_generators_or_with_a_key_is_refused(tmp_path: Path, given: list[str]) -> None:
     (tmp_path / "images").mkdir()
     done = CliRunner().invoke(cli.app, ["protect", str(tmp_path), str(tmp_path / "out"), "--shard", "0/2", *given])

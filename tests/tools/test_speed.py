@@ -19,7 +19,7 @@ TINY = {"batch": 2, "side": 24, "volume": 16, "conv": 8}
 
 @pytest.fixture
 def checkpoint(tmp_path: Path) -> Path:
-    return save_protector(tmp_path / "perturbator.pt", UMed(UMedPerturbator(2, 1).eval()))
+    return save_protector(tmp_path / "protector.pt", UMed(UMedPerturbator(2, 1).eval()))
 
 
 def check_figures(rows: list[Row]) -> None:

@@ -47,7 +47,7 @@ def test_missing_images_are_an_error_unless_allowed(data: Mapping[Hashable, Any]
 
 
 def test_png_files_are_protected_in_a_pipeline_and_a_data_loader(tmp_path: Path) -> None:
-    checkpoint = save_protector(tmp_path / "perturbator.pt", make_protector())
+    checkpoint = save_protector(tmp_path / "protector.pt", make_protector())
     rng = np.random.default_rng(0)
     mask = np.zeros((24, 30), np.uint8)
     mask[6:18, 8:20] = 1

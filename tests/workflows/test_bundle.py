@@ -59,7 +59,7 @@ def test_a_workflow_has_all_properties_that_monai_demands(
     }
     if workflow == "inference":
         protector = UMed(UMedPerturbator(2, 1, features=(4, 8)), (32, 32))
-        overrides["checkpoint"] = str(save_protector(tmp_path / "perturbator.pt", protector))
+        overrides["checkpoint"] = str(save_protector(tmp_path / "protector.pt", protector))
     config = ConfigWorkflow(str(CONFIGS / name), workflow_type=workflow, logging_file=False, **overrides)
     config.initialize()
     assert config.check_properties() == []

@@ -53,7 +53,7 @@ def test_a_fit_writes_checkpoint_protected_files_manifest_and_quick_check(
     fitted: tuple[Path, str], tiny_phantom: Path
 ) -> None:
     folder, printed = fitted
-    assert (folder / "perturbator.pt").is_file()
+    assert (folder / "protector.pt").is_file()
     manifest = Manifest.load(folder / "protected" / "manifest.json")
     names = json.loads((tiny_phantom / "split.json").read_text())["train"]
     assert [record.id for record in manifest.cases] == names and not manifest.quarantined
@@ -75,11 +75,11 @@ def test_nothing_is_left_in_the_current_folder_or_in_the_bundle(
 
 
 def test_the_same_command_again_gives_the_same_bytes(fitted: tuple[Path, str], tiny_phantom: Path, work: Path) -> None:
-    before, checkpoint = tree(fitted[0] / "protected"), (fitted[0] / "perturbator.pt").read_bytes()
+    before, checkpoint = tree(fitted[0] / "protected"), (fitted[0] / "protector.pt").read_bytes()
     done = fit(tiny_phantom, fitted[0], work / "cwd", "--quick_check", "False")
     assert done.returncode == 0, done.stderr
     assert tree(fitted[0] / "protected") == before
-    assert (fitted[0] / "perturbator.pt").read_bytes() == checkpoint
+    assert (fitted[0] / "protector.pt").read_bytes() == checkpoint
 
 
 def test_the_same_fit_in_another_folder_gives_the_same_bytes(
@@ -108,7 +108,7 @@ def test_the_checkpoint_protects_cases_that_it_was_not_fitted_on(
     names = json.loads((tiny_phantom / "split.json").read_text())["test"]
     data, out = ("--dataset_dir", str(tiny_phantom)), work / "protected test"
     done = run_bundle(
-        "inference.json", work / "cwd", *data, "--section", "test", "--checkpoint", str(fitted[0] / "perturbator.pt"),
+        "inference.json", work / "cwd", *data, "--section", "test", "--checkpoint", str(fitted[0] / "protector.pt"),
         "--output_dir", str(out),
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -172,12 +172,12 @@ def test_a_release_is_protected_verified_and_undone_from_the_command_line(tiny_p
     names = json.loads((tiny_phantom / "split.json").read_text())["train"]
     succeed("new-key", key)
     sizes = ("--size", "64,64", "--epochs", "3", "--batch-size", "4")
-    printed = succeed("protect", tiny_phantom, out, "--key", key, *sizes)
+    printed = succeed("protect", tiny_phantom, out, "--seal-key", key, *sizes)
     assert "WARNING" not in printed
     for line in (f"Protected {len(names)} cases", f"Verified {len(names)} cases", f"Sealed {len(names)} cases"):
         assert line in printed
     assert f"Verified {len(names)} cases" in succeed("verify", out, "--original", tiny_phantom)
-    assert f"Restored {len(names)} cases" in succeed("restore", out, "--key", key, "--output", back)
+    assert f"Restored {len(names)} cases" in succeed("restore", out, "--seal-key", key, "--output", back)
     originals = tree(tiny_phantom)
     expected = {f"{kind}/{name}.png" for kind in ("images", "masks") for name in names}
     assert tree(back) == {name: originals[name] for name in expected}
@@ -187,6 +187,6 @@ def test_a_release_is_protected_verified_and_undone_from_the_command_line(tiny_p
     spoiled.write_bytes(spoiled.read_bytes()[:-1])
     failed = run_cli(cwd, "verify", out, "--no-progress")
     assert failed.returncode == 1 and f"1 problem\n  {names[0]}: images/{names[0]}.png is not the file" in failed.stdout
-    wrong = run_cli(cwd, "restore", out, "--key", tmp_path / "none", "--output", back, "--no-progress")
+    wrong = run_cli(cwd, "restore", out, "--seal-key", tmp_path / "none", "--output", back, "--no-progress")
     assert (wrong.returncode, wrong.stdout) == (1, "")
     assert wrong.stderr.startswith("error: ") and wrong.stderr.count("\n") == 1 and "no such file" in wrong.stderr

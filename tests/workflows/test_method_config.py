@@ -15,7 +15,6 @@ from protected_folder import noise, small_protector, square, write_array
 from typer.testing import CliRunner
 
 from monai_umed import cli
-from monai_umed.cli import fitting, protecting
 from monai_umed.data.cases import find_cases
 from monai_umed.data.manifest import MANIFEST, Manifest
 from monai_umed.fitting.fit import check_budget, fit_method
@@ -23,6 +22,8 @@ from monai_umed.fitting.target_psnr import reach_psnr
 from monai_umed.protectors import PROTECTORS, Protector, protector_class
 from monai_umed.protectors.checkpoint import load_protector
 from monai_umed.transforms import UMedProtect, UMedProtectd
+from monai_umed.workflows import fit as fit_workflow
+from monai_umed.workflows import protect as protect_workflow
 from monai_umed.workflows.run import run_config
 
 SMALL = {"working_size": [32, 32], "quick_check": False, "progress": False}
@@ -48,7 +49,7 @@ def refusal(data: Path, out: Path, **overrides: Any) -> str:
     cause: BaseException = caught.value
     while cause.__cause__ is not None:
         cause = cause.__cause__
-    assert not (out / "perturbator.pt").exists() and not (out / "protected").exists()
+    assert not (out / "protector.pt").exists() and not (out / "protected").exists()
     return str(cause)
 
 
@@ -70,7 +71,7 @@ def fitted(tiny_phantom: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 
 def test_a_method_is_fitted_saved_and_protects_the_training_section(fitted: Path) -> None:
-    protector = load_protector(fitted / "perturbator.pt")
+    protector = load_protector(fitted / "protector.pt")
     assert type(protector).__name__ == "EM" and len(protector.state()) == 8
     manifest = Manifest.load(fitted / "protected" / MANIFEST)
     assert len(manifest.cases) == 8 and manifest.protector == repr(protector)
@@ -78,12 +79,12 @@ def test_a_method_is_fitted_saved_and_protects_the_training_section(fitted: Path
 
 
 def test_an_interrupted_run_keeps_its_fit_and_ends_with_the_same_files(fitted: Path, tiny_phantom: Path) -> None:
-    before, stamp = contents(fitted), (fitted / "perturbator.pt").stat().st_mtime_ns
+    before, stamp = contents(fitted), (fitted / "protector.pt").stat().st_mtime_ns
     (fitted / "protected" / MANIFEST).unlink()
     for image in (fitted / "protected").rglob("*.*"):
         image.unlink()
     fit(tiny_phantom, fitted, **EM)
-    assert (fitted / "perturbator.pt").stat().st_mtime_ns == stamp and contents(fitted) == before
+    assert (fitted / "protector.pt").stat().st_mtime_ns == stamp and contents(fitted) == before
 
 
 def test_another_run_in_the_same_folder_is_refused(fitted: Path, tiny_phantom: Path) -> None:
@@ -95,7 +96,7 @@ def test_another_run_in_the_same_folder_is_refused(fitted: Path, tiny_phantom: P
 def test_a_target_names_a_class_of_the_package(tiny_phantom: Path, tmp_path: Path) -> None:
     stamp = {"protector#_target_": "monai_umed.protectors.ConstantStamp", "protector#period": 6}
     fit(tiny_phantom, tmp_path / "out", **SMALL, **stamp)
-    protector = load_protector(tmp_path / "out" / "perturbator.pt")
+    protector = load_protector(tmp_path / "out" / "protector.pt")
     assert repr(protector).startswith("ConstantStamp(")
     assert "period=6.0" in repr(protector) and "bound='roi'" in repr(protector)
 
@@ -136,8 +137,8 @@ def test_methods_that_need_nothing_read_no_training_set(tmp_path: Path) -> None:
         raise AssertionError("the training set was read")
 
     protector = make("uniform")
-    assert fit_method(protector, load, tmp_path / "perturbator.pt", {}, progress=False) is protector
-    assert (tmp_path / "perturbator.pt").is_file()
+    assert fit_method(protector, load, tmp_path / "protector.pt", {}, progress=False) is protector
+    assert (tmp_path / "protector.pt").is_file()
 
 
 @pytest.mark.parametrize(("most", "target"), [(1.0, 54.0), (4.0, 40.0)])
@@ -152,7 +153,7 @@ def test_a_checkpoint_of_any_method_protects_and_unknown_cases_are_named(
     fitted: Path, tiny_phantom: Path, tmp_path: Path
 ) -> None:
     common = {"dataset_dir": str(tiny_phantom), "progress": False}
-    checkpoint = str(fitted / "perturbator.pt")
+    checkpoint = str(fitted / "protector.pt")
     place = {"output_dir": str(tmp_path / "train"), "section": "train"}
     run_config("inference.json", {**common, **place, "checkpoint": checkpoint})
     assert Manifest.load(tmp_path / "train" / MANIFEST).cases == Manifest.load(fitted / "protected" / MANIFEST).cases
@@ -166,10 +167,10 @@ def test_transforms_take_any_method_and_tell_it_the_case(fitted: Path, tiny_phan
     label = torch.zeros(1, 40, 40)
     label[:, 10:20, 10:20] = 1
     image = torch.full((1, 40, 40), 0.5)
-    protector = load_protector(fitted / "perturbator.pt")
+    protector = load_protector(fitted / "protector.pt")
     name = next(iter(protector.state()))
     expected = image + protector(image, label, case_id=name).delta
-    torch.testing.assert_close(UMedProtect(fitted / "perturbator.pt")(image, label, name), expected)
+    torch.testing.assert_close(UMedProtect(fitted / "protector.pt")(image, label, name), expected)
     pipeline = UMedProtectd("image", protector, id_key="id")
     case: dict[Any, Any] = {"image": image, "label": label, "id": name}
     torch.testing.assert_close(pipeline(case)["image"], expected)
@@ -184,7 +185,7 @@ def command(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> tuple[list[t
     def note(name: str, overrides: dict[str, Any], overlays: Sequence[str] = ()) -> None:
         calls.append(([name, *overlays], overrides))
 
-    for module in (fitting, protecting):
+    for module in (fit_workflow, protect_workflow):
         monkeypatch.setattr(module, "run_config", note)
     done = CliRunner().invoke(cli.app, [str(argument) for argument in arguments])
     return calls, done.output
@@ -204,7 +205,7 @@ def test_the_command_line_chooses_a_method(monkeypatch: pytest.MonkeyPatch, tiny
     [
         (["--bound", "roi"], "umed has bounds of its own"),
         (["--protector", "em", "--epochs", "3"], "means umed's generators, not em"),
-        (["--protector", "em", "--checkpoint", "c.pt"], "settled when --checkpoint was fitted"),
+        (["--protector", "em", "--checkpoint", "c.pt"], "settled when the checkpoint was fitted"),
     ],
 )
 def test_options_that_do_not_fit_the_method_are_refused(

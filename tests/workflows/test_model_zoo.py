@@ -184,7 +184,7 @@ def test_inference_on_other_images_protects_all_of_them_with_the_given_checkpoin
     bundle: Path, tiny_phantom: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data = shutil.copytree(tiny_phantom, tmp_path / "data", ignore=shutil.ignore_patterns("phantom.json"))
-    checkpoint = save_protector(tmp_path / "perturbator.pt", small_protector())
+    checkpoint = save_protector(tmp_path / "protector.pt", small_protector())
     overrides: dict[str, Any] = {"dataset_dir": str(data), "checkpoint": str(checkpoint), "progress": False}
     config = ConfigWorkflow(workflow_type="inference", logging_file=False, **overrides, **files_of(bundle))
     config.initialize()
@@ -194,7 +194,7 @@ def test_inference_on_other_images_protects_all_of_them_with_the_given_checkpoin
 
 
 def test_a_model_made_from_a_fit_protects_bit_for_bit_as_the_fit_does(tmp_path: Path) -> None:
-    fitted = save_protector(tmp_path / "perturbator.pt", small_protector(), {"seed": 3})
+    fitted = save_protector(tmp_path / "protector.pt", small_protector(), {"seed": 3})
     model = write_bundle_model(fitted, tmp_path / "bundle" / "models" / "model.pt")
     image = torch.rand((1, 40, 37), generator=torch.Generator().manual_seed(1))
     label = torch.zeros((1, 40, 37), dtype=torch.uint8)
@@ -205,7 +205,7 @@ def test_a_model_made_from_a_fit_protects_bit_for_bit_as_the_fit_does(tmp_path: 
 
 
 def test_the_same_fit_gives_the_same_bytes_and_a_model_gives_itself(tmp_path: Path) -> None:
-    fitted = save_protector(tmp_path / "perturbator.pt", small_protector(), {"seed": 3})
+    fitted = save_protector(tmp_path / "protector.pt", small_protector(), {"seed": 3})
     model = write_bundle_model(fitted, tmp_path / "model.pt").read_bytes()
     assert write_bundle_model(fitted, tmp_path / "again.pt").read_bytes() == model
     assert write_bundle_model(tmp_path / "model.pt", tmp_path / "third.pt").read_bytes() == model
@@ -213,17 +213,17 @@ def test_the_same_fit_gives_the_same_bytes_and_a_model_gives_itself(tmp_path: Pa
 
 def test_a_model_does_not_tell_whose_folder_its_data_lay_in(tmp_path: Path) -> None:
     record = {"seed": 0, "dataset_dir": "/home/somebody/BUSI"}
-    fitted = save_protector(tmp_path / "perturbator.pt", small_protector(), record)
+    fitted = save_protector(tmp_path / "protector.pt", small_protector(), record)
     content = write_bundle_model(fitted, tmp_path / "model.pt").read_bytes()
     assert b"BUSI" in content and b"somebody" not in content
     assert not any(folder in MODEL.read_bytes() for folder in (b"/home", b"/root", b"/work", b"/tmp"))
 
 
 def test_what_is_no_fit_gives_no_model(tmp_path: Path) -> None:
-    (tmp_path / "perturbator.pt").write_bytes(b"no checkpoint")
+    (tmp_path / "protector.pt").write_bytes(b"no checkpoint")
     with pytest.raises(CheckpointError, match=r"perturbator\.pt cannot be read"):
-        write_bundle_model(tmp_path / "perturbator.pt", tmp_path / "models" / "model.pt")
-    assert [path.name for path in tmp_path.iterdir()] == ["perturbator.pt"]
+        write_bundle_model(tmp_path / "protector.pt", tmp_path / "models" / "model.pt")
+    assert [path.name for path in tmp_path.iterdir()] == ["protector.pt"]
 
 
 def test_a_method_without_generators_gives_no_model(tmp_path: Path) -> None:
@@ -240,7 +240,7 @@ def test_weights_without_settings_are_refused_as_a_protector(tmp_path: Path) -> 
 
 
 def test_the_command_writes_the_model_or_ends_with_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    fitted = save_protector(tmp_path / "perturbator.pt", small_protector())
+    fitted = save_protector(tmp_path / "protector.pt", small_protector())
     main(["--checkpoint", str(fitted), "--output", str(tmp_path / "model.pt")])
     assert f"{tmp_path / 'model.pt'} holds" in capsys.readouterr().out
     with pytest.raises(SystemExit, match=r"^error: No checkpoint at .*missing\.pt"):

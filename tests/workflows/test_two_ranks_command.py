@@ -71,7 +71,7 @@ def test_two_processes_fit_and_protect_as_one_does(tiny_phantom: Path, tmp_path:
         done = run_bundle(ranks, files, {**SMALL, **places})
         assert done.returncode == 0, done.stderr
         assert done.stdout.count("Protected 8 cases") == 1  # one of them talks
-    one, two = (torch.load(tmp_path / name / "perturbator.pt", weights_only=True)["model"] for name in "12")
+    one, two = (torch.load(tmp_path / name / "protector.pt", weights_only=True)["model"] for name in "12")
     for name, value in one.items():
         torch.testing.assert_close(two[name], value, rtol=0, atol=1e-5)
     for path in sorted((tmp_path / "1" / "protected" / "images").iterdir()):
@@ -90,7 +90,7 @@ def test_two_processes_without_the_overlay_are_refused(tiny_phantom: Path, tmp_p
 
 @pytest.mark.slow
 def test_the_command_protects_with_two_processes_what_it_protects_with_one(tiny_phantom: Path, tmp_path: Path) -> None:
-    checkpoint = save_protector(tmp_path / "perturbator.pt", small_protector())
+    checkpoint = save_protector(tmp_path / "protector.pt", small_protector())
     for ranks in (1, 2):
         arguments = ["protect", tiny_phantom, tmp_path / str(ranks), "--checkpoint", checkpoint, "--no-progress"]
         done = run_module(ranks, "monai_umed.cli", *arguments)

@@ -59,7 +59,7 @@ def test_volumes_are_fitted_protected_and_checked(
     assert [record.shape for record in manifest.cases] == [(1, *shape) for shape in SHAPES]
     assert all(record.psnr is not None and record.psnr > 40 for record in manifest.cases)
     assert verify_folder(tmp_path / "out" / "protected", dataset, progress=False) == []
-    protector = load_protector(tmp_path / "out" / "perturbator.pt")
+    protector = load_protector(tmp_path / "out" / "protector.pt")
     assert isinstance(protector, UMed) and protector.native and protector.working_size == working_size
     figures = json.loads((tmp_path / "out" / "quick_check.json").read_text())
     assert 0 <= figures["protected_dice"] <= 1 and 0 <= figures["clean_dice"] <= 1

@@ -112,5 +112,5 @@ def test_a_built_wheel_fits_and_protects_from_an_empty_folder(tmp_path: Path, ti
     outputs = empty / "outputs" / tiny_phantom.name
     assert (outputs / "protected_test" / "manifest.json").is_file()
     assert (outputs / "protected" / "manifest.json").is_file()
-    assert (outputs / "perturbator.pt").is_file()
+    assert (outputs / "protector.pt").is_file()
     assert {path for path in packages.rglob("*") if "__pycache__" not in path.parts} == before

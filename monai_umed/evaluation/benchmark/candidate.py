@@ -23,14 +23,14 @@ from ...data.manifest import MANIFEST, Manifest
 from ...fitting.target_psnr import reach_psnr
 from ...io.atomic import write_json
 from ...io.provenance import source_version
-from ...protectors.checkpoint import load_protector, save_protector
+from ...protectors.checkpoint import CHECKPOINT, find_checkpoint, load_protector, save_protector
 from ...release.protect import protect_dataset
 from ...workflows.run import run_config
 from ..cell import set_aside
 from ..quick_check import mean_fidelity
 from .variants import Variant
 
-RECORD, LOG, CHECKPOINT, PROTECTED = "release.json", "log.txt", "perturbator.pt", "protected"
+RECORD, LOG, PROTECTED = "release.json", "log.txt", "protected"
 
 MOST = 4.0
 """Largest multiple of the common eps that a protector may get to reach a common PSNR."""
@@ -166,7 +166,7 @@ def _adjust(job: Job, fitted: Path) -> tuple[float, float]:
     if earlier is None or job.psnr is None:
         raise ValueError(f"{fitted} holds no finished fit at equal eps; run that first.")
     cases = find_cases(job.dataset, "train")
-    protector = load_protector(fitted / CHECKPOINT, "cuda" if torch.cuda.is_available() else "cpu")
+    protector = load_protector(find_checkpoint(fitted), "cuda" if torch.cuda.is_available() else "cpu")
     reach_psnr(protector, cases, job.psnr, job.num_classes, most=MOST)
     save_protector(job.folder / CHECKPOINT, protector, {"fitted": str(fitted)})
     begin = time.time()
