@@ -12,12 +12,10 @@ from .case import DatasetError
 from .cases import Section, find_cases
 from .codec import read_image, read_label
 from .two_folders import DatasetDir
+from .working_grid import IMAGE_SIZE, STRIDE, fitting_grid, held_sides, say_sides
 
 SAMPLE = 16
 """Cases that are looked at, spread evenly over the names."""
-IMAGE_SIZE = (128, 128)
-STRIDE = 16
-"""The sides of a window of native voxels are multiples of this, which every network accepts."""
 LARGEST_WINDOW = {2: 256, 3: 96}
 """Longest side of a window by its dimensions: what two CPU cores can train on."""
 MANY_CLASSES = 16
@@ -33,8 +31,9 @@ class DatasetFacts:
         volumes: whether the cases are volumes.
         in_channels: channels of an image, without alpha.
         num_classes: classes of the masks, background included.
-        size: grid or window to train on, one number per spatial axis of the networks.
+        size: grid or window that exploiters train on, one number per spatial axis of the networks.
         slice_axis: axis across which networks for images see volumes; None if they do not.
+        sides: what nine of ten cases hold of images, or the window of volumes, see :attr:`working_size`.
     """
 
     spatial_dims: int
@@ -43,6 +42,25 @@ class DatasetFacts:
     num_classes: int
     size: tuple[int, ...]
     slice_axis: int | None
+    sides: tuple[int, ...]
+
+    @property
+    def working_size(self) -> tuple[int, ...]:
+        """Grid or window of protectors: :attr:`size`, but for images no larger than they are.
+
+        Raises:
+            ValueError: if there is no grid for images that small.
+        """
+        if self.volumes:
+            return self.size
+        grid = fitting_grid(self.sides)
+        if grid is None:
+            raise ValueError(
+                f"Images of {say_sides(self.sides)} pixels are too small for a working grid, whose sides are multiples "
+                f"of {STRIDE} and one of them at least {2 * STRIDE}; enlarge images and masks to {2 * STRIDE} x "
+                f"{2 * STRIDE} or more."
+            )
+        return grid
 
 
 def coarsest_axis(spacings: Sequence[Sequence[float]]) -> int:
@@ -125,4 +143,5 @@ def inspect_dataset(
         num_classes=highest + 1 if highest < MANY_CLASSES else 2,
         size=window_size(shapes) if dims == 3 else IMAGE_SIZE,
         slice_axis=slice_axis,
+        sides=held_sides(shapes),
     )

@@ -13,6 +13,7 @@ from monai_umed.io import png_chunks
 from monai_umed.io.png_chunks import PngHeader
 from monai_umed.io.source import Source, named
 from monai_umed.io.stored import CodecError, Decoded
+from monai_umed.io.upright import ORIENTATION, check_upright
 
 # Metadata of a JPEG or BMP file that Pillow can write again.
 _KEPT_INFO = ("dpi", "icc_profile", "exif")
@@ -28,7 +29,8 @@ def decode_png(source: Source) -> Decoded:
         uint8 or uint16 array ``(C, H, W)``; 1-bit files hold 0 and 1.
 
     Raises:
-        CodecError: palette, 2 or 4 bits per sample, 16-bit gray with alpha, or animation.
+        CodecError: palette, 2 or 4 bits per sample, 16-bit gray with alpha, animation, or pixels that are stored
+            turned.
         Exception: damaged files raise what the decoder raises.
     """
     content = source.read_bytes()
@@ -40,6 +42,7 @@ def decode_png(source: Source) -> Decoded:
     if b"acTL" in header.before:
         raise CodecError(source.name, "the PNG file is animated", "store each frame as a file of its own")
     with Image.open(io.BytesIO(content)) as image:
+        check_upright(source.name, image.getexif().get(ORIENTATION))
         if header.bit_depth == 16 and header.color_type != png_chunks.GRAY:
             pixels = _decode_deep_png(source, header)
         else:
@@ -60,10 +63,10 @@ def decode_jpeg(source: Source) -> Decoded:
         source: JPEG file.
 
     Returns:
-        uint8 array ``(1 or 3, H, W)``, not turned by the EXIF orientation, which is kept in the metadata.
+        uint8 array ``(1 or 3, H, W)``.
 
     Raises:
-        CodecError: other color spaces.
+        CodecError: other color spaces, or pixels that are stored turned.
         Exception: damaged files raise what the decoder raises.
     """
     pixels, info = _decode_with_pillow(source, ("L", "RGB"))
@@ -127,6 +130,7 @@ def _decode_with_pillow(source: Source, modes: tuple[str, ...]) -> tuple[np.ndar
         if image.mode not in modes:
             reason = f"its pixels are of the kind {image.mode!r}, this format is read as {', '.join(modes)}"
             raise CodecError(source.name, reason, "convert it to an 8-bit gray or RGB PNG file")
+        check_upright(source.name, image.getexif().get(ORIENTATION))
         pixels = _channels_first(np.asarray(image))
         info = {key: image.info[key] for key in _KEPT_INFO if image.info.get(key)}
         info["bilevel"] = image.mode == "1"

@@ -11,6 +11,7 @@ from PIL import Image
 
 from monai_umed.io.source import Source, named
 from monai_umed.io.stored import CodecError, Decoded
+from monai_umed.io.upright import ORIENTATION, check_upright
 
 # Tags that describe how the pixels lie in the file: written anew. Resolution (282, 283, 296) has arguments of its own.
 _LAYOUT_TAGS = {254, 255, 256, 257, 258, 259, 262, 266, 273, 277, 278, 279, 280, 281, 282, 283, 284, 288, 289, 292, 293}
@@ -44,7 +45,8 @@ def decode_tiff(source: Source) -> Decoded:
         uint8 or uint16 array ``(C, H, W)``; 1-bit files hold 0 and 1.
 
     Raises:
-        CodecError: several pages, palette, inverted gray, other bit depths, or lossy compression.
+        CodecError: several pages, palette, inverted gray, other bit depths, lossy compression, or pixels that are
+            stored turned.
         Exception: damaged files raise what the decoder raises.
     """
     with tifffile.TiffFile(io.BytesIO(source.read_bytes())) as file:
@@ -52,6 +54,7 @@ def decode_tiff(source: Source) -> Decoded:
             raise CodecError(source.name, f"{len(file.pages)} pages", "store each page as a file of its own")
         page = file.pages.first
         _check_layout(source.name, page)
+        check_upright(source.name, page.tags.valueof(ORIENTATION))
         header = _read_header(page, file.byteorder)
         pixels = _read_pixels(source, page)
         planes_first = page.axes.startswith("S")

@@ -39,6 +39,7 @@ class Protector(ABC):
         needs: what must happen before the first image.
         protects_new_images: whether images that were not there at the fit can be protected without another one.
         paper: short citation with arXiv id or venue.
+        changes_nothing: whether it is a control that leaves every image as it is.
 
     Args:
         spatial_dims: 2 or 3.
@@ -53,6 +54,7 @@ class Protector(ABC):
     needs: ClassVar[Needs]
     protects_new_images: ClassVar[bool]
     paper: ClassVar[str]
+    changes_nothing: ClassVar[bool] = False
 
     def __init__(self, spatial_dims: int, in_channels: int, eps: float, slice_axis: int | None = None) -> None:
         if spatial_dims not in (2, 3):
@@ -66,6 +68,11 @@ class Protector(ABC):
         self.in_channels = in_channels
         self.eps = check_eps(eps)
         self.slice_axis = slice_axis
+
+    @property
+    def grid(self) -> tuple[int, ...] | None:
+        """Working grid that images are resampled to, one number per axis; None for methods that see native pixels."""
+        return None
 
     @abstractmethod
     def bounds(self, image: torch.Tensor, label: torch.Tensor, spacing: Sequence[float] | None = None) -> torch.Tensor:

@@ -65,10 +65,13 @@ class BoundedProtector(Protector):
         if not isinstance(native, bool):
             raise ValueError(f"native is {native!r}; use True or False.")
         self.native = native
-        grid = None if self.native else self.size
-        self.bound_map = parse_bound(self.default_bound if bound is None else bound, grid)
+        self.bound_map = parse_bound(self.default_bound if bound is None else bound, self.grid)
         self.num_classes = int(num_classes)
         self.seed = int(seed)
+
+    @property
+    def grid(self) -> tuple[int, ...] | None:
+        return None if self.native else self.size
 
     @property
     def bound(self) -> str | dict[str, Any]:

@@ -30,6 +30,7 @@ class Identity(BoundedProtector):
     needs = Needs.nothing
     protects_new_images = True
     paper = "control of this package"
+    changes_nothing = True
 
     def bounds(self, image: torch.Tensor, label: torch.Tensor, spacing: Sequence[float] | None = None) -> torch.Tensor:
         return torch.zeros_like(super().bounds(image, label, spacing))

@@ -116,6 +116,10 @@ class UMed(Protector):
         self.perceptual_weight = perceptual_weight
         self.native = native
 
+    @property
+    def grid(self) -> tuple[int, ...] | None:
+        return None if self.native else self.working_size
+
     def settings(self) -> dict[str, Any]:
         """The constructor's arguments as plain values, of the generators what makes such ones."""
         return {**super().settings(), "perturbator": self.perturbator.settings()}
@@ -146,8 +150,7 @@ class UMed(Protector):
         self.perturbator.to(next(iter(state.values())).device).eval().requires_grad_(False)
 
     def _band_widths(self, size: Sequence[int], spacing: Sequence[float] | None) -> tuple[int, ...]:
-        grid = None if self.native else self.working_size
-        return band_widths(self.band_radius, self.band_unit, size, grid, spacing)
+        return band_widths(self.band_radius, self.band_unit, size, self.grid, spacing)
 
     def region(self, label: torch.Tensor, spacing: Sequence[float] | None = None) -> tuple[slice, ...]:
         """Of native windows the box around the foreground and its band.

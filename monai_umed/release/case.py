@@ -19,6 +19,7 @@ from ..io.image_files import files_of, is_complete
 from ..io.quantize import add_delta
 from ..io.suffixes import output_name
 from ..protectors import Protector
+from ..protectors.arrival import check_arrival
 from .layout import protected_names
 
 
@@ -31,17 +32,20 @@ def protect_case(
     stored grey levels, not from the tensors before rounding.
 
     Raises:
-        CaseError: if the case cannot be used; nothing is written then.
+        CaseError: if the case cannot be used, or less than half of the perturbation arrives in its file, see
+            :func:`monai_umed.protectors.arrival.check_arrival`; nothing is written then.
     """
     loaded = load_case(case, num_classes, window)
     stored = loaded.stored
     image, label = torch.from_numpy(stored.scaled()), torch.from_numpy(loaded.label)
     try:
-        delta, bound = protector(image, label, stored.spacing, stored.levels, case.id)
+        perturbation = protector(image, label, stored.spacing, stored.levels, case.id)
+        protected = add_delta(stored, perturbation.delta.numpy(), perturbation.bound.numpy())
+        fidelity = measure(stored.color, protected[: len(stored.color)], stored.width)
+        change = 0.0 if fidelity.psnr is None else 10 ** (-fidelity.psnr / 20)
+        check_arrival(protector, image, label, perturbation, change, stored.spacing, stored.levels, case.id)
     except ValueError as error:
         raise CaseError(case.id, str(error)) from error
-    protected = add_delta(stored, delta.numpy(), bound.numpy())
-    fidelity = measure(stored.color, protected[: len(stored.color)], stored.width)
     image_name, label_name = protected_names(case)
     write_image(output_dir / image_name, protected, stored)
     write_content(output_dir / label_name, read_content(case.label))
@@ -49,7 +53,7 @@ def protect_case(
     if output_name(case.image) != case.image.name:
         notes.append("lossy input was written as PNG")
     if fidelity.max_abs_delta == 0:
-        notes.append("nothing changed: every bound is below one grey level")
+        notes.append("nothing changed, as is meant with this control")
     return CaseRecord(
         id=case.id,
         image=image_name,

@@ -55,7 +55,8 @@ def verify_folder(
     Without originals: all listed images and masks are there with their checksums, shape and type; nothing else
     is there. With them: they are the files that were protected; shape, type and geometry of image and original
     are equal, of NIfTI files the whole header; no stored value moved further than eps of the window, in whole grey
-    levels for integers; alpha did not change; the manifest's figures are those of the files.
+    levels for integers; alpha did not change; the manifest's figures are those of the files. A case in which no pixel
+    changed, as the manifest says, is a problem with and without them.
 
     A manifest is not signed. Whoever can write to the folder can make the manifest fit other files; originals show
     that, and so does :func:`monai_umed.sealing.restore.restore_dataset`, which authenticates names and checksums.
@@ -163,6 +164,8 @@ def _pixel_problems(path: Path, record: CaseRecord, eps: float, originals: dict[
         )
     elif record.max_abs_delta > limit:
         yield f"{MANIFEST} names a change of {record.max_abs_delta:g} stored units, {budget}; protect again"
+    elif record.max_abs_delta == 0:
+        yield f"{record.image} is as unprotected as its original, no pixel changed; remove it, or protect again"
     elif originals is None:
         return
     elif record.id not in originals:

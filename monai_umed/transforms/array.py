@@ -15,6 +15,7 @@ from monai.utils.type_conversion import convert_to_dst_type, convert_to_tensor
 
 from ..functional import add_bounded, contour_band, half_widths, lbp_bound
 from ..protectors import Protector
+from ..protectors.arrival import check_arrival, root_mean_square
 from ..protectors.checkpoint import load_protector
 
 
@@ -144,7 +145,8 @@ class UMedProtect(Transform):
 
         Raises:
             ValueError: if shapes, channels, spatial dimensions, type or values do not fit, or the method has no noise
-                for this case.
+                for this case, or less than half of the perturbation arrives, for example because the image is smaller
+                than the protector's working grid. An image without foreground stays as it is.
         """
         values = torch.as_tensor(convert_to_tensor(image, track_meta=get_track_meta()))
         if not values.is_floating_point():
@@ -155,5 +157,9 @@ class UMedProtect(Transform):
         if isinstance(values, MetaTensor):
             values = values.as_tensor()
         values, classes = values.to(self.device), classes.to(self.device)
-        delta, bound = self.protector(values.to(torch.float32), classes, spacing_of(image), case_id=case_id)
+        scaled, spacing = values.to(torch.float32), spacing_of(image)
+        delta, bound = perturbation = self.protector(scaled, classes, spacing, case_id=case_id)
+        if bound.any():
+            change = root_mean_square(delta)
+            check_arrival(self.protector, scaled, classes, perturbation, change, spacing, case_id=case_id)
         return convert_to_dst_type(add_bounded(values, delta.to(values.dtype), bound.to(values.dtype)), dst=image)[0]

@@ -274,7 +274,7 @@ def protect_and_check(
         return
     if check_size is None:
         seen = facts.slice_axis == slice_axis
-        check_size = working_size if seen else inspect_dataset(dataset, "train").size
+        check_size = working_size if seen else inspect_dataset(dataset, "train").working_size
     quick_check(
         dataset,
         protected,

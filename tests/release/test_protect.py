@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from protected_folder import EPS, may_change, noise, read_array, small_protector, square, tree, write_array
 
+from monai_umed.data.case import DatasetError
 from monai_umed.data.cases import find_cases
 from monai_umed.data.manifest import MANIFEST, Manifest
 from monai_umed.io.checksum import sha256_path
@@ -113,14 +114,17 @@ def test_jpeg_becomes_png_and_the_manifest_says_so(tmp_path: Path) -> None:
     assert 0 < np.abs(protected.astype(int) - decoded).max() <= 4
 
 
-def test_a_budget_below_one_level_changes_nothing_and_the_manifest_says_so(tmp_path: Path) -> None:
+def test_a_budget_below_one_level_is_refused_with_the_one_that_changes_something(tmp_path: Path) -> None:
     write_kind(tmp_path / "dataset", "gray")
+    cases = find_cases(tmp_path / "dataset")
     protector = small_protector()
     protector.eps = 0.5 / 255
-    out = tmp_path / "protected"
-    [record] = protect_dataset(find_cases(tmp_path / "dataset"), protector, out, progress=False).cases
-    assert (record.max_abs_delta, record.psnr) == (0, None)
-    assert record.note is not None and "nothing changed" in record.note
+    with pytest.raises(
+        DatasetError, match=r"a \(1\): nothing may change: .* is 0\.5 grey levels.*raise eps to 0\.003922"
+    ):
+        protect_dataset(cases, protector, tmp_path / "protected", progress=False)
+    protector.eps = 0.003922
+    assert protect_dataset(cases, protector, tmp_path / "protected", progress=False).cases[0].max_abs_delta == 1
 
 
 def test_equal_runs_give_equal_bytes_whatever_the_number_of_workers(tmp_path: Path) -> None:

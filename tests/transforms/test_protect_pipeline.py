@@ -39,6 +39,18 @@ def test_protection_without_a_label_names_the_missing_and_the_present_keys(data:
     assert not torch.equal(torch.as_tensor(protected["image"]), data["image"])
 
 
+@pytest.mark.parametrize("side", [6, 9])
+def test_images_in_which_less_than_half_arrives_are_refused(side: int) -> None:
+    label = torch.zeros(1, side, side)
+    label[:, 1:-2, 1:-2] = 1
+    image = torch.rand((1, side, side), generator=torch.Generator().manual_seed(0))
+    protect = UMedProtectd("image", make_protector(), label_key="mask")
+    with pytest.raises(ValueError, match=f"must be at least 50%: {side} x {side} pixels are less than .* 16 x 16"):
+        protect({"image": image, "mask": label})
+    background = protect({"image": image, "mask": torch.zeros_like(label)})
+    assert torch.equal(torch.as_tensor(background["image"]), image)
+
+
 def test_missing_images_are_an_error_unless_allowed(data: Mapping[Hashable, Any]) -> None:
     with pytest.raises(KeyError, match="ct"):
         UMedProtectd(("image", "ct"), make_protector(), label_key="mask")(data)

@@ -36,6 +36,7 @@ class _Place:
         facts: what exploiters need to know, who see volumes as volumes.
         size: grid that they train on.
         slice_axis: across which protectors see volumes slice by slice, as a fit does unless it is told otherwise.
+        working_size: grid of protectors.
     """
 
     name: str
@@ -43,11 +44,7 @@ class _Place:
     facts: DatasetFacts
     size: tuple[int, ...]
     slice_axis: int | None
-
-    @property
-    def working_size(self) -> tuple[int, ...]:
-        """The grid of protectors."""
-        return tuple(side for axis, side in enumerate(self.size) if axis != self.slice_axis)
+    working_size: tuple[int, ...]
 
 
 def _read_place(plan: Plan, name: str, folder: str) -> _Place:
@@ -58,7 +55,9 @@ def _read_place(plan: Plan, name: str, folder: str) -> _Place:
             "volumes apart."
         )
     slice_axis = inspect_dataset(folder, "train", cut=True).slice_axis
-    return _Place(name, folder, facts, facts.size if plan.size is None else plan.size, slice_axis)
+    size, grid = (facts.size, facts.working_size) if plan.size is None else (plan.size, plan.size)
+    working_size = tuple(side for axis, side in enumerate(grid) if axis != slice_axis)
+    return _Place(name, folder, facts, size, slice_axis, working_size)
 
 
 def _open_bench(plan: Plan, place: _Place, protected: str, folder: Path) -> Bench:
