@@ -51,6 +51,11 @@ def find_cases(dataset_dir: DatasetDir, section: Section = "all") -> list[Case]:
             unknown file endings, two images of one name, paths or series that leave the folder, a damaged list, or no
             case at all.
         ValueError: unknown ``section``.
+
+    Example:
+        >>> data = mu.write_phantom(work / "data", num_train=4, num_test=2)
+        >>> [case.id for case in mu.find_cases(data, "test")]
+        ['phantom_0004', 'phantom_0005']
     """
     if section not in ("train", "test", "all"):
         raise ValueError(f"section is {section!r}, must be 'train', 'test' or 'all'")
@@ -77,6 +82,12 @@ def find_sections(dataset_dir: DatasetDir) -> tuple[dict[str, str], bool]:
 
     Raises:
         DatasetError: as `find_cases`.
+
+    Example:
+        >>> data = mu.write_phantom(work / "data", num_train=4, num_test=2)
+        >>> sections, named = mu.find_sections(data)
+        >>> sections["phantom_0005"], named
+        ('test', True)
     """
     cases, sections = _find(dataset_dir)
     return (hash_sections(cases), False) if sections is None else (sections, True)

@@ -87,7 +87,9 @@ def _upgrade(content: dict[str, Any]) -> dict[str, Any]:
     return {**content, "method": "umed", "protector": {**content["protector"], "perturbator": content["network"]}}
 
 
-def load_protector(path: str | Path, device: str | torch.device = "cpu", slice_axis: int | None = None) -> Protector:
+def load_protector(
+    path: str | Path, device: str | torch.device = "cpu", *, slice_axis: int | None = None
+) -> Protector:
     """Read a fitted protector, ready to use (evaluation mode, no gradients).
 
     Args:
@@ -98,6 +100,13 @@ def load_protector(path: str | Path, device: str | torch.device = "cpu", slice_a
     Raises:
         CheckpointError: if the file is missing, damaged, of a newer format, not a protector, or not one for slices
             although ``slice_axis`` is given.
+
+    Example:
+        >>> data = mu.write_phantom(work / "data", num_train=4, num_test=2)
+        >>> done = mu.fit(data, work / "fit", preset="stamp", quick_check=False, progress=False)
+        Protected 4 cases ...
+        >>> mu.load_protector(done.checkpoint).protects_new_images
+        True
     """
     path = Path(path)
     try:

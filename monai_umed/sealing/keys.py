@@ -64,6 +64,10 @@ def read_key(path: str | Path) -> bytes:
     Raises:
         KeyFileError: no such file, no key file, or (POSIX) others may read or change it.
         OSError: the file cannot be read.
+
+    Example:
+        >>> len(mu.read_key(mu.new_key(work / "owner.key")))
+        32
     """
     path = Path(path)
     if not path.is_file():

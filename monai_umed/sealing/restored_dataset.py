@@ -37,6 +37,14 @@ class RestoredDataset(Dataset):
             cases raise the same when they are read; from the worker process of a data loader, a ``RuntimeError`` whose
             text holds it.
         ValueError: ``key`` has another length.
+
+    Example:
+        >>> data, key = mu.write_phantom(work / "data", num_train=4, num_test=2), mu.new_key(work / "owner.key")
+        >>> release = mu.protect(data, work / "out", preset="stamp", seal_key=key, progress=False)
+        Protected 4 cases ...
+        >>> dataset = mu.RestoredDataset(release.protected, work / "out" / "sealed", mu.read_key(key))
+        >>> len(dataset), sorted(dataset[0])
+        (4, ['id', 'image', 'label'])
     """
 
     def __init__(

@@ -33,6 +33,13 @@ class ContourBand(Transform):
         radius: half-width of the band in ``unit``.
         unit: ``"pixel"``, or ``"mm"`` for labels that carry an affine; see :func:`monai_umed.functional.half_widths`.
         side: ``"both"``, ``"inner"`` or ``"outer"``; the paper's contour region is two-sided.
+
+    Example:
+        >>> import torch
+        >>> label = torch.zeros(1, 9, 9)
+        >>> label[:, 3:6, 3:6] = 1
+        >>> int(mu.ContourBand(radius=1)(label).sum())
+        24
     """
 
     backend = [TransformBackends.TORCH]  # noqa: RUF012 - MONAI's own form
@@ -65,6 +72,11 @@ class LBPBound(Transform):
     Args:
         mode: ``"activity"`` or ``"code"``, see :func:`monai_umed.functional.lbp_bound`.
         threshold: difference to a neighbor that counts as texture, in units of the [0, 1] window.
+
+    Example:
+        >>> import torch
+        >>> mu.LBPBound()(torch.rand(1, 16, 16)).shape
+        torch.Size([1, 16, 16])
     """
 
     backend = [TransformBackends.TORCH]  # noqa: RUF012
@@ -81,7 +93,15 @@ class LBPBound(Transform):
 
 
 class ApplyPerturbation(Transform):
-    """Add noise to an image so that no pixel moves by more than its bound or leaves [0, 1]."""
+    """Add noise to an image so that no pixel moves by more than its bound or leaves [0, 1].
+
+    Example:
+        >>> import torch
+        >>> image, noise, bound = torch.full((1, 4, 4), 0.5), torch.ones(1, 4, 4), torch.full((1, 4, 4), 4 / 255)
+        >>> moved = mu.ApplyPerturbation()(image, noise, bound) - image
+        >>> round(255 * float(moved.max()), 3)
+        4.0
+    """
 
     backend = [TransformBackends.TORCH]  # noqa: RUF012
 
@@ -125,6 +145,17 @@ class UMedProtect(Transform):
 
     Raises:
         monai_umed.protectors.checkpoint.CheckpointError: if the checkpoint cannot be used.
+
+    Example:
+        >>> import torch
+        >>> data = mu.write_phantom(work / "data", num_train=4, num_test=2)
+        >>> done = mu.fit(data, work / "fit", preset="stamp", quick_check=False, progress=False)
+        Protected 4 cases ...
+        >>> image, label = torch.full((1, 128, 128), 0.5), torch.zeros(1, 128, 128)
+        >>> label[:, 32:96, 32:96] = 1
+        >>> changed = mu.UMedProtect(done.checkpoint)(image, label) != image
+        >>> bool(changed[label > 0].any()), bool(changed[label == 0].any())
+        (True, False)
     """
 
     backend = [TransformBackends.TORCH]  # noqa: RUF012

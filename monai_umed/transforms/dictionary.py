@@ -21,6 +21,12 @@ class ContourBandd(MapTransform):
         band_key_prefix: the band of ``label`` is written to this prefix plus ``label``.
         radius, unit, side: see :class:`ContourBand`.
         allow_missing_keys: do not raise if a key is missing.
+
+    Example:
+        >>> import torch
+        >>> case = mu.ContourBandd("label", radius=1)({"label": torch.ones(1, 8, 8)})
+        >>> sorted(case)
+        ['band_label', 'label']
     """
 
     backend = ContourBand.backend
@@ -53,6 +59,11 @@ class LBPBoundd(MapTransform):
         bound_key_prefix: the bound of ``image`` is written to this prefix plus ``image``.
         mode, threshold: see :class:`LBPBound`.
         allow_missing_keys: do not raise if a key is missing.
+
+    Example:
+        >>> import torch
+        >>> sorted(mu.LBPBoundd("image")({"image": torch.rand(1, 16, 16)}))
+        ['bound_image', 'image']
     """
 
     backend = LBPBound.backend
@@ -84,6 +95,12 @@ class ApplyPerturbationd(MapTransform):
         noise_key: noise to add.
         bound_key: bounds that the noise must keep.
         allow_missing_keys: do not raise if a key is missing.
+
+    Example:
+        >>> import torch
+        >>> case = {"image": torch.rand(1, 4, 4), "noise": torch.ones(1, 4, 4), "bound": torch.zeros(1, 4, 4)}
+        >>> bool((mu.ApplyPerturbationd("image")(case)["image"] == case["image"]).all())
+        True
     """
 
     backend = ApplyPerturbation.backend
@@ -118,6 +135,24 @@ class UMedProtectd(MapTransform):
         id_key: names of the cases, for methods whose noise differs from case to case; None for methods that need
             none.
         allow_missing_keys: do not raise if a key is missing.
+
+    Example:
+        >>> from monai.transforms import Compose, EnsureChannelFirstd, LoadImaged, ScaleIntensityRanged
+        >>> data = mu.write_phantom(work / "data", num_train=4, num_test=2)
+        >>> done = mu.fit(data, work / "fit", preset="stamp", quick_check=False, progress=False)
+        Protected 4 cases ...
+        >>> keys = ["image", "label"]
+        >>> pipeline = Compose(
+        ...     [
+        ...         LoadImaged(keys),
+        ...         EnsureChannelFirstd(keys),
+        ...         ScaleIntensityRanged(keys, a_min=0, a_max=255, b_min=0, b_max=1, clip=True),
+        ...         mu.UMedProtectd("image", done.checkpoint, label_key="label"),
+        ...     ]
+        ... )
+        >>> case = mu.find_cases(data, "test")[0]
+        >>> pipeline({"image": case.image, "label": case.label})["image"].shape[0]
+        1
     """
 
     backend = UMedProtect.backend

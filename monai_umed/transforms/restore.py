@@ -27,6 +27,14 @@ class UMedRestore(Transform):
         ManifestError: no usable manifest.
         WrongKeyError, DamagedError, SwappedError, ChangedFileError, CaseError: the first case cannot be opened.
         ValueError: ``key`` has another length.
+
+    Example:
+        >>> data, key = mu.write_phantom(work / "data", num_train=4, num_test=2), mu.new_key(work / "owner.key")
+        >>> release = mu.protect(data, work / "out", preset="stamp", seal_key=key, progress=False)
+        Protected 4 cases ...
+        >>> original = mu.UMedRestore(release.protected, work / "out" / "sealed", mu.read_key(key))
+        >>> original(release.protected / release.manifest.cases[0].image).shape[0]
+        1
     """
 
     backend = [TransformBackends.TORCH]  # noqa: RUF012 - MONAI's own form
@@ -69,6 +77,15 @@ class UMedRestored(MapTransform):
         keys: paths of protected images.
         protected_dir, sealed_dir, key: see :class:`UMedRestore`.
         allow_missing_keys: do not raise if a key is missing.
+
+    Example:
+        >>> data, key = mu.write_phantom(work / "data", num_train=4, num_test=2), mu.new_key(work / "owner.key")
+        >>> release = mu.protect(data, work / "out", preset="stamp", seal_key=key, progress=False)
+        Protected 4 cases ...
+        >>> original = mu.UMedRestored("image", release.protected, work / "out" / "sealed", mu.read_key(key))
+        >>> case = mu.find_cases(release.protected)[0]
+        >>> original({"image": case.image})["image"].shape[0]
+        1
     """
 
     backend = UMedRestore.backend

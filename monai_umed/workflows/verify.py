@@ -39,7 +39,7 @@ def verify(
         []
         >>> _ = (release.protected / release.manifest.cases[0].image).write_bytes(b"damaged")
         >>> [problem.id for problem in mu.verify(work / "out", progress=False)]
-        ['phantom_000']
+        ['phantom_0000']
     """
     if labels is not None and original is None:
         raise ValueError(f"labels {labels}: these belong to images; name them with original")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,7 +25,7 @@ from monai_umed.release.protect import protect_dataset
 pytestmark = pytest.mark.filterwarnings("ignore::monai_umed.protectors.NothingChangedWarning")
 
 
-def stamp(*size: int, **options: object) -> Protector:
+def stamp(*size: int, **options: Any) -> Protector:
     return bounded_class("constant-stamp")(2, 1, size=size, **options)
 
 
