@@ -9,7 +9,7 @@ import pydicom
 from pydicom import uid
 
 from monai_umed.data.dicom_elements import dicom_errors, frame_values
-from monai_umed.data.dicom_geometry import GRID_TOLERANCE, grid_corners
+from monai_umed.data.grids import GRID_TOLERANCE, grid_corners
 from monai_umed.data.stored import CodecError
 
 _LABEL_MAP_STORAGE = "1.2.840.10008.5.1.4.1.1.66.7"
