@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from monai_umed.data.grids import check_geometry, on_image_grid
 from monai_umed.dicom import lazy as lazy_dicom
 from monai_umed.io import itk_image, nifti, raster, tiff
 from monai_umed.io.content import Content, write_content
@@ -68,7 +69,7 @@ def read_image(path: str | Path, window: tuple[float, float] | None = None) -> S
         ValueError: ``window`` is not two different finite numbers.
     """
     path = Path(path)
-    decoded = _decode(path)
+    decoded = decode(path)
     if decoded.array.dtype.itemsize > 4 and decoded.array.dtype.kind in "iu":
         raise CodecError(path.name, f"voxels of type {decoded.array.dtype}", "save it as int16 or float32")
     if window is None:
@@ -85,6 +86,7 @@ def read_image(path: str | Path, window: tuple[float, float] | None = None) -> S
         header=decoded.header,
         limits=decoded.limits,
         affine=decoded.affine,
+        grid=decoded.grid,
     )
 
 
@@ -116,29 +118,31 @@ def read_label(path: str | Path, image: StoredImage | None = None) -> np.ndarray
     Args:
         path: gray file of 1, 8 or 16 bits, RGB file with equal channels, NIfTI, NRRD or MetaImage file with whole
             numbers, or DICOM SEG.
-        image: the image that the label belongs to. A DICOM SEG needs it for its grid; other volumes that tell their
-            geometry must lie on its grid if it is a DICOM image.
+        image: the image that the label belongs to. A DICOM SEG needs it for its grid; where both files tell their
+            geometry, the label is brought into the image's order of axes, see `on_image_grid`. A DICOM image, whose
+            files have no order of their own, takes a NIfTI label that tells none for one at nibabel's default place.
 
     Returns:
         Integer array ``(1, *spatial)`` with the file's values; 1-bit files give 0 and 1. Alpha is dropped.
 
     Raises:
         CodecError: unknown ending, damaged file, channels that differ, values that are no whole numbers, or a label
-            that is not on the grid of a DICOM image.
+            that is not on the image's grid.
     """
     path = Path(path)
-    grid = image.affine if image is not None and image.format in _DICOM_FORMATS else None
+    is_dicom = image is not None and image.format in _DICOM_FORMATS
     if path.suffix.lower() == ".dcm" and lazy_dicom.is_segmentation(path):
-        if image is None or grid is None:
+        if image is None or image.affine is None or not is_dicom:
             raise CodecError(path.name, "a DICOM SEG without a series to lie on", "put it beside a folder of slices")
-        return lazy_dicom.decode_segmentation(path, grid, image.shape)
-    decoded = _decode(path)
-    if image is not None and grid is not None and decoded.affine is not None:
-        lazy_dicom.check_same_grid(path.name, decoded.affine, decoded.array.shape[1:], grid, image.shape)
+        return lazy_dicom.decode_segmentation(path, image.affine, image.shape)
+    decoded = decode(path)
     values = decoded.array[:-1] if decoded.has_alpha else decoded.array
     if len(values) > 1 and (values != values[:1]).any():
         raise CodecError(path.name, "the color channels of the mask differ", "save the class numbers as 8-bit gray")
     values = values[:1]
+    if image is not None:
+        grid = decoded.affine if is_dicom and decoded.grid is None else decoded.grid
+        values = on_image_grid(path.name, values, grid, image)
     if values.dtype.kind != "f" and (decoded.slope, decoded.intercept) == (1.0, 0.0):
         return values
     real = values * decoded.slope + decoded.intercept
@@ -186,7 +190,8 @@ def write_image(path: str | Path, array: np.ndarray, source: StoredImage, compre
     return write_content(path, encoder(array, source, compress_level))
 
 
-def _decode(path: Path) -> Decoded:
+def decode(path: Path) -> Decoded:
+    """Decode a file, or folder of slices, as it is; arguments and errors as in `read_image`."""
     if path.is_dir():
         return _checked(path.name, lambda: lazy_dicom.decode_series(path))
     if problem := pair_problem(path):
@@ -204,11 +209,12 @@ def _decode_file(source: Source) -> Decoded:
 
 
 def _checked(name: str, decode: Callable[[], Decoded]) -> Decoded:
-    with _codec_errors(name):
+    with _codec_errors(name), np.errstate(invalid="ignore"):  # of damaged headers, which are refused below
         decoded = decode()
     if decoded.array.size == 0:
         reason = f"it holds no pixels, its shape is {decoded.array.shape[1:]}"
         raise CodecError(name, reason, "fetch or export it again")
+    check_geometry(name, decoded)
     return decoded
 
 

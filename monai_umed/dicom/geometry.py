@@ -1,4 +1,4 @@
-"""Where the voxels of DICOM files lie in the patient, and whether a label lies there, too."""
+"""Where the voxels of DICOM files lie in the patient."""
 
 from collections.abc import Sequence
 
@@ -9,8 +9,6 @@ from monai_umed.io.stored import CodecError
 
 # Positions are decimal text, often of two digits: a slice may miss its place by this share of the slice distance.
 _STEP_TOLERANCE = 0.1
-GRID_TOLERANCE = 0.1
-"""Share of a voxel by which labels may miss the image's grid; text and float32 are off by 0.001 voxels."""
 
 
 def stack_affine(
@@ -75,41 +73,3 @@ def frames_geometry(file: DicomFile) -> tuple[np.ndarray | None, tuple[float, ..
         return None, (columns, rows, float(distance)) if distance and distance > 0 else None
     labels = [f"frame {number + 1}" for number in range(len(positions))]
     return stack_affine(file.name, labels, np.array(positions, dtype=float), orientations[0], (rows, columns))
-
-
-def check_same_grid(
-    name: str, affine: np.ndarray, shape: Sequence[int], image_affine: np.ndarray, image_shape: Sequence[int]
-) -> None:
-    """Check that a label lies on the grid of its image, voxel on voxel.
-
-    Flipped or exchanged axes are refused, too: a label in another order than its image is a label beside its structure
-    for every program that ignores the header.
-
-    Args:
-        name: file name of the label, for errors.
-        affine: 4 x 4 of the label, voxel to LPS mm.
-        shape: ``(i, j, k)`` of the label.
-        image_affine: 4 x 4 of the image.
-        image_shape: ``(i, j, k)`` of the image.
-
-    Raises:
-        CodecError: shapes differ, or a corner is off by more than a tenth of a voxel.
-    """
-    cure = "resample it to the image's grid with nearest neighbors, for example with SimpleITK.Resample"
-    if tuple(shape) != tuple(image_shape):
-        raise CodecError(name, f"the mask has shape {tuple(shape)}, its image {tuple(image_shape)}", cure)
-    corners = grid_corners(shape)
-    moved = np.linalg.solve(image_affine, affine @ corners)
-    if np.abs(moved - corners).max() > GRID_TOLERANCE:
-        axes = np.abs(np.linalg.solve(image_affine, affine)[:3, :3])
-        is_reordered = np.allclose(axes.round(), axes, atol=1e-3) and (axes.round().sum(axis=0) == 1).all()
-        how = "its axes are flipped or exchanged" if is_reordered else "it is shifted, turned or scaled"
-        first, last = (moved[:3, index].round(1).tolist() for index in (0, -1))
-        reason = f"the mask is not on the image's grid ({how}: it reaches from voxel {first} to {last})"
-        raise CodecError(name, reason, cure)
-
-
-def grid_corners(shape: Sequence[int]) -> np.ndarray:
-    """Corner voxels as ``(4, 8)``, the last row is 1."""
-    ends = np.array(np.meshgrid(*([0.0, side - 1.0] for side in shape), indexing="ij")).reshape(3, -1)
-    return np.concatenate([ends, np.ones((1, ends.shape[1]))])

@@ -88,6 +88,7 @@ def decode_dicom(source: Source) -> Decoded:
         window=window,
         limits=limits,
         affine=affine,
+        grid=affine,
     )
 
 

@@ -91,12 +91,3 @@ def decode_segmentation(path: Path, affine: np.ndarray, shape: Sequence[int]) ->
     from monai_umed.dicom import segmentation as dicom_segmentation
 
     return dicom_segmentation.decode_segmentation(path, affine, shape)
-
-
-def check_same_grid(
-    name: str, affine: np.ndarray, shape: Sequence[int], image_affine: np.ndarray, image_shape: Sequence[int]
-) -> None:
-    """See `monai_umed.dicom.geometry.check_same_grid`."""
-    from monai_umed.dicom import geometry as dicom_geometry
-
-    dicom_geometry.check_same_grid(name, affine, shape, image_affine, image_shape)

@@ -118,6 +118,7 @@ def decode_slices(name: str, slices: Sequence[Source]) -> Decoded:
         window=window,
         limits=limits,
         affine=affine,
+        grid=affine,
     )
 
 

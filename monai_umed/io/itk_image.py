@@ -32,6 +32,8 @@ _NRRD_COMPRESSED = {"raw": False, "gzip": True, "gz": True}
 _NRRD_BYTE_ORDERS = {"little": "<", "big": ">"}
 _CURE = "save it again as an .nrrd file with raw or gzip encoding"
 _COMPRESSED_SIZE = re.compile(rb"(?m)^(CompressedDataSize\s*=\s*)\d+")
+# MetaImage's names of origin and direction, old ones included.
+_META_PLACE = {"offset", "position", "origin", "transformmatrix", "rotation", "orientation"}
 # The largest header ever needed; without it a damaged file would be searched to its end.
 _MAX_HEADER = 1 << 20
 
@@ -82,7 +84,7 @@ def decode_nrrd(source: Source) -> Decoded:
         raise CodecError(source.name, f"byte order {fields['endian']!r}, must be little or big", _CURE)
     if compressed := _NRRD_COMPRESSED[encoding]:
         payload = _unpack(source.name, gzip.decompress, payload)
-    return _decoded(source, "NrrdImageIO", "nrrd", text, payload, order, compressed)
+    return _decoded(source, "NrrdImageIO", "nrrd", text, payload, order, compressed, "space directions" in fields)
 
 
 def encode_nrrd(array: np.ndarray, header: ItkHeader, compress_level: int) -> bytes:
@@ -129,7 +131,8 @@ def decode_mha(source: Source) -> Decoded:
     swapped = fields.get("binarydatabyteordermsb", fields.get("elementbyteordermsb", "false")).lower() == "true"
     if compressed := fields.get("compresseddata", "false").lower() == "true":
         payload = _unpack(source.name, zlib.decompress, payload)
-    return _decoded(source, "MetaImageIO", "mha", text, payload, ">" if swapped else "<", compressed)
+    is_placed = not _META_PLACE.isdisjoint(fields)
+    return _decoded(source, "MetaImageIO", "mha", text, payload, ">" if swapped else "<", compressed, is_placed)
 
 
 def encode_mha(array: np.ndarray, header: ItkHeader, compress_level: int) -> bytes:
@@ -167,7 +170,14 @@ def _unpack(name: str, unpack: Callable[[bytes], bytes], payload: bytes) -> byte
 
 
 def _decoded(
-    source: Source, image_io: str, kind: str, text: bytes, payload: bytes, order: str, compressed: bool
+    source: Source,
+    image_io: str,
+    kind: str,
+    text: bytes,
+    payload: bytes,
+    order: str,
+    compressed: bool,
+    is_placed: bool,
 ) -> Decoded:
     reader = SimpleITK.ImageFileReader()
     reader.SetImageIO(image_io)
@@ -196,19 +206,22 @@ def _decoded(
         reason = f"{len(payload)} bytes of voxels, its header announces {expected}"
         raise CodecError(source.name, reason, "fetch or export it again")
     voxels = np.frombuffer(payload, dtype).reshape(shape, order="F")
+    affine = _affine(reader)
     return Decoded(
         array=np.array(voxels, dtype=dtype.newbyteorder("="), order="C")[None],
         format=kind,
         header=ItkHeader(text, dtype, compressed),
         spacing=tuple(float(size) for size in reader.GetSpacing()),
-        affine=_affine(reader) if ndim == 3 else None,
+        affine=affine if ndim == 3 else None,
+        grid=affine if is_placed else None,
     )
 
 
 def _affine(reader: SimpleITK.ImageFileReader) -> np.ndarray:
-    affine = np.eye(4)
-    affine[:3, :3] = np.reshape(reader.GetDirection(), (3, 3)) * reader.GetSpacing()
-    affine[:3, 3] = reader.GetOrigin()
+    ndim = reader.GetDimension()
+    affine = np.eye(ndim + 1)
+    affine[:ndim, :ndim] = np.reshape(reader.GetDirection(), (ndim, ndim)) * reader.GetSpacing()
+    affine[:ndim, ndim] = reader.GetOrigin()
     return affine
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from nibabel.nifti1 import Nifti1Header, Nifti1PairHeader
 from nibabel.nifti2 import Nifti2Header, Nifti2PairHeader
 
+from monai_umed.data.grids import NIFTI_CURE, filled_grid
 from monai_umed.io.source import Source
 from monai_umed.io.stored import CodecError, Decoded
 
@@ -49,7 +50,8 @@ def decode_nifti(source: Source) -> Decoded:
         Array ``(1, i, j, k)`` (or ``(1, i, j)``) in nibabel's axis order, with the stored dtype in native byte order.
 
     Raises:
-        CodecError: several channels or time points, complex or color voxels, or the file ends early.
+        CodecError: several channels or time points, complex or color voxels, voxels of size 0, or the file
+            ends early.
         Exception: damaged files raise what gzip or nibabel raise.
     """
     content = source.read_bytes()
@@ -93,6 +95,7 @@ def _decode(name: str, format_: str, header: Nifti1Header, content: bytes, file:
     """Voxels of ``content``, the file in which they lie; ``file`` is that of the header, if it is another one."""
     shape = tuple(int(side) for side in header.get_data_shape())
     spatial = _spatial_shape(name, shape)
+    _check_sizes(name, type(header)((file or content)[: header.sizeof_hdr], check=False), spatial)
     dtype = header.get_data_dtype()
     if dtype.kind not in "iuf" or dtype.itemsize > 8:
         raise CodecError(name, f"voxels of type {dtype}", "save it as int16 or float32")
@@ -104,6 +107,8 @@ def _decode(name: str, format_: str, header: Nifti1Header, content: bytes, file:
         raise CodecError(name, f"the file ends after {len(content)} of {end} bytes", "fetch or export it again")
     voxels = np.frombuffer(content, dtype, offset=begin, count=int(np.prod(shape))).reshape(spatial, order="F")
     slope, intercept = header.get_slope_inter()
+    affine = _LPS @ header.get_best_affine()
+    is_placed = bool(header["sform_code"] > 0 or header["qform_code"] > 0)
     return Decoded(
         array=np.array(voxels, dtype=dtype.newbyteorder("="), order="C")[None],
         format=format_,
@@ -111,7 +116,8 @@ def _decode(name: str, format_: str, header: Nifti1Header, content: bytes, file:
         spacing=tuple(float(size) for size in header.get_zooms()[: len(spatial)]),
         slope=1.0 if slope is None else float(slope),
         intercept=0.0 if intercept is None else float(intercept),
-        affine=_LPS @ header.get_best_affine() if len(spatial) == 3 else None,
+        affine=affine if len(spatial) == 3 else None,
+        grid=filled_grid(affine, spatial) if is_placed else None,
     )
 
 
@@ -154,3 +160,10 @@ def _spatial_shape(name: str, shape: tuple[int, ...]) -> tuple[int, ...]:
     if min(spatial) < 0:
         raise CodecError(name, f"shape {shape}, must not be negative", "fetch or export it again")
     return spatial
+
+
+def _check_sizes(name: str, header: Nifti1Header, spatial: tuple[int, ...]) -> None:
+    """Refuse an axis without a size, for which nibabel takes 1 mm; ``header`` is as the file holds it."""
+    for axis, (side, size) in enumerate(zip(spatial, header["pixdim"][1:], strict=False)):
+        if side > 1 and size == 0:
+            raise CodecError(name, f"its voxels are 0 mm long along axis {axis}, must be > 0", NIFTI_CURE)

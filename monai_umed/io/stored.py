@@ -34,6 +34,9 @@ class Decoded:
         limits: smallest and largest value that may be perturbed or written, if narrower than the dtype.
         affine: 4 x 4, voxel ``(i, j, k, 1)`` to mm toward the patient's left, posterior and superior (LPS), for volumes
             of formats that tell.
+        grid: as ``affine`` where the file itself says so, None where a reader fills in its own: a NIfTI file with
+            neither sform nor qform code, an NRRD file without space directions. Also for planes: 4 x 4 of a plane in
+            space (NIfTI, ``k`` is 0), 3 x 3 where files know two coordinates (2D NRRD and MetaImage).
     """
 
     array: np.ndarray
@@ -47,6 +50,7 @@ class Decoded:
     window: tuple[float, float] | None = None
     limits: tuple[int, int] | None = None
     affine: np.ndarray | None = None
+    grid: np.ndarray | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +68,7 @@ class StoredImage:
         limits: smallest and largest value that may be perturbed or written, if narrower than the dtype.
         affine: 4 x 4, voxel ``(i, j, k, 1)`` to mm toward the patient's left, posterior and superior (LPS), for volumes
             of formats that tell.
+        grid: as ``affine`` where the file itself says so, also for planes, see `Decoded`.
     """
 
     array: np.ndarray
@@ -74,6 +79,7 @@ class StoredImage:
     header: Any = None
     limits: tuple[int, int] | None = None
     affine: np.ndarray | None = None
+    grid: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         low, high = self.window

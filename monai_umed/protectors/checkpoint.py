@@ -87,9 +87,7 @@ def _upgrade(content: dict[str, Any]) -> dict[str, Any]:
     return {**content, "method": "umed", "protector": {**content["protector"], "perturbator": content["network"]}}
 
 
-def load_protector(
-    path: str | Path, device: str | torch.device = "cpu", *, slice_axis: int | None = None
-) -> Protector:
+def load_protector(path: str | Path, device: str | torch.device = "cpu", *, slice_axis: int | None = None) -> Protector:
     """Read a fitted protector, ready to use (evaluation mode, no gradients).
 
     Args:

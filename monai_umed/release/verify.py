@@ -28,6 +28,7 @@ from ..io.stored import CodecError, StoredImage
 from ..sealing.keys import is_key_file
 from ..sealing.records import SEALED_SUFFIX, path_inside
 from .layout import is_unfinished_mark
+from .placement import placement_problems
 
 # How far a figure of the manifest may be from the same figure of another computer, whose sums round differently.
 _TOLERANCES = {"max_abs_delta": 1e-6, "psnr": 0.01, "ssim": 1e-4, "perturbed_fraction": 1e-9}
@@ -55,8 +56,9 @@ def verify_folder(
     Without originals: all listed images and masks are there with their checksums, shape and type; nothing else
     is there. With them: they are the files that were protected; shape, type and geometry of image and original
     are equal, of NIfTI files the whole header; no stored value moved further than eps of the window, in whole grey
-    levels for integers; alpha did not change; the manifest's figures are those of the files. A case in which no pixel
-    changed, as the manifest says, is a problem with and without them.
+    levels for integers; alpha did not change; the manifest's figures are those of the files; where files tell their
+    place in the patient, pixels changed there and nowhere else, as far as the protector keeps to a region. A case in
+    which no pixel changed, as the manifest says, is a problem with and without them.
 
     A manifest is not signed. Whoever can write to the folder can make the manifest fit other files; originals show
     that, and so does :func:`monai_umed.sealing.restore.restore_dataset`, which authenticates names and checksums.
@@ -89,7 +91,7 @@ def verify_folder(
         try:
             found = list(_file_problems(folder, record, contents))
             if not found:  # a file that is the wrong one has pixels of its own, which would only repeat the complaint
-                found = list(_pixel_problems(folder / record.image, record, manifest.eps, originals))
+                found = list(_pixel_problems(folder / record.image, record, manifest, originals))
         except CaseError as error:
             found = [error.reason]
         except (CodecError, OSError) as error:
@@ -147,7 +149,10 @@ def _file_problems(folder: Path, record: CaseRecord, contents: dict[str, str]) -
             yield f"{name} is {contents.get(found, f'not the file that {MANIFEST} describes; {_AGAIN}')}"
 
 
-def _pixel_problems(path: Path, record: CaseRecord, eps: float, originals: dict[str, Case] | None) -> Iterator[str]:
+def _pixel_problems(
+    path: Path, record: CaseRecord, manifest: Manifest, originals: dict[str, Case] | None
+) -> Iterator[str]:
+    eps = manifest.eps
     try:
         stored = replace(read_image(path), window=record.window)
     except CodecError:
@@ -171,10 +176,12 @@ def _pixel_problems(path: Path, record: CaseRecord, eps: float, originals: dict[
     elif record.id not in originals:
         yield "it has no original there; pass the dataset that was protected"
     else:
-        yield from _differences(stored, originals[record.id], record, limit, budget)
+        yield from _differences(stored, originals[record.id], record, manifest, limit, budget)
 
 
-def _differences(stored: StoredImage, original: Case, record: CaseRecord, limit: float, budget: str) -> Iterator[str]:
+def _differences(
+    stored: StoredImage, original: Case, record: CaseRecord, manifest: Manifest, limit: float, budget: str
+) -> Iterator[str]:
     for path, expected in ((original.image, record.sha256_before), (original.label, record.label_sha256)):
         if sha256_path(path) != expected:
             yield f"the original {path} is not the file that was protected; pass the dataset that was"
@@ -197,6 +204,7 @@ def _differences(stored: StoredImage, original: Case, record: CaseRecord, limit:
     for name, tolerance in _TOLERANCES.items():
         if not _close(getattr(record, name), found[name], tolerance):
             yield f"{MANIFEST} says {name} {getattr(record, name)}, the files say {found[name]}; restore it from a copy"
+    yield from placement_problems(before, stored, original, manifest)
 
 
 def _close(first: ArrayLike | None, second: ArrayLike | None, tolerance: float = 1e-6) -> bool:

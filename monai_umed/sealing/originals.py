@@ -94,7 +94,9 @@ class Originals:
         """
         decoded = self._decode(record)
         read_mask(self.protected_dir, record)
-        grid = StoredImage(decoded.array, record.window, format=decoded.format, affine=decoded.affine)
+        grid = StoredImage(
+            decoded.array, record.window, format=decoded.format, affine=decoded.affine, grid=decoded.grid
+        )
         try:
             values = read_label(self.protected_dir / record.label, grid)
         except CodecError as error:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import torch
 from monai.config.type_definitions import NdarrayOrTensor
 from monai.data.meta_obj import get_track_meta
 from monai.data.meta_tensor import MetaTensor
-from monai.data.utils import affine_to_spacing
+from monai.data.utils import affine_to_spacing, to_affine_nd
 from monai.transforms.transform import Transform
 from monai.utils.enums import TransformBackends
 from monai.utils.type_conversion import convert_to_dst_type, convert_to_tensor
 
+from ..data.grids import GRID_TOLERANCE, grid_corners
 from ..functional import add_bounded, contour_band, half_widths, lbp_bound
 from ..protectors import Protector
 from ..protectors.arrival import check_arrival, root_mean_square
@@ -24,6 +26,31 @@ def spacing_of(image: NdarrayOrTensor) -> tuple[float, ...] | None:
     if not isinstance(image, MetaTensor):
         return None
     return tuple(float(size) for size in affine_to_spacing(image.affine, r=image.ndim - 1))
+
+
+def check_same_place(image: NdarrayOrTensor, other: NdarrayOrTensor, name: str) -> None:
+    """Refuse what belongs to an image but lies elsewhere in space; arrays that carry no affine are not compared.
+
+    Args:
+        image: ``(C, *spatial)``.
+        other: ``(C or 1, *spatial)``.
+        name: what it is, for the error.
+
+    Raises:
+        ValueError: both are MetaTensors whose corners are further apart than a tenth of the image's smallest voxel.
+    """
+    if not (isinstance(image, MetaTensor) and isinstance(other, MetaTensor)):
+        return
+    affines = [to_affine_nd(3, np.asarray(tensor.affine.cpu(), np.float64)) for tensor in (image, other)]
+    corners = grid_corners((*image.shape[1:], 1, 1)[:3])
+    apart = np.linalg.norm(((affines[0] - affines[1]) @ corners)[:3], axis=0).max()
+    if not apart <= GRID_TOLERANCE * min(spacing_of(image) or ()):
+        listed = " and ".join(str(affine[:3].round(4).tolist()) for affine in affines)
+        raise ValueError(
+            f"The {name} is not on the image's grid: their affines put corners {apart:.4g} mm apart (image and {name}: "
+            f"{listed}). Put Orientationd(keys=[image, label], axcodes='RAS') before it if axes are only flipped or "
+            "exchanged, else ResampleToMatchd(keys=label, key_dst=image, mode='nearest')."
+        )
 
 
 class ContourBand(Transform):
@@ -116,8 +143,8 @@ class ApplyPerturbation(Transform):
             bound: ``(C or 1, *spatial)`` or one number, not negative.
 
         Raises:
-            ValueError: if the image is of an integer type, which cannot hold the perturbation, or ``bound`` is
-                negative.
+            ValueError: if the image is of an integer type, which cannot hold the perturbation, ``bound`` is negative,
+                or its affine is another one than the image's.
         """
         values = torch.as_tensor(convert_to_tensor(image, track_meta=get_track_meta()))
         if not values.is_floating_point():
@@ -127,6 +154,8 @@ class ApplyPerturbation(Transform):
         noise_tensor, bound_tensor = (
             torch.as_tensor(convert_to_tensor(value, track_meta=False)).to(values) for value in (noise, bound)
         )
+        if isinstance(bound, MetaTensor):
+            check_same_place(image, bound, "bound")
         if (bound_tensor < 0).any():
             raise ValueError(f"bound holds {bound_tensor.min():.4g}; a bound is the limit of |delta|, at least 0.")
         return convert_to_dst_type(add_bounded(values, noise_tensor, bound_tensor), dst=image)[0]
@@ -175,15 +204,16 @@ class UMedProtect(Transform):
             case_id: which case it is, for methods whose noise differs from case to case.
 
         Raises:
-            ValueError: if shapes, channels, spatial dimensions, type or values do not fit, or the method has no noise
-                for this case, or less than half of the perturbation arrives, for example because the image is smaller
-                than the protector's working grid. An image without foreground stays as it is.
+            ValueError: if shapes, channels, spatial dimensions, type, values or affines do not fit, the method has no
+                noise for this case, or less than half of the perturbation arrives, for example because the image is
+                smaller than the protector's working grid. An image without foreground stays as it is.
         """
         values = torch.as_tensor(convert_to_tensor(image, track_meta=get_track_meta()))
         if not values.is_floating_point():
             raise ValueError(
                 f"The image is of type {values.dtype}, where a change below 1 is lost; scale it to [0, 1] first."
             )
+        check_same_place(image, label, "label")
         classes = torch.as_tensor(convert_to_tensor(label, track_meta=False))
         if isinstance(values, MetaTensor):
             values = values.as_tensor()

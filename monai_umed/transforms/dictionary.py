@@ -127,6 +127,9 @@ class ApplyPerturbationd(MapTransform):
 class UMedProtectd(MapTransform):
     """Dictionary form of :class:`UMedProtect`: images are replaced by their protected versions.
 
+    Images and labels that carry affines must lie on one grid: ``Orientationd`` brings both into one order of axes,
+    ``ResampleToMatchd`` a label that lies elsewhere to its image.
+
     Args:
         keys: images to protect.
         protector: checkpoint or fitted protector, see :class:`UMedProtect`.

@@ -4,6 +4,7 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pydicom
 import pytest
@@ -51,8 +52,16 @@ def test_a_series_folder_and_its_labels_are_read(tmp_path: Path) -> None:
         SimpleITK.WriteImage(saved, str(tmp_path / name))
         np.testing.assert_array_equal(read_label(tmp_path / name, image), label)
         SimpleITK.WriteImage(SimpleITK.Flip(saved, [True, False, False]), str(tmp_path / name))
-        with pytest.raises(CodecError, match="axes are flipped or exchanged"):
+        np.testing.assert_array_equal(read_label(tmp_path / name, image), label)
+        saved.SetSpacing([0.5, 0.5, 0.5])
+        SimpleITK.WriteImage(saved, str(tmp_path / name))
+        with pytest.raises(CodecError, match="the mask is not on the image's grid"):
             read_label(tmp_path / name, image)
+        saved.SetSpacing(image.spacing)
+    unplaced = nib.Nifti1Image(label[0], None)
+    unplaced.to_filename(tmp_path / "label.nii.gz")
+    with pytest.raises(CodecError, match="the mask is not on the image's grid"):
+        read_label(tmp_path / "label.nii.gz", image)
 
 
 @pytest.mark.skipif("MONAI_UMED_DICOM" not in os.environ, reason="MONAI_UMED_DICOM names no folder with a real series")

@@ -17,6 +17,7 @@ import pytest
 import SimpleITK
 import torch
 from dicom_files import read_with_itk, write_series
+from grid_files import label_array, placed, reordered, volume, write_case
 from monai.data import CacheDataset, DataLoader, MetaTensor
 from monai.transforms import Compose, EnsureChannelFirstd, LoadImage, LoadImaged, ScaleIntensityd
 from PIL import Image
@@ -99,12 +100,12 @@ def releases(tmp_path_factory: pytest.TempPathFactory) -> Path:
         write(dataset / "images")
         for path in (dataset / "images").iterdir():
             stem = path.name.split(".")[0]
-            if path.is_dir():
+            if len(shape) == 2:
+                write_array(dataset / "masks" / f"{stem}.png", square(shape))
+            elif path.suffix != ".hdr":
                 label = SimpleITK.GetImageFromArray(square(shape, 1).T)
-                label.CopyInformation(read_with_itk(path))
+                label.CopyInformation(read_with_itk(path) if path.is_dir() else SimpleITK.ReadImage(str(path)))
                 SimpleITK.WriteImage(label, str(dataset / "masks" / f"{stem}.nrrd"))
-            else:
-                write_array(dataset / "masks" / f"{stem}{'.png' if len(shape) == 2 else '.nii'}", square(shape))
         cases = find_cases(dataset)
         protect_dataset(cases, small_protector(channels, len(shape)), root / group / "protected", progress=False)
         report = seal_dataset(cases, root / group / "protected", root / group / "sealed", KEY, progress=False)
@@ -294,3 +295,14 @@ def test_a_bad_file_is_refused_when_its_case_is_read(
         dataset[len(dataset) - 1]
     with pytest.raises(RuntimeError, match=error.__name__):
         list(DataLoader(dataset, num_workers=1))
+
+
+def test_labels_in_another_order_of_axes_are_matched(tmp_path: Path) -> None:
+    label = reordered(placed(label_array()), (1, 2, 0), (True, False, True))
+    write_case(tmp_path, volume(), label, (".nii.gz", ".nrrd"))
+    cases = find_cases(tmp_path)
+    protect_dataset(cases, small_protector(1, 3), tmp_path / "protected", progress=False)
+    seal_dataset(cases, tmp_path / "protected", tmp_path / "sealed", KEY, progress=False)
+    item = dataset_of(tmp_path)[0]
+    np.testing.assert_array_equal(item["label"][0], label_array())
+    assert torch.equal(item["label"].affine, item["image"].affine)

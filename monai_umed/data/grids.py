@@ -1,0 +1,142 @@
+"""Where the voxels of files lie in the patient, and a label's voxels in the order of its image's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import permutations, product
+
+import numpy as np
+
+from monai_umed.io.stored import CodecError, Decoded, StoredImage
+
+GRID_TOLERANCE = 0.1
+"""Share of a voxel by which labels may miss the image's grid; text and float32 are off by 0.001 voxels."""
+_SMALLEST, _LARGEST = 1e-9, 1e9
+"""What is taken for a size or coordinate in mm, from a picometre to a thousand kilometres."""
+_FLAT = 1e-6
+"""Volume of a voxel, as a share of a box with its sides, at which its sides are taken for one plane."""
+NIFTI_CURE = "correct its header with nibabel (image.header.set_zooms, image.set_sform, image.set_qform), and save it"
+_TEXT_CURE = (
+    "correct the text at the head of the file (space directions and space origin; ElementSpacing, TransformMatrix and "
+    "Offset), or export it again"
+)
+_CURE = (
+    "resample it to the image (SimpleITK.Resample(mask, image, SimpleITK.Transform(), SimpleITK.sitkNearestNeighbor)) "
+    "or, if it was drawn on the image and its header alone is wrong, give it the image's (mask.CopyInformation(image))"
+)
+
+
+def filled_grid(affine: np.ndarray, shape: Sequence[int]) -> np.ndarray:
+    """An affine that can be inverted although files need not tell the size of an axis that has one voxel.
+
+    Args:
+        affine: square, voxel ``(*spatial, 1)`` to mm, with as many axes as ``shape`` or more.
+        shape: spatial shape.
+
+    Returns:
+        The affine. If exactly one axis has no more than one voxel and its column is zero, the normal of the others.
+    """
+    ndim = len(affine) - 1
+    thin = [axis for axis, side in enumerate(_padded(shape, ndim)) if side == 1 and not affine[:ndim, axis].any()]
+    if ndim != 3 or len(thin) != 1:
+        return affine
+    grid = affine.copy()
+    first, second = np.delete(affine[:3, :3], thin[0], axis=1).T
+    normal = np.cross(first, second)
+    grid[:3, thin[0]] = normal / (np.linalg.norm(normal) or 1)
+    return grid
+
+
+def check_geometry(name: str, decoded: Decoded) -> None:
+    """Refuse a file whose header gives its voxels a size or a place that is none.
+
+    Args:
+        name: name of the file, for errors.
+        decoded: what the header says.
+
+    Raises:
+        CodecError: a size that is NaN, infinite, below a picometre or above a thousand kilometres, a coordinate of this
+            kind, or axes that lie in one plane.
+    """
+    reason = _geometry_problem(decoded)
+    if reason:
+        raise CodecError(name, reason, NIFTI_CURE if decoded.format.startswith("nifti") else _TEXT_CURE)
+
+
+def _geometry_problem(decoded: Decoded) -> str | None:
+    for axis, size in enumerate(decoded.spacing or ()):
+        if not _SMALLEST <= size <= _LARGEST:
+            return f"its voxels are {size:g} mm long along axis {axis}, must be {_SMALLEST:g} to {_LARGEST:g} mm"
+    for affine in (decoded.affine, decoded.grid):
+        if affine is not None and not (np.abs(affine) <= _LARGEST).all():
+            return f"its affine {affine[:-1].tolist()} holds NaN or numbers beyond {_LARGEST:g} mm"
+    if decoded.grid is not None:
+        axes = decoded.grid[:-1, :-1]
+        if not abs(np.linalg.det(axes)) > _FLAT * np.linalg.norm(axes, axis=0).prod():
+            return f"its axes lie in one plane (affine {decoded.grid[:-1].tolist()})"
+    return None
+
+
+def on_image_grid(name: str, values: np.ndarray, grid: np.ndarray | None, image: StoredImage) -> np.ndarray:
+    """Bring a label's voxels into the order of its image's, by where both files place them.
+
+    Only axes are flipped and exchanged, nothing is resampled. Files that do not tell where they lie are not compared,
+    nor are planes that know two coordinates with those that know three.
+
+    Args:
+        name: file name of the label, for errors.
+        values: ``(1, *spatial)`` in the order of the label's file.
+        grid: of the label, see `Decoded.grid`.
+        image: the image that it belongs to.
+
+    Returns:
+        ``(1, *spatial)`` with the image's spatial shape, or ``values`` if they are not compared.
+
+    Raises:
+        CodecError: the voxels of both do not lie on each other, to a tenth of a voxel.
+    """
+    if (
+        grid is None
+        or image.grid is None
+        or grid.shape != image.grid.shape
+        or len(values.shape) != len(image.shape) + 1
+    ):
+        return values
+    ndim = len(grid) - 1
+    sides, target = _padded(values.shape[1:], ndim), _padded(image.shape, ndim)
+    corners = grid_corners(sides)
+    moved = np.linalg.solve(image.grid, grid @ corners)
+    for axes in permutations(range(ndim)):
+        if tuple(sides[axis] for axis in axes) != target:
+            continue
+        for flips in product((False, True), repeat=ndim):
+            expected = corners[[*axes, ndim]]
+            for axis in np.flatnonzero(flips):
+                expected[axis] = target[axis] - 1 - expected[axis]
+            if np.abs(moved - expected).max() <= GRID_TOLERANCE:
+                turned = np.flip(values[0].reshape(sides).transpose(axes), tuple(np.flatnonzero(flips).tolist()))
+                return np.ascontiguousarray(turned).reshape(1, *image.shape)
+    first, last = (moved[:ndim, index].round(1).tolist() for index in (0, -1))
+    reason = (
+        f"the mask is not on the image's grid, it reaches from the image's voxel {first} to {last} (mm, LPS; "
+        f"mask: {describe_grid(grid, values.shape[1:])}; image: {describe_grid(image.grid, image.shape)})"
+    )
+    raise CodecError(name, reason, _CURE)
+
+
+def describe_grid(grid: np.ndarray, shape: Sequence[int]) -> str:
+    """Shape, and in mm toward left, posterior and superior what SimpleITK calls spacing, origin and direction."""
+    sizes = np.linalg.norm(grid[:-1, :-1], axis=0)
+    spacing, origin = ([float(f"{value:.6g}") for value in values] for values in (sizes, grid[:-1, -1]))
+    direction = ((grid[:-1, :-1] / sizes).round(4) + 0.0).tolist()  # without negative zeros
+    return f"shape {tuple(shape)}, spacing {spacing}, origin {origin}, direction {direction}"
+
+
+def grid_corners(shape: Sequence[int]) -> np.ndarray:
+    """Corner voxels of ``n`` axes as ``(n + 1, 2 ** n)``, the last row is 1."""
+    ends = np.array(np.meshgrid(*([0.0, side - 1.0] for side in shape), indexing="ij")).reshape(len(shape), -1)
+    return np.concatenate([ends, np.ones((1, ends.shape[1]))])
+
+
+def _padded(shape: Sequence[int], ndim: int) -> tuple[int, ...]:
+    return (*shape, 1, 1, 1)[:ndim]
