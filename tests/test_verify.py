@@ -24,7 +24,7 @@ from protected_folder import noise, read_array, small_protector, square, tree, w
 from monai_umed.data import DatasetError, find_cases, sha256_path
 from monai_umed.key_file import new_key
 from monai_umed.protect import MANIFEST, UNFINISHED, protect_dataset
-from monai_umed.protectors import protector_class
+from monai_umed.protectors.controls import Identity
 from monai_umed.restore import seal_dataset
 from monai_umed.verify import Problem, report, verify_folder
 
@@ -394,6 +394,6 @@ def test_a_case_in_which_no_pixel_changed_is_a_problem(tmp_path: Path, originals
     folders = Folders(tmp_path / "dataset", tmp_path / "protected")
     write_array(folders.dataset / "images" / "a.png", noise((40, 48)).astype(np.uint8))
     write_array(folders.dataset / "masks" / "a.png", square((40, 48)))
-    protect_dataset(find_cases(folders.dataset), protector_class("identity")(2, 1), folders.protected, progress=False)
+    protect_dataset(find_cases(folders.dataset), Identity(2, 1), folders.protected, progress=False)
     what = "images/a.png is as unprotected as its original, no pixel changed; remove it, or protect again"
     assert check(folders, originals) == [Problem("a", what)]
