@@ -33,7 +33,7 @@ class DatasetFacts:
         num_classes: classes of the masks, background included.
         size: grid or window that exploiters train on, one number per spatial axis of the networks.
         slice_axis: axis across which networks for images see volumes; None if they do not.
-        sides: what nine of ten cases hold of images, or the window of volumes, see :attr:`working_size`.
+        sides: what nine of ten images or slices hold along each axis, see :attr:`working_size`.
     """
 
     spatial_dims: int

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -17,16 +17,19 @@ from protected_folder import EPS, noise, read_array, small_protector, square, wr
 from monai_umed.data.case import DatasetError
 from monai_umed.data.cases import find_cases
 from monai_umed.data.fingerprint import inspect_dataset
-from monai_umed.fitting.fit import bounded_class
-from monai_umed.protectors import Perturbation, Protector, UMed
+from monai_umed.protectors import BoundedProtector, Perturbation, Protector, UMed, protector_class
 from monai_umed.protectors.arrival import check_arrival, root_mean_square
 from monai_umed.release.protect import protect_dataset
 
 pytestmark = pytest.mark.filterwarnings("ignore::monai_umed.protectors.NothingChangedWarning")
 
 
+def method(name: str, **options: Any) -> Protector:
+    return cast(type[BoundedProtector], protector_class(name))(2, 1, **options)
+
+
 def stamp(*size: int, **options: Any) -> Protector:
-    return bounded_class("constant-stamp")(2, 1, size=size, **options)
+    return method("constant-stamp", size=size, **options)
 
 
 def umed(*size: int) -> UMed:
@@ -128,9 +131,9 @@ def test_slices_of_volumes_smaller_than_the_grid_are_measured_along_their_own_ax
     cases = find_cases(tmp_path / "in")
     with pytest.raises(DatasetError, match=r"40 x 36 pixels are less than the working grid of 128 x 128"):
         protect_dataset(cases, stamp(128, 128, slice_axis=1), tmp_path / "out", progress=False)
-    for options in ({"native": True}, {}):
-        protector = stamp(32, 32, slice_axis=1, **options)
-        assert protect_dataset(cases, protector, tmp_path / f"out_{len(options)}", progress=False).cases
+    for native in (True, False):
+        protector = stamp(32, 32, slice_axis=1, native=native)
+        assert protect_dataset(cases, protector, tmp_path / f"out_{native}", progress=False).cases
 
 
 def test_a_method_without_noise_is_refused_but_the_control_that_is_meant_to_change_nothing(tmp_path: Path) -> None:
@@ -139,7 +142,7 @@ def test_a_method_without_noise_is_refused_but_the_control_that_is_meant_to_chan
     with pytest.raises(ValueError, match="ConstantStamp made no noise for it; fit anew"):
         check_arrival(stamp(32, 32), image, label, nothing, 0.0)
     cases = find_cases(write_case(tmp_path / "in", (64, 64)))
-    [record] = protect_dataset(cases, bounded_class("identity")(2, 1), tmp_path / "out", progress=False).cases
+    [record] = protect_dataset(cases, method("identity"), tmp_path / "out", progress=False).cases
     assert record.max_abs_delta == 0 and record.note == "nothing changed, as is meant with this control"
 
 
@@ -150,5 +153,5 @@ def test_noise_that_is_weaker_than_its_limit_by_nature_is_no_reason(
     tmp_path: Path, name: str, bound: str, shape: tuple[int, ...]
 ) -> None:
     data = write_case(tmp_path / "in", shape)
-    protector = bounded_class(name)(2, 1, eps=EPS, bound=bound, size=inspect_dataset(data).working_size)
+    protector = method(name, eps=EPS, bound=bound, size=inspect_dataset(data).working_size)
     assert len(protect_dataset(find_cases(data), protector, tmp_path / "out", progress=False).cases) == 1

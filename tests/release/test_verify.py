@@ -24,8 +24,8 @@ from protected_folder import noise, read_array, small_protector, square, tree, w
 from monai_umed.data.case import DatasetError
 from monai_umed.data.cases import find_cases
 from monai_umed.data.manifest import MANIFEST, UNFINISHED
-from monai_umed.fitting.fit import bounded_class
 from monai_umed.io.checksum import sha256_path
+from monai_umed.protectors.controls import Identity
 from monai_umed.release.protect import protect_dataset
 from monai_umed.release.verify import Problem, report, verify_folder
 from monai_umed.sealing.keys import new_key
@@ -397,6 +397,6 @@ def test_a_case_in_which_no_pixel_changed_is_a_problem(tmp_path: Path, originals
     folders = Folders(tmp_path / "dataset", tmp_path / "protected")
     write_array(folders.dataset / "images" / "a.png", noise((40, 48)).astype(np.uint8))
     write_array(folders.dataset / "masks" / "a.png", square((40, 48)))
-    protect_dataset(find_cases(folders.dataset), bounded_class("identity")(2, 1), folders.protected, progress=False)
+    protect_dataset(find_cases(folders.dataset), Identity(2, 1), folders.protected, progress=False)
     what = "images/a.png is as unprotected as its original, no pixel changed; remove it, or protect again"
     assert check(folders, originals) == [Problem("a", what)]
