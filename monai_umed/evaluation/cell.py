@@ -117,12 +117,13 @@ def _materials(bench: Bench, cell: Cell, defense: Defense, folders: Folders) -> 
     )
 
 
-def run_cell(bench: Bench, cell: Cell) -> None:
+def run_cell(bench: Bench, cell: Cell, handlers: Sequence[Any] = ()) -> None:
     """Train one network, score it on clean test images and write the result.
 
     Args:
         bench: what all cells share.
         cell: what to train.
+        handlers: further MONAI or ignite handlers of its training.
     """
     audit, begin = bench.audit, time.monotonic()
     defense = audit.entries[cell.defense].make(bench.facts.eps)
@@ -148,7 +149,7 @@ def run_cell(bench: Bench, cell: Cell) -> None:
                 progress=False,
                 defense=defense,
                 materials=materials,
-                handlers=[curve],
+                handlers=[curve, *handlers],
                 precise_batch_norm=wants_precise_batch_norm(cell.exploiter),
                 **audit.recipe,
             )

@@ -1,46 +1,31 @@
-"""Run the cells of an audit: on several processes, on several machines, and again after an interruption."""
+"""Run a matrix of cells: in several processes, on several machines, and again after an interruption."""
 
 from __future__ import annotations
 
 import multiprocessing
 import os
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import MutableSequence, Sequence
+from concurrent.futures import FIRST_COMPLETED, wait
 
 import torch
 
-from ..data.parallel import track
 from .cell import Bench, read_result, run_cell
 from .plan import Cell
+from .progress import Estimate, MatrixBar, StepCounter
+from .workers import attempt, worker_pool
 
-
-def _attempts(bench: Bench, cells: Sequence[Cell], workers: int, threads: int) -> Iterator[tuple[Cell, str | None]]:
-    """Run all cells, each in the next free process, and yield every one with its error when it ends."""
-    if workers == 1:
-        for cell in cells:
-            yield cell, _attempt(bench, cell)
-        return
-    context = multiprocessing.get_context("spawn")  # forked processes inherit the locks of torch's threads and hang
-    pool = ProcessPoolExecutor(min(workers, len(cells)), context, torch.set_num_threads, (threads,))
-    try:
-        futures = {pool.submit(_attempt, bench, cell): cell for cell in cells}
-        for future in as_completed(futures):
-            dead = future.exception()  # the process was killed, for want of memory as a rule
-            yield futures[future], future.result() if dead is None else f"{type(dead).__name__}: {dead}"
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _attempt(bench: Bench, cell: Cell) -> str | None:
-    try:
-        run_cell(bench, cell)
-    except (ValueError, RuntimeError, OSError, NotImplementedError) as error:
-        return f"{type(error).__name__}: {error}"
-    return None
+_steps: MutableSequence[int] = []
+"""Of the matrix that this worker process is for, see :class:`monai_umed.evaluation.progress.StepCounter`."""
 
 
 def run_cells(
-    bench: Bench, cells: Sequence[Cell], workers: int | None = None, progress: bool = True
+    bench: Bench,
+    cells: Sequence[Cell],
+    *,
+    workers: int | None = None,
+    progress: bool = True,
+    title: str = "audit",
+    estimate: Estimate | None = None,
 ) -> dict[Cell, str]:
     """Run the cells that have no result yet.
 
@@ -50,7 +35,9 @@ def run_cells(
         bench: what all cells share.
         cells: what to run.
         workers: processes; by default one per CPU core, one in all with a GPU.
-        progress: whether to show a bar over the cells.
+        progress: whether to show a bar over the trainings and their steps.
+        title: of the bar.
+        estimate: of the run that these cells are a part of; None if they are all of it.
 
     Returns:
         The reason of every cell that failed.
@@ -58,8 +45,54 @@ def run_cells(
     pending = [cell for cell in cells if read_result(bench.result_file(cell)) is None]
     if not pending:
         return {}
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    workers = workers or (cores if bench.audit.device == "cpu" else 1)
-    attempts = _attempts(bench, pending, workers, max(1, cores // workers))
-    ended = track(attempts, len(pending), "audit", "training", disable=not progress)
-    return {cell: error for cell, error in ended if error is not None}
+    workers = min(worker_count(workers, bench.audit.device), len(pending))
+    steps = multiprocessing.get_context("spawn").RawArray("q", 2 * len(pending))  # without a lock to die with
+    bar = MatrixBar(title, steps, estimate or Estimate(len(pending), workers), hidden=not progress)
+    try:
+        if workers > 1:
+            return _run_in_processes(bench, pending, workers, steps, bar)
+        failures = {}
+        for index, cell in enumerate(pending):
+            failures[cell] = attempt(run_cell, bench, cell, [StepCounter(steps, index, bar.show)])
+            bar.end(index)
+        return {cell: reason for cell, reason in failures.items() if reason is not None}
+    finally:
+        bar.close()
+
+
+def worker_count(workers: int | None, device: str) -> int:
+    """How many trainings run at the same time: as many as asked for, else one per CPU core, or one on a GPU."""
+    return workers or (_cores() if device == "cpu" else 1)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _run_in_processes(
+    bench: Bench, cells: Sequence[Cell], workers: int, steps: MutableSequence[int], bar: MatrixBar
+) -> dict[Cell, str]:
+    failures = {}
+    with worker_pool(workers, _prepare_worker, (steps, max(1, _cores() // workers))) as pool:
+        futures = {pool.submit(_attempt_here, bench, cell, index): index for index, cell in enumerate(cells)}
+        waiting = set(futures)
+        while waiting:
+            done, waiting = wait(waiting, timeout=1, return_when=FIRST_COMPLETED)
+            bar.show()
+            for future in done:
+                dead = future.exception()  # the process was killed, for want of memory as a rule
+                reason = future.result() if dead is None else f"{type(dead).__name__}: {dead}"
+                if reason is not None:
+                    failures[cells[futures[future]]] = reason
+                bar.end(futures[future])
+    return failures
+
+
+def _prepare_worker(steps: MutableSequence[int], threads: int) -> None:
+    global _steps
+    _steps = steps
+    torch.set_num_threads(threads)
+
+
+def _attempt_here(bench: Bench, cell: Cell, index: int) -> str | None:
+    return attempt(run_cell, bench, cell, [StepCounter(_steps, index)])

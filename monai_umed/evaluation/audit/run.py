@@ -18,6 +18,7 @@ from ..folders import check_folders
 from ..plan import Audit
 from ..results import build_rows, loss_curves, worst_cases
 from ..runner import run_cells
+from ..workers import orderly_end
 from .foreign import protect_foreign
 from .measures import measure_files, measure_utility
 from .pictures import collect_pictures
@@ -44,7 +45,7 @@ def set_up(audit: Audit, output_dir: str | Path, progress: bool = True) -> Bench
     if "foreign" in needs:
         foreign = audit.foreign_dir or str(phantom_dir(len(audit.size)))
     if "foreign_protected" in needs:
-        foreign_protected = protect_foreign(foreign, folder / "foreign", audit.size, progress)
+        foreign_protected = protect_foreign(foreign, folder / "foreign", size=audit.size, progress=progress)
     return Bench(audit, facts, folder, foreign, foreign_protected)
 
 
@@ -70,13 +71,15 @@ def collect(bench: Bench, failed: list[str], progress: bool = True) -> dict[str,
     return json.loads(json.dumps(scores))  # as whoever reads the file gets it: lists, no tuples
 
 
+@orderly_end()
 def run_audit(
     audit: Audit, output_dir: str | Path, workers: int | None = None, progress: bool = True
 ) -> dict[str, Any] | None:
     """Run what is missing of an audit, then judge, and write ``scores.json`` and ``report.html``.
 
-    Can be interrupted at any time and goes on where it stopped. Started by ``torchrun`` on several machines that share
-    the folder, each takes its share of the cells, and whoever finishes last writes the verdict.
+    Can be interrupted at any time, also by SIGTERM or a closed terminal, and goes on where it stopped. Started by
+    ``torchrun`` on several machines that share the folder, each takes its share of the cells, and whoever finishes last
+    writes the verdict.
 
     Args:
         audit: what to run.
@@ -94,7 +97,7 @@ def run_audit(
     require_report()
     bench = set_up(audit, output_dir, progress)
     cells = audit.cells()
-    failures = run_cells(bench, share_of_this_process().of(cells), workers, progress)
+    failures = run_cells(bench, share_of_this_process().of(cells), workers=workers, progress=progress)
     missing = [cell for cell in cells if not bench.result_file(cell).is_file() and cell not in failures]
     if missing:
         print(

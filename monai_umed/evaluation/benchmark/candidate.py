@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
-import os
 import resource
 import shutil
 import sys
 import time
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import redirect_stdout
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,9 +21,10 @@ from ...io.atomic import write_json
 from ...io.provenance import source_version
 from ...protectors.checkpoint import CHECKPOINT, find_checkpoint, load_protector, save_protector
 from ...release.protect import protect_dataset
-from ...workflows.run import run_config
+from ..bundle_fit import fit_by_config
 from ..cell import set_aside
 from ..quick_check import mean_fidelity
+from ..workers import attempt_alone
 from .variants import Variant
 
 RECORD, LOG, PROTECTED = "release.json", "log.txt", "protected"
@@ -118,28 +115,12 @@ def make_release(job: Job) -> str | None:
     """
     shutil.rmtree(job.folder, ignore_errors=True)
     job.folder.mkdir(parents=True)
-    # Spawned: forked processes inherit the locks of torch's threads and hang, and their parent's memory as well.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, context) as pool:
-        try:
-            return pool.submit(_attempt, job).result()
-        except BrokenProcessPool:
-            return "its process was killed, for want of memory as a rule"
+    return attempt_alone(_make, job)
 
 
-def _attempt(job: Job) -> str | None:
-    for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"):  # torchrun divides the jobs, not a fit
-        os.environ.pop(name, None)
-    try:
-        with (job.folder / LOG).open("w", encoding="utf-8") as log, redirect_stdout(log):
-            fit_seconds, apply_seconds = _fit(job) if job.fitted is None else _adjust(job, job.fitted)
-        _record(job, fit_seconds, apply_seconds)
-    except (ValueError, RuntimeError, OSError, NotImplementedError) as error:
-        cause: BaseException = error
-        while isinstance(cause, RuntimeError) and cause.__cause__ is not None:  # MONAI's chain of configs
-            cause = cause.__cause__
-        return f"{type(cause).__name__}: {cause}"
-    return None
+def _make(job: Job) -> None:
+    fit_seconds, apply_seconds = _fit(job) if job.fitted is None else _adjust(job, job.fitted)
+    _record(job, fit_seconds, apply_seconds)
 
 
 def _fit(job: Job) -> tuple[float, float]:
@@ -155,7 +136,7 @@ def _fit(job: Job) -> tuple[float, float]:
         "progress": job.progress,
     }
     config, *overlays = job.variant.configs
-    run_config(config, {**settings, **job.variant.overrides}, overlays)
+    fit_by_config({**settings, **job.variant.overrides}, job.folder / LOG, config=config, overlays=overlays)
     fitted = (job.folder / CHECKPOINT).stat().st_mtime  # written between the fit and its use
     return fitted - begin, time.time() - fitted
 
@@ -170,7 +151,8 @@ def _adjust(job: Job, fitted: Path) -> tuple[float, float]:
     reach_psnr(protector, cases, job.psnr, job.num_classes, most=MOST)
     save_protector(job.folder / CHECKPOINT, protector, {"fitted": str(fitted)})
     begin = time.time()
-    protect_dataset(cases, protector, job.folder / PROTECTED, num_classes=job.num_classes, progress=job.progress)
+    with (job.folder / LOG).open("w", encoding="utf-8") as log, redirect_stdout(log):
+        protect_dataset(cases, protector, job.folder / PROTECTED, num_classes=job.num_classes, progress=job.progress)
     return earlier.fit_seconds, time.time() - begin
 
 

@@ -15,11 +15,13 @@ from ...training.distributed import rank_count, share_of_this_process
 from ..cell import Bench
 from ..folders import check_folders
 from ..plan import Audit, Cell
-from ..runner import run_cells
-from .candidate import PROTECTED, Job, make_release, read_release
+from ..progress import Estimate
+from ..runner import run_cells, worker_count
+from ..workers import orderly_end
+from .candidate import PROTECTED, RECORD, Job, make_release, read_release
 from .figure import draw_figure
 from .plan import Plan
-from .rows import Entry, build_rows, write_csv
+from .rows import Entry, build_rows, result_file, write_csv
 from .table import write_table
 from .variants import CLEAN
 
@@ -117,7 +119,7 @@ def _named(failures: dict[Cell, str], where: str) -> list[str]:
     return [f"{where}: {cell.name}: {reason}" for cell, reason in failures.items()]
 
 
-def _run_job(plan: Plan, place: _Place, job: Job, workers: int | None, progress: bool) -> list[str]:
+def _run_job(plan: Plan, place: _Place, job: Job, *, workers: int, progress: bool, estimate: Estimate) -> list[str]:
     """Do what is missing of one protector on one dataset; what failed, with reasons."""
     where = f"{place.name}/{job.folder.name}"
     if read_release(job.folder) is None and (reason := make_release(job)) is not None:
@@ -126,13 +128,15 @@ def _run_job(plan: Plan, place: _Place, job: Job, workers: int | None, progress:
         bench = _open_bench(plan, place, str(job.folder / PROTECTED), job.folder / TRAININGS)
     except ValueError as error:
         return [f"{where}: {error}"]
-    failed = _named(run_cells(bench, plan.cells(), workers, progress), where)
+    ended = run_cells(bench, plan.cells(), workers=workers, progress=progress, title=where, estimate=estimate)
+    failed = _named(ended, where)
     release = read_release(job.folder)
     if release is not None and release.left_out:
         failed.append(f"{where}: {release.left_out} cases could not be protected; {job.folder / PROTECTED} says why")
     return failed
 
 
+@orderly_end()
 def run_benchmark(
     plan: Plan, output_dir: str | Path, workers: int | None = None, progress: bool = True
 ) -> list[dict[str, Any]] | None:
@@ -159,19 +163,29 @@ def run_benchmark(
     out = claim_output(output_dir, {"eps": plan.eps, "size": plan.size, "network_size": plan.network_size})
     places = [_read_place(plan, name, folder) for name, folder in plan.places.items()]
     clean = {place.name: _open_bench(plan, place, place.folder, out / place.name / CLEAN) for place in places}
+    groups = [(place, jobs) for place in places for jobs in _jobs(plan, place, out, progress)]
+    mine = share_of_this_process()
+    missing = [job.folder / TRAININGS for _, jobs in mine.of(groups) for job in jobs]
+    trainings = [result_file(bench.output_dir, cell) for bench in clean.values() for cell in mine.of(plan.ceilings())]
+    trainings += [result_file(folder, cell) for folder in missing for cell in plan.cells()]
+    fits = sum(not (folder.parent / RECORD).is_file() for folder in missing)
+    workers = worker_count(workers, plan.device)
+    estimate = Estimate(sum(not path.is_file() for path in trainings), workers, f", and {fits} fits, one at a time")
     failures: list[str] = []
     for name, bench in clean.items():
-        mine = share_of_this_process().of(plan.ceilings())
-        failures += _named(run_cells(bench, mine, workers, progress), f"{name}/{CLEAN}")
-    groups = [(place, jobs) for place in places for jobs in _jobs(plan, place, out, progress)]
-    for place, jobs in share_of_this_process().of(groups):
+        title = f"{name}/{CLEAN}"
+        ended = run_cells(
+            bench, mine.of(plan.ceilings()), workers=workers, progress=progress, title=title, estimate=estimate
+        )
+        failures += _named(ended, title)
+    for place, jobs in mine.of(groups):
         for job in jobs:
-            failures += _run_job(plan, place, job, workers, progress)
+            failures += _run_job(plan, place, job, workers=workers, progress=progress, estimate=estimate)
     entries = [Entry(place.name, job.variant, job.psnr, job.folder) for place, jobs in groups for job in jobs]
-    if rank_count() > 1 and (missing := _count_missing(plan, entries, clean)):
+    if rank_count() > 1 and (elsewhere := _count_missing(plan, entries, clean)):
         print(
-            f"{missing} parts are still running, or failed, elsewhere; the last machine writes the tables, or the same "
-            "command on one machine."
+            f"{elsewhere} parts are still running, or failed, elsewhere; the last machine writes the tables, or the "
+            "same command on one machine."
         )
         return None
     rows = build_rows(plan, entries, {name: bench.output_dir for name, bench in clean.items()})

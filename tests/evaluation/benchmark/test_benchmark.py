@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -52,11 +51,8 @@ def jobs(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         if job.variant.name == "lsp":
             return "ValueError: it broke"
         job.folder.mkdir(parents=True, exist_ok=True)
-        environment = dict(os.environ)
-        try:
-            return candidate._attempt(job)
-        finally:
-            os.environ.update(environment)
+        candidate._make(job)
+        return None
 
     monkeypatch.setattr(run, "make_release", make)
     return made

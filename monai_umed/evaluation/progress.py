@@ -1,0 +1,133 @@
+"""How far a matrix of trainings has come: a bar over trainings and their steps, and how long all of them take."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, MutableSequence
+from dataclasses import dataclass, field
+from time import monotonic
+
+from ignite.engine import Engine, Events
+from tqdm import tqdm
+
+
+def duration(seconds: float) -> str:
+    """Seconds in the unit that people would use: ``"40 s"``, ``"25 min"``, ``"3.5 h"``, ``"2.1 days"``."""
+    for limit, size, unit, digits in ((120, 1, "s", 0), (7200, 60, "min", 0), (172_800, 3600, "h", 1)):
+        if seconds < limit:
+            return f"{seconds / size:.{digits}f} {unit}"
+    return f"{seconds / 86_400:.1f} days"
+
+
+@dataclass
+class Estimate:
+    """Says at its start how many trainings a run is and, after the first one, how long all of them take.
+
+    Attributes:
+        trainings: how many are still to be done.
+        at_once: how many run at the same time.
+        more: what else the run does, for its first line.
+        begun: whether the first line was printed.
+        known: whether the second line was printed.
+    """
+
+    trainings: int
+    at_once: int
+    more: str = ""
+    begun: bool = False
+    known: bool = False
+
+    def begin(self) -> None:
+        """Print the number of trainings, once."""
+        if not self.begun:
+            print(f"{self.trainings} trainings, {self.at_once} at a time{self.more}.", flush=True)
+        self.begun = True
+
+    def first_ended(self, seconds: float, say: Callable[[str], object]) -> None:
+        """Say how long all trainings take if the others take as long as the first, once."""
+        if not self.known:
+            whole = seconds * -(-self.trainings // self.at_once)
+            say(f"The first training took {duration(seconds)}; all {self.trainings} take about {duration(whole)}.")
+        self.known = True
+
+
+class StepCounter:
+    """A MONAI handler that notes the step of a training and the number of its steps where another process reads them.
+
+    Args:
+        steps: two numbers per training: steps done, and steps in all.
+        index: number of the training.
+        seen: called after every step.
+    """
+
+    def __init__(self, steps: MutableSequence[int], index: int, seen: Callable[[], None] | None = None) -> None:
+        self.steps = steps
+        self.index = index
+        self.seen = seen
+
+    def attach(self, engine: Engine) -> None:
+        engine.add_event_handler(Events.STARTED, self._start)
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self._advance)
+
+    def _start(self, engine: Engine) -> None:
+        self.steps[2 * self.index + 1] = (engine.state.epoch_length or 0) * (engine.state.max_epochs or 0)
+
+    def _advance(self, engine: Engine) -> None:
+        self.steps[2 * self.index] = engine.state.iteration
+        if self.seen is not None:
+            self.seen()
+
+
+@dataclass
+class MatrixBar:
+    """One bar over all trainings of a matrix, in which those that run count by their steps.
+
+    Attributes:
+        title: of the bar.
+        steps: as in :class:`StepCounter`, of all trainings of the matrix.
+        estimate: of the run that the matrix belongs to.
+        hidden: whether to show no bar.
+    """
+
+    title: str
+    steps: MutableSequence[int]
+    estimate: Estimate
+    hidden: bool = False
+    _ended: set[int] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.estimate.begin()
+        self._begin = monotonic()
+        # A disabled bar takes a lock all the same; see monai_umed.training.handlers.track.
+        look = "{desc}: {percentage:3.0f}%|{bar}| [{elapsed}<{remaining}]"
+        self._bar = (
+            None
+            if self.hidden
+            else tqdm(
+                total=len(self.steps) // 2, desc=self.title, mininterval=1, miniters=0, smoothing=0, bar_format=look
+            )
+        )  # without smoothing: the time left follows from the mean, as trainings differ
+
+    def show(self) -> None:
+        """Bring the bar up to date."""
+        if self._bar is None:
+            return
+        pairs = enumerate(zip(self.steps[::2], self.steps[1::2], strict=True))
+        running = [pair for index, pair in pairs if index not in self._ended and pair[1]]
+        text = f"{self.title}, {len(self._ended)} of {len(self.steps) // 2} trainings"
+        if running:
+            step, steps = (sum(numbers) for numbers in zip(*running, strict=True))
+            text += f", step {step} of {steps}" + (f" in {len(running)}" if len(running) > 1 else "")
+        self._bar.set_description_str(text, refresh=False)
+        self._bar.update(len(self._ended) + sum(step / steps for step, steps in running) - self._bar.n)
+
+    def end(self, index: int) -> None:
+        """Count a training as ended."""
+        self._ended.add(index)
+        self.estimate.first_ended(monotonic() - self._begin, print if self._bar is None else self._bar.write)
+        self.show()
+
+    def close(self) -> None:
+        """Leave the bar as it is."""
+        if self._bar is not None:
+            self._bar.refresh()
+            self._bar.close()
