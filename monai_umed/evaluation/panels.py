@@ -1,4 +1,4 @@
-"""Lay out and compress the figure of files and predictions; needs matplotlib."""
+"""Lay out and compress the figure of files and predictions."""
 
 from __future__ import annotations
 
@@ -29,14 +29,6 @@ class Panels:
     test: np.ndarray
     test_mask: np.ndarray
     predictions: tuple[np.ndarray, ...]
-
-
-def require_matplotlib() -> None:
-    """Say how to install matplotlib if it is missing; it is no requirement of the package itself."""
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError as error:
-        raise ImportError('The picture needs matplotlib: pip install "monai_umed[report]"') from error
 
 
 def show(axes: Axes, image: np.ndarray, mask: np.ndarray | None = None, predicted: np.ndarray | None = None) -> None:

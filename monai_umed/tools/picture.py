@@ -16,7 +16,7 @@ from ..data.case import Case, DatasetError
 from ..data.cases import Section, find_cases
 from ..data.loading import load_case
 from ..data.training_set import load_training_set
-from ..evaluation.panels import GAIN, Panels, draw, require_matplotlib
+from ..evaluation.panels import GAIN, Panels, draw
 from ..evaluation.quick_check import train_reference
 from ..io.atomic import write_atomically
 from ..io.stored import StoredImage
@@ -141,11 +141,9 @@ def make_picture(
         Dice over all test images after training on the clean and on the protected files.
 
     Raises:
-        ImportError: if matplotlib is missing.
         DatasetError: if a folder cannot be used or both have no training image in common.
         ValueError: if ``cases`` names unknown images or more than three, or the images are volumes.
     """
-    require_matplotlib()
     pairs = _pairs(dataset_dir, protected_dir)
     test = load_training_set(dataset_dir, SIZE, "test", progress=progress)
     networks, dice = [], []
@@ -181,7 +179,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     names = None if options.cases is None else options.cases.split(",")
     try:
         dice = make_picture(options.dataset_dir, options.protected_dir, options.output, names, options.epochs)
-    except (ImportError, ValueError) as error:
+    except ValueError as error:
         sys.exit(f"error: {error}")
     print(f"Dice on clean test images, trained on clean files {dice[0]:.3f}, on protected files {dice[1]:.3f}")
     print(f"  picture: {options.output} ({options.output.stat().st_size / 1000:.0f} kB)")

@@ -1,7 +1,6 @@
 """The picture: a small PNG from two folders, and plain messages where it cannot be made."""
 
 import shutil
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +31,6 @@ def command(clean: Path, protected: Path, output: Path, *more: str) -> list[str]
 def test_command_writes_a_small_png(
     folders: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    pytest.importorskip("matplotlib")
     output = tmp_path / "new" / "picture.png"
     main(command(*folders, output, "--epochs", "1"))
     with Image.open(output) as image:
@@ -43,7 +41,6 @@ def test_command_writes_a_small_png(
 
 
 def test_wrong_input_ends_before_any_training(folders: tuple[Path, Path], tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib")
     clean, protected = folders
     output = tmp_path / "picture.png"
     with pytest.raises(SystemExit, match="no such folder; check the path"):
@@ -60,16 +57,7 @@ def test_wrong_input_ends_before_any_training(folders: tuple[Path, Path], tmp_pa
     assert not output.exists()
 
 
-def test_missing_matplotlib_is_named_with_its_cure(
-    folders: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "matplotlib", None)
-    with pytest.raises(ImportError, match=r'pip install "monai_umed\[report\]"$'):
-        make_picture(*folders, tmp_path / "picture.png")
-
-
 def test_volumes_are_refused(tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib")
     volumes = write_phantom(tmp_path / "volumes", spatial_dims=3, num_train=1, num_test=1)
     with pytest.raises(ValueError, match="2D images"):
         make_picture(volumes, volumes, tmp_path / "picture.png", progress=False)

@@ -1,4 +1,4 @@
-"""Write the audit's result as one HTML file that explains itself; needs jinja2 and matplotlib."""
+"""Write the audit's result as one HTML file that explains itself."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ import math
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from ...io.atomic import write_atomically
-from ..panels import GAIN, OPACITY, PREDICTED, TRUE, require_matplotlib
+from ..panels import GAIN, OPACITY, PREDICTED, TRUE
 from .report_pictures import LINES, MID_GRAY, Pictures, draw_curves, view_before_after, view_prediction
 
 if TYPE_CHECKING:
@@ -197,13 +196,6 @@ def shade(ratio: float | None) -> str:
     return "none" if ratio is None or _missing(ratio) else str(bisect_left(SHADES, ratio))
 
 
-def require_report() -> None:
-    """Say how to install what the report needs; it is no requirement of the package itself."""
-    require_matplotlib()
-    if find_spec("jinja2") is None:
-        raise ImportError('The report needs jinja2: pip install "monai_umed[report]"')
-
-
 def _environment() -> Environment:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -233,14 +225,12 @@ def write_report(audit: Mapping[str, Any], pictures: Pictures, output_file: str 
         output_file: HTML to write, whole or not at all; its folder is made if needed.
 
     Raises:
-        ImportError: if jinja2 or matplotlib is missing.
         ValueError: if the verdict is not one of three, or a picture has another type or shape than it must.
         jinja2.UndefinedError: if a field of ``audit`` is missing.
         OSError: if the file cannot be written.
     """
     if audit["verdict"] not in VERDICTS:
         raise ValueError(f"verdict is {audit['verdict']!r}; it must be one of {', '.join(map(repr, VERDICTS))}.")
-    require_report()
     html = (
         _environment()
         .get_template("report.html.j2")

@@ -1,4 +1,4 @@
-"""What the audit's report shows as images: before and after, predictions, training curves; needs matplotlib."""
+"""What the audit's report shows as images: before and after, predictions, training curves."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ from ..workers import orderly_end
 from .foreign import protect_foreign
 from .measures import measure_files, measure_utility
 from .pictures import collect_pictures
-from .report import require_report, write_report
+from .report import write_report
 from .verdict import as_json, judge, utility_destroyed, warn
 
 SCORES, REPORT = "scores.json", "report.html"
@@ -91,10 +91,8 @@ def run_audit(
         What ``scores.json`` holds; None if cells of other machines are still missing.
 
     Raises:
-        ImportError: if what the report needs is missing; better before hours of training than after.
         DatasetError, ValueError: as :func:`set_up`.
     """
-    require_report()
     bench = set_up(audit, output_dir, progress)
     cells = audit.cells()
     failures = run_cells(bench, share_of_this_process().of(cells), workers=workers, progress=progress)

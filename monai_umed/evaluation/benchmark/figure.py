@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Literal
@@ -24,7 +23,7 @@ def _fill(psnr: float | None) -> Literal["full", "none"]:
     return "full" if psnr is None else "none"
 
 
-def draw_figure(rows: Sequence[Mapping[str, Any]], plan: Plan, path: Path) -> bool:
+def draw_figure(rows: Sequence[Mapping[str, Any]], plan: Plan, path: Path) -> None:
     """Draw Dice without defense over PSNR, one panel per dataset, a line per protector and a point for each budget.
 
     Points are full at equal eps and hollow at equal PSNR. Files without any change have no PSNR and therefore no point.
@@ -33,12 +32,7 @@ def draw_figure(rows: Sequence[Mapping[str, Any]], plan: Plan, path: Path) -> bo
         rows: see :func:`monai_umed.evaluation.benchmark.rows.build_rows`.
         plan: of the benchmark; its first exploiter is shown.
         path: PNG file to write.
-
-    Returns:
-        False if matplotlib is missing.
     """
-    if find_spec("matplotlib") is None:
-        return False
     from matplotlib import colormaps
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
@@ -76,4 +70,3 @@ def draw_figure(rows: Sequence[Mapping[str, Any]], plan: Plan, path: Path) -> bo
     buffer = BytesIO()
     figure.savefig(buffer, format="png", dpi=150)
     write_atomically(path, buffer.getvalue())
-    return True

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import re
-import sys
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -15,9 +14,6 @@ import pytest
 from monai_umed.evaluation.audit.report import MEASURES, VERDICTS, AuditResult, Measures, ScoreRow, write_report
 from monai_umed.evaluation.audit.report_pictures import BeforeAfter, Pictures, Prediction
 from monai_umed.evaluation.panels import GAIN
-
-pytest.importorskip("jinja2")
-pytest.importorskip("matplotlib")
 
 VOID = {"meta", "img", "input", "br", "link", "hr"}
 NBSP, TIMES = "\N{NO-BREAK SPACE}", "\N{MULTIPLICATION SIGN}"
@@ -366,11 +362,3 @@ def test_failure_leaves_an_older_report_as_it_was(tmp_path: Path, monkeypatch: p
         report(tmp_path, make_audit(reason="another"))
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["report.html"]
     assert (tmp_path / "new" / "report.html").read_text(encoding="utf-8") == before
-
-
-@pytest.mark.parametrize("module", ["jinja2", "matplotlib"])
-def test_missing_library_is_named_with_its_cure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: str) -> None:
-    monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(ImportError, match=r'pip install "monai_umed\[report\]"$'):
-        report(tmp_path)
-    assert not list(tmp_path.rglob("*.html"))

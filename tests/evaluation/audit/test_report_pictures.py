@@ -23,9 +23,6 @@ from monai_umed.evaluation.audit.report_pictures import (
 )
 from monai_umed.evaluation.panels import GAIN
 
-pytest.importorskip("jinja2")
-pytest.importorskip("matplotlib")
-
 
 def decode(address: str) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(base64.b64decode(address.split(",")[1]))))

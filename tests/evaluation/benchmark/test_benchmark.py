@@ -178,7 +178,7 @@ def test_the_legend_of_the_figure_holds_all_protectors(
         save(figure, *args, **options)
 
     monkeypatch.setattr(Figure, "savefig", keep)
-    assert draw_figure(rows, plan, tmp_path / "figure.png")
+    draw_figure(rows, plan, tmp_path / "figure.png")
     (legend,) = drawn[0].legends
     assert [text.get_text() for text in legend.get_texts()] == [
         *(variant.name for variant in plan.variants),
