@@ -10,7 +10,7 @@ from protected_folder import small_protector
 
 from monai_umed.data.cases import find_cases
 from monai_umed.data.phantom import write_phantom
-from monai_umed.evaluation.plan import Audit
+from monai_umed.evaluation.audit.plan import Audit
 from monai_umed.release.protect import protect_dataset
 
 
@@ -52,7 +52,7 @@ def small_audit(clean_dir: Path, protected_dir: Path) -> Audit:
     return Audit(
         str(protected_dir),
         str(clean_dir),
-        str(clean_dir),
+        test_dir=str(clean_dir),
         size=(32, 32),
         exploiters=("unet-batch",),
         defenses=("blur-1.0",),

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ..workflows.run import run_config
+from ..fitting.run_config import run_config
 from .datasets import Labels, join_labels
 from .options import NumClasses, Progress, SliceAxis, Window, parse_names, parse_numbers, parse_window
 

@@ -43,7 +43,7 @@ def benchmark(
         raise typer.BadParameter("one place was given; give DATA... OUT, where OUT is a folder to write")
     import torch
 
-    from ..evaluation.benchmark.plan import Plan
+    from ..evaluation.benchmark.plan import Benchmark
     from ..evaluation.benchmark.run import run_benchmark
     from ..exploiters.train import RECIPES
     from ..workflows.bundle import as_fraction
@@ -52,7 +52,7 @@ def benchmark(
         raise typer.BadParameter(f"--recipe {recipe}: there is {' and '.join(RECIPES)}")
     *datasets, out = places
     grid = parse_numbers(size)
-    plan = Plan(
+    plan = Benchmark(
         datasets=tuple(map(str, datasets)),
         protectors=tuple(parse_names(protectors) or ()),
         exploiters=tuple(parse_names(exploiters) or ()),
@@ -66,5 +66,5 @@ def benchmark(
         recipe=dict(RECIPES[recipe]),
         device="cuda" if torch.cuda.is_available() else "cpu",
     )
-    if run_benchmark(plan, out, workers, progress) == []:
+    if run_benchmark(plan, out, workers=workers, progress=progress) == []:
         raise typer.Exit(1)

@@ -7,7 +7,7 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
-from ..workflows.run import run_config
+from ..fitting.run_config import run_config
 
 
 def fit_by_config(

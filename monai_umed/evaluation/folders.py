@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import KW_ONLY, dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,10 +15,38 @@ from ..data.case import Case, DatasetError
 from ..data.cases import Section, find_cases
 from ..data.codec import read_image
 from ..data.training_set import Layout, load_training_set
+from ..data.two_folders import DatasetDir
 from ..defenses import Items
 from ..io.checksum import sha256_path
 from ..io.stored import CodecError
-from .plan import MIN_TEST_CASES, Audit
+
+MIN_TEST_CASES = 10
+
+
+@dataclass(frozen=True)
+class Files:
+    """Protected files, their originals, what to test on, and how exploiters see all of them.
+
+    Args:
+        protected_dir: the files under test, a folder as in :func:`monai_umed.data.cases.find_cases`.
+        clean_dir: their clean originals under the same names; others in the folder are ignored.
+        test_dir: clean files on which networks are scored.
+        test_section: ``"train"``, ``"test"`` or ``"all"`` of ``test_dir``.
+        size: grid that exploiters train on; of volumes the window, two numbers if they are cut into slices.
+        num_classes: classes, background included.
+        window: intensities that map to 0 and 1, see :func:`monai_umed.data.codec.read_image`.
+        slice_axis: across which volumes are cut into slices, for networks that see images; None for other datasets.
+    """
+
+    protected_dir: DatasetDir
+    clean_dir: DatasetDir
+    _: KW_ONLY
+    test_dir: DatasetDir
+    test_section: Section = "test"
+    size: tuple[int, ...] = (128, 128)
+    num_classes: int = 2
+    window: tuple[float, float] | None = None
+    slice_axis: int | None = None
 
 
 @dataclass(frozen=True)
@@ -43,34 +72,43 @@ class Facts:
     digest: str
 
 
-def check_folders(audit: Audit) -> Facts:
+def pair_cases(files: Files) -> dict[str, tuple[Case, Case]]:
+    """The clean original and the protected copy of every case that is in both folders, by id, sorted.
+
+    Raises:
+        DatasetError: there is none, or a folder cannot be used.
+    """
+    protected = {case.id: case for case in find_cases(files.protected_dir)}
+    clean = {case.id: case for case in find_cases(files.clean_dir)}
+    if not protected.keys() & clean.keys():
+        raise DatasetError(
+            str(files.clean_dir),
+            [
+                f"none of its {len(clean)} names ({_some(clean)}) is among the {len(protected)} of "
+                f"{files.protected_dir} ({_some(protected)}); give the folder of the originals"
+            ],
+        )
+    return {id: (clean[id], protected[id]) for id in sorted(protected.keys() & clean.keys())}
+
+
+def check_folders(files: Files) -> Facts:
     """Compare the three folders.
 
     Raises:
         DatasetError: if no case is both protected and clean, a protected image differs in size from its original, a
             file cannot be read, or there are fewer than ten test cases; all offenders are listed.
     """
-    protected = {case.id: case for case in find_cases(audit.protected_dir)}
-    clean = {case.id: case for case in find_cases(audit.clean_dir)}
-    test = find_cases(audit.test_dir, _section(audit))
-    common = sorted(protected.keys() & clean.keys())
-    if not common:
-        raise DatasetError(
-            audit.clean_dir,
-            [
-                f"none of its {len(clean)} names ({_some(clean)}) is among the {len(protected)} of "
-                f"{audit.protected_dir} ({_some(protected)}); give the folder of the originals"
-            ],
-        )
+    pairs = pair_cases(files)
+    protected, test = find_cases(files.protected_dir), find_cases(files.test_dir, files.test_section)
     if len(test) < MIN_TEST_CASES:
         raise DatasetError(
-            audit.test_dir,
+            str(files.test_dir),
             [f"{len(test)} test cases, at least {MIN_TEST_CASES} are needed for a Dice that means anything; add more"],
         )
     eps, levels, offenders, channels = 0.0, 0.0, [], 1
-    for id in common:
+    for id, pair in pairs.items():
         try:
-            before, after = read_image(clean[id].image, audit.window), read_image(protected[id].image, audit.window)
+            before, after = (read_image(case.image, files.window) for case in pair)
         except CodecError as error:
             offenders.append(f"{id}: {error}")
             continue
@@ -83,27 +121,21 @@ def check_folders(audit: Audit) -> Facts:
         change = float(np.abs(after.color.astype(np.float64) - before.color.astype(np.float64)).max())
         eps, levels, channels = max(eps, change / before.width), max(levels, change), len(before.color)
     if offenders:
-        raise DatasetError(audit.protected_dir, offenders)
+        raise DatasetError(str(files.protected_dir), offenders)
     return Facts(
-        tuple(common),
-        tuple(sorted(protected.keys() - clean.keys())),
-        tuple(sorted(case.id for case in test)),
-        channels,
-        eps,
-        levels,
-        _digest([*protected.values(), *(clean[id] for id in common), *test]),
+        ids=tuple(pairs),
+        only_protected=tuple(sorted({case.id for case in protected} - pairs.keys())),
+        test_ids=tuple(sorted(case.id for case in test)),
+        in_channels=channels,
+        eps=eps,
+        max_levels=levels,
+        digest=_digest([*protected, *(clean for clean, _ in pairs.values()), *test]),
     )
 
 
-def _some(names: dict) -> str:
-    first = sorted(names)[:2]
-    return ", ".join(first) + (", ..." if len(names) > len(first) else "")
-
-
-def _section(audit: Audit) -> Section:
-    if audit.test_section not in ("train", "test", "all"):
-        raise ValueError(f"test_section is {audit.test_section!r}, must be 'train', 'test' or 'all'.")
-    return audit.test_section  # type: ignore[return-value]
+def _some(names: Iterable[str]) -> str:
+    first = sorted(names)
+    return ", ".join(first[:2]) + (", ..." if len(first) > 2 else "")
 
 
 def _digest(cases: Sequence[Case]) -> str:
@@ -116,34 +148,23 @@ def _digest(cases: Sequence[Case]) -> str:
 
 
 @lru_cache(maxsize=12)
-def read_items(
-    folder: str,
-    section: Section,
-    size: tuple[int, ...],
-    num_classes: int,
-    window: tuple[float, float] | None,
-    layout: Layout = "patches",
-    slice_axis: int | None = None,
-) -> tuple[dict, ...]:
+def _read_items(folder: Any, section: Section, size: tuple[int, ...], **reading: Any) -> tuple[dict, ...]:
     """Cases of a folder, see :func:`load_training_set`; the last few folders and grids stay in memory."""
-    read = load_training_set(
-        folder, size, section, None, num_classes, window, 2, progress=False, slice_axis=slice_axis, layout=layout
-    )
-    return tuple(read.items)
+    return tuple(load_training_set(folder, size, section, progress=False, **reading).items)
 
 
 class Folders:
     """The items of an audit.
 
     Args:
-        audit: what is audited.
+        files: where they lie.
         facts: from :func:`check_folders`.
         size: grid of images, window of volumes.
         layout: of volumes to train on, see :func:`monai_umed.data.training_set.load_training_set`.
     """
 
-    def __init__(self, audit: Audit, facts: Facts, size: tuple[int, ...], layout: Layout = "patches") -> None:
-        self.audit = audit
+    def __init__(self, files: Files, facts: Facts, *, size: tuple[int, ...], layout: Layout = "patches") -> None:
+        self.files = files
         self.facts = facts
         self.size = size
         self.layout = layout
@@ -151,31 +172,35 @@ class Folders:
     @property
     def window(self) -> tuple[int, ...] | None:
         """What slides over volumes or their slices when they are tested; None for images, which are on one grid."""
-        return self.size if len(self.size) == 3 or self.audit.slice_axis is not None else None
+        return self.size if len(self.size) == 3 or self.files.slice_axis is not None else None
 
-    def _read(self, folder: str, section: Section = "all", layout: Layout | None = None) -> Items:
-        audit = self.audit
-        reading = (audit.num_classes, audit.window, layout or self.layout, audit.slice_axis)
-        return list(read_items(folder, section, self.size, *reading))
+    def _read(self, folder: DatasetDir, section: Section, layout: Layout) -> Items:
+        reading = {name: getattr(self.files, name) for name in ("num_classes", "window", "slice_axis")}
+        return list(_read_items(folder, section, self.size, layout=layout, **reading))
 
     def protected(self) -> Items:
         """The files under test."""
-        return self._read(self.audit.protected_dir)
+        return self._read(self.files.protected_dir, "all", self.layout)
 
     def clean(self) -> Items:
         """Their originals."""
-        ids = set(self.facts.ids)
-        return [item for item in self._read(self.audit.clean_dir) if item["id"] in ids]
+        return among(self._read(self.files.clean_dir, "all", self.layout), self.facts.ids)
 
     def test(self) -> Items:
         """Clean images to score on; volumes are whole unless all are resampled."""
         layout: Layout = "whole" if self.layout == "patches" else self.layout
-        return self._read(self.audit.test_dir, _section(self.audit), layout)
+        return self._read(self.files.test_dir, self.files.test_section, layout)
 
     def foreign(self, folder: str, section: Section) -> Items:
         """Another dataset with two classes, brought to the number of channels of this one."""
-        items = read_items(folder, section, self.size, 2, None)
+        items = _read_items(folder, section, self.size)
         return [{**item, "image": match_channels(item["image"], self.facts.in_channels)} for item in items]
+
+
+def among(items: Items, ids: Iterable[str]) -> Items:
+    """The items with these ids, in their own order."""
+    chosen = set(ids)
+    return [item for item in items if item["id"] in chosen]
 
 
 def match_channels(image: torch.Tensor, channels: int) -> torch.Tensor:

@@ -31,7 +31,7 @@ class Panels:
     predictions: tuple[np.ndarray, ...]
 
 
-def show(axes: Axes, image: np.ndarray, mask: np.ndarray | None = None, predicted: np.ndarray | None = None) -> None:
+def show(axes: Axes, image: np.ndarray, *, mask: np.ndarray | None = None, predicted: np.ndarray | None = None) -> None:
     """Draw an image in [0, 1], the true outline and the predicted region, where they are given, onto axes."""
     axes.imshow(image, cmap="gray", vmin=0, vmax=1)
     if predicted is not None and predicted.any():
@@ -61,12 +61,16 @@ def draw(rows: Sequence[Panels], dice: Sequence[float]) -> bytes:
         5: ("protected files", f"Dice {dice[1]:.2f}"),
     }
     for index, row in enumerate(rows):
-        left: list[tuple[Any, ...]] = [(row.original, row.mask), (row.protected,), (row.difference,)]
-        right = [(row.test, row.test_mask, predicted) for predicted in row.predictions]
+        left: list[dict[str, Any]] = [
+            {"image": row.original, "mask": row.mask},
+            {"image": row.protected},
+            {"image": row.difference},
+        ]
+        right = [{"image": row.test, "mask": row.test_mask, "predicted": found} for found in row.predictions]
         for column, panel in zip(titles, [*left, *right], strict=True):
             axes = figure.add_subplot(grid[index, column])
             axes.set_axis_off()
-            show(axes, *panel)
+            show(axes, **panel)
             for line, text in enumerate(titles[column][::-1] if index == 0 else ()):
                 style: dict[str, Any] = {"fontsize": 9} if line else {"fontsize": 8, "color": "0.35"}
                 axes.annotate(

@@ -1,4 +1,4 @@
-"""What an audit runs: exploiters times defenses times seeds, on protected and on clean files."""
+"""What is trained: every exploiter under every defense with every seed, on protected and on clean files."""
 
 from __future__ import annotations
 
@@ -6,36 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..defenses import DEFENSES, defense_entry
-from ..exploiters.registry import canonical_name, check_exploiter, exploiter_names
-
-MIN_TEST_CASES = 10
-
-PRESETS: dict[str, dict[str, tuple]] = {
-    # A first answer: three networks, the cheapest defenses, one seed.
-    "quick": {
-        "exploiters": ("unet-batch", "unet-instance", "transunet-batch"),
-        "defenses": ("none", "random-crop", "blur-1.0", "blur-2.0", "jpeg-60", "nnunet"),
-        "seeds": (0,),
-    },
-    # Everything that this version knows.
-    "full": {
-        "exploiters": tuple(exploiter_names()),
-        "defenses": tuple(DEFENSES),
-        "seeds": (0, 1, 2),
-    },
-}
-
-
-def preset(name: str) -> dict[str, tuple]:
-    """Exploiters, defenses and seeds of a preset.
-
-    Raises:
-        ValueError: if there is no such preset.
-    """
-    if name not in PRESETS:
-        raise ValueError(f"preset is {name!r}, must be one of {', '.join(PRESETS)}.")
-    return PRESETS[name]
+from ..defenses import defense_entry
+from ..defenses.registry import Entry
+from ..exploiters.registry import canonical_name, check_exploiter
 
 
 @dataclass(frozen=True)
@@ -57,78 +30,70 @@ class Cell:
 
     @property
     def name(self) -> str:
-        """Where the cell's result lies, relative to the audit's folder, without ending."""
+        """Where the cell's result lies, relative to the folder of the cells, without ending."""
         return f"{self.exploiter}/{self.defense}/{self.data}_{self.seed}"
 
 
-@dataclass(frozen=True)
-class Audit:
-    """Everything that decides the result of an audit.
+@dataclass(frozen=True, kw_only=True)
+class Matrix:
+    """The settings of trainings, which an audit and a benchmark have in common.
 
     Args:
-        protected_dir: the files under test, a folder as in :func:`monai_umed.data.cases.find_cases`.
-        clean_dir: their clean originals under the same names; others in the folder are ignored.
-        test_dir: clean files on which networks are scored.
-        test_section: ``"train"``, ``"test"`` or ``"all"`` of ``test_dir``.
-        size: grid that exploiters train on; of volumes the window, two numbers if they are cut into slices.
         exploiters: names of networks.
         defenses: names of defenses; ``"none"`` is always among them.
         seeds: one training each.
         network_size: ``"small"`` or ``"paper"``.
-        num_classes: classes, background included.
-        window: intensities that map to 0 and 1, see :func:`monai_umed.data.codec.read_image`.
-        foreign_dir: other public images, for exploiters that bring some; None for the phantom.
         recipe: arguments of :func:`monai_umed.exploiters.train.train_exploiter`.
         device: where to train.
-        slice_axis: across which volumes are cut into slices, for networks that see images; None for other datasets.
 
     Raises:
-        ValueError: if an exploiter or a defense does not exist (the nearest name is offered), or there is no seed.
+        ValueError: if an exploiter or a defense does not exist (the nearest name is offered), or there is none.
     """
 
-    protected_dir: str
-    clean_dir: str
-    test_dir: str
-    test_section: str = "test"
-    size: tuple[int, ...] = (128, 128)
-    exploiters: tuple[str, ...] = PRESETS["quick"]["exploiters"]
-    defenses: tuple[str, ...] = PRESETS["quick"]["defenses"]
-    seeds: tuple[int, ...] = PRESETS["quick"]["seeds"]
+    exploiters: tuple[str, ...]
+    defenses: tuple[str, ...]
+    seeds: tuple[int, ...]
     network_size: str = "small"
-    num_classes: int = 2
-    window: tuple[float, float] | None = None
-    foreign_dir: str | None = None
     recipe: dict[str, Any] = field(default_factory=dict)
     device: str = "cpu"
-    slice_axis: int | None = None
 
     def __post_init__(self) -> None:
-        if not self.seeds or not self.exploiters:
-            raise ValueError("An audit needs at least one exploiter and one seed.")
-        names = tuple(dict.fromkeys(canonical_name(name) for name in self.exploiters))
-        object.__setattr__(self, "exploiters", names)
+        for name in ("exploiters", "seeds"):
+            if not getattr(self, name):
+                raise ValueError(f"{name} is empty; give at least one of {name}.")
+        object.__setattr__(self, "exploiters", tuple(dict.fromkeys(map(canonical_name, self.exploiters))))
         object.__setattr__(self, "defenses", with_controls(self.defenses))
-        for name in names:
-            for entry in self.entries.values():  # fails here, not in the middle of the night
-                check_exploiter(name, self.network_size, entry.make(4 / 255).grid(self.size))
 
     @property
-    def entries(self) -> dict[str, Any]:
+    def entries(self) -> dict[str, Entry]:
         """The defenses by name."""
         return {name: defense_entry(name) for name in self.defenses}
 
-    def cells(self) -> list[Cell]:
-        """All trainings, those first that say most."""
-        cells = [
-            Cell(exploiter, name, data, seed)
+    def cells_on(self, *data: str) -> list[Cell]:
+        """Trainings on these kinds of files, those first that say most; on clean files where they are a ceiling."""
+        return [
+            Cell(exploiter, name, kind, seed)
             for seed in self.seeds
             for name, entry in self.entries.items()
             for exploiter in self.exploiters
-            for data in (("protected", "clean") if entry.own_ceiling else ("protected",))
+            for kind in data
+            if kind == "protected" or entry.own_ceiling
         ]
-        cells += [Cell(exploiter, "none", "untrained", seed) for exploiter in self.exploiters for seed in self.seeds]
-        cells += [Cell(self.exploiters[0], "none", data, self.seeds[0]) for data in ("clean-half", "protected-half")]
-        return cells
+
+    def ceiling_of(self, cell: Cell) -> Cell:
+        """What a training on protected files is compared with."""
+        defense = cell.defense if defense_entry(cell.defense).own_ceiling else "none"
+        return Cell(cell.exploiter, defense, "clean", cell.seed)
+
+    def check_grid(self, size: tuple[int, ...]) -> None:
+        """Refuse a grid that one of the networks cannot take; better now than in the middle of the night.
+
+        Raises:
+            ValueError: names the network and what it needs.
+        """
+        for exploiter in self.exploiters:
+            for entry in self.entries.values():
+                check_exploiter(exploiter, self.network_size, entry.make(4 / 255).grid(size))
 
 
 def with_controls(defenses: Sequence[str]) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, MutableSequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from time import monotonic
 
 from ignite.engine import Engine, Events
@@ -25,29 +25,28 @@ class Estimate:
     Attributes:
         trainings: how many are still to be done.
         at_once: how many run at the same time.
-        more: what else the run does, for its first line.
-        begun: whether the first line was printed.
-        known: whether the second line was printed.
+        more: what else the run does, for the first line.
+        lines: how many of both lines were printed.
     """
 
     trainings: int
     at_once: int
     more: str = ""
-    begun: bool = False
-    known: bool = False
+    lines: int = 0
 
     def begin(self) -> None:
-        """Print the number of trainings, once."""
-        if not self.begun:
-            print(f"{self.trainings} trainings, {self.at_once} at a time{self.more}.", flush=True)
-        self.begun = True
+        """Print the first line, once."""
+        if self.lines == 0:
+            print(f"Trainings to run: {self.trainings}, {self.at_once} at a time{self.more}.", flush=True)
+            self.lines = 1
 
-    def first_ended(self, seconds: float, say: Callable[[str], object]) -> None:
-        """Say how long all trainings take if the others take as long as the first, once."""
-        if not self.known:
+    def end_one(self, seconds: float) -> None:
+        """Print the second line, once: how long all trainings take if the others take as long as this one."""
+        if self.lines == 1:
             whole = seconds * -(-self.trainings // self.at_once)
-            say(f"The first training took {duration(seconds)}; all {self.trainings} take about {duration(whole)}.")
-        self.known = True
+            # A bar is moved out of the way.
+            tqdm.write(f"The first training took {duration(seconds)}; all of them take about {duration(whole)}.")
+            self.lines = 2
 
 
 class StepCounter:
@@ -77,40 +76,30 @@ class StepCounter:
             self.seen()
 
 
-@dataclass
 class MatrixBar:
     """One bar over all trainings of a matrix, in which those that run count by their steps.
 
-    Attributes:
+    Args:
         title: of the bar.
         steps: as in :class:`StepCounter`, of all trainings of the matrix.
         estimate: of the run that the matrix belongs to.
         hidden: whether to show no bar.
     """
 
-    title: str
-    steps: MutableSequence[int]
-    estimate: Estimate
-    hidden: bool = False
-    _ended: set[int] = field(default_factory=set)
-
-    def __post_init__(self) -> None:
-        self.estimate.begin()
+    def __init__(self, title: str, steps: MutableSequence[int], estimate: Estimate, *, hidden: bool) -> None:
+        estimate.begin()
+        self.title = title
+        self.steps = steps
+        self.estimate = estimate
+        self._ended: set[int] = set()
         self._begin = monotonic()
-        # A disabled bar takes a lock all the same; see monai_umed.training.handlers.track.
         look = "{desc}: {percentage:3.0f}%|{bar}| [{elapsed}<{remaining}]"
-        self._bar = (
-            None
-            if self.hidden
-            else tqdm(
-                total=len(self.steps) // 2, desc=self.title, mininterval=1, miniters=0, smoothing=0, bar_format=look
-            )
-        )  # without smoothing: the time left follows from the mean, as trainings differ
+        # Without smoothing, the time left follows from the mean, as trainings differ.
+        self._bar = tqdm(total=len(steps) // 2, mininterval=1, miniters=0, smoothing=0, bar_format=look, disable=hidden)
+        self.show()
 
     def show(self) -> None:
         """Bring the bar up to date."""
-        if self._bar is None:
-            return
         pairs = enumerate(zip(self.steps[::2], self.steps[1::2], strict=True))
         running = [pair for index, pair in pairs if index not in self._ended and pair[1]]
         text = f"{self.title}, {len(self._ended)} of {len(self.steps) // 2} trainings"
@@ -123,11 +112,11 @@ class MatrixBar:
     def end(self, index: int) -> None:
         """Count a training as ended."""
         self._ended.add(index)
-        self.estimate.first_ended(monotonic() - self._begin, print if self._bar is None else self._bar.write)
+        if self.steps[2 * index + 1]:  # networks that are not trained take no time
+            self.estimate.end_one(monotonic() - self._begin)
         self.show()
 
     def close(self) -> None:
         """Leave the bar as it is."""
-        if self._bar is not None:
-            self._bar.refresh()
-            self._bar.close()
+        self._bar.refresh()
+        self._bar.close()

@@ -30,6 +30,7 @@ def mean_fidelity(protected_dir: str | Path) -> dict[str, float | None]:
 
 def train_reference(
     train: TrainingSet,
+    *,
     seed: int = 0,
     num_classes: int = 2,
     device: str | torch.device = "cpu",
@@ -54,6 +55,7 @@ def train_reference(
 def quick_check(
     dataset_dir: DatasetDir,
     protected_dir: str | Path,
+    *,
     size: Sequence[int],
     output_file: str | Path,
     seed: int = 0,
@@ -99,7 +101,7 @@ def quick_check(
     ]
     for name, folder, section in sources:
         training = {"title": f"train on {name} files", "progress": progress, **recipe}
-        network = train_reference(load(folder, section), seed, num_classes, device, **training)
+        network = train_reference(load(folder, section), seed=seed, num_classes=num_classes, device=device, **training)
         scores = evaluate(network, test.items, num_classes, device=device, window=sliding, slice_axis=slice_axis)
         figures[f"{name}_dice"] = scores.dice
     figures |= mean_fidelity(protected_dir)

@@ -1,83 +1,122 @@
-"""From the results of single trainings to the rows of the table: means over seeds next to ceiling and floor."""
+"""What finished trainings and other parts of a run left on disk."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from statistics import mean, stdev
-from typing import Any
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, TypeVar
 
-from .cell import Bench, read_result
-from .plan import Cell
+from ..io.atomic import write_json
+from ..training.metrics import Scores
+from .folders import Facts, Files
+from .plan import Cell, Matrix
 
-MEASURES = ("dice", "jaccard", "dice_per_image", "jaccard_per_image")
-
-
-def summarize(results: Sequence[dict]) -> dict[str, dict] | None:
-    """Mean, standard deviation (None for one seed) and values of every measure; None without results."""
-    if not results:
-        return None
-    summary = {}
-    for name in MEASURES:
-        values = [result["scores"][name] for result in results]
-        summary[name] = {"mean": mean(values), "sd": stdev(values) if len(values) > 1 else None, "values": values}
-    return summary
+T = TypeVar("T")
 
 
-def _results(bench: Bench, exploiter: str, defense: str, data: str) -> list[dict]:
-    found = (read_result(bench.result_file(Cell(exploiter, defense, data, seed))) for seed in bench.audit.seeds)
-    return [result for result in found if result is not None]
+def read_kept(path: Path, parse: Callable[[Any], T]) -> T | None:
+    """What an earlier run left in a JSON file; None if there is no file.
 
-
-def build_rows(bench: Bench) -> list[dict[str, Any]]:
-    """One row per exploiter and defense that ran on protected files.
-
-    Every row holds Dice pooled over pixels, mean over seeds: ``protected`` (trained on the protected files),
-    ``clean_ceiling`` (trained on the clean ones under the same defense), ``untrained_floor``, ``ratio`` of the first
-    two, and under ``details`` all measures with standard deviations and values.
+    A damaged file, which ``parse`` fails on, is kept aside under the first free name and counts as none.
     """
-    rows = []
-    for exploiter in bench.audit.exploiters:
-        floor = summarize(_results(bench, exploiter, "none", "untrained"))
-        for name, entry in bench.audit.entries.items():
-            results = _results(bench, exploiter, name, "protected")
-            protected = summarize(results)
-            ceiling = summarize(_results(bench, exploiter, name if entry.own_ceiling else "none", "clean"))
-            if protected is None:
-                continue
-            dice = {
-                key: None if value is None else value["dice"]["mean"]
-                for key, value in (("protected", protected), ("clean_ceiling", ceiling), ("untrained_floor", floor))
-            }
-            rows.append(
-                {
-                    "exploiter": exploiter,
-                    "defense": name,
-                    "summary": entry.summary,
-                    "cheap": entry.cheap,
-                    "control": entry.control,
-                    "seeds": len(results),
-                    **dice,
-                    "ratio": dice["protected"] / dice["clean_ceiling"] if dice["clean_ceiling"] else None,
-                    "details": {"protected": protected, "clean_ceiling": ceiling, "untrained_floor": floor},
-                }
-            )
-    return rows
+    if not path.is_file():
+        return None
+    try:
+        return parse(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, KeyError, TypeError):
+        number = 1
+        while (aside := path.with_suffix(f".damaged-{number}")).exists():
+            number += 1
+        path.rename(aside)
+        print(f"warning: {path} is damaged; kept as {aside.name} and computed again", file=sys.stderr)
+        return None
 
 
-def loss_curves(bench: Bench) -> dict[str, dict[str, list[float]]]:
-    """Training loss per epoch without defense, first seed, of every exploiter on protected and on clean files."""
-    curves: dict[str, dict[str, list[float]]] = {}
-    for exploiter in bench.audit.exploiters:
-        for data in ("clean", "protected"):
-            result = read_result(bench.result_file(Cell(exploiter, "none", data, bench.audit.seeds[0])))
-            if result is not None:
-                curves.setdefault(exploiter, {})[data] = result["losses"]
-    return curves
+@dataclass(frozen=True)
+class CellResult:
+    """What a training left.
+
+    Attributes:
+        cell: which one.
+        train_cases: how many cases it saw; patches and slices count.
+        losses: mean loss of every epoch.
+        version: of this package; None for trainings that are older than the field.
+        scores: on clean test images.
+        case_dice: Dice of every test case by id; None for trainings on half of the cases.
+        scores_on_protected: on the protected copies of the other half, for those alone.
+        seconds: how long it took.
+    """
+
+    cell: Cell
+    train_cases: int
+    losses: list[float]
+    version: str | None
+    scores: Scores
+    case_dice: dict[str, float] | None
+    scores_on_protected: Scores | None
+    seconds: float
+
+    def write(self, path: Path) -> None:
+        """Write the result; what is None is left out."""
+        write_json(path, {name: value for name, value in asdict(self).items() if value is not None})
+
+    @classmethod
+    def parse(cls, kept: dict[str, Any]) -> CellResult:
+        """Of the content of a file."""
+        typed: dict[str, Any] = {"version": None, "case_dice": None, "scores_on_protected": None, **kept}
+        typed |= {name: Scores(**kept[name]) for name in ("scores", "scores_on_protected") if name in kept}
+        result = cls(**typed | {"cell": Cell(**kept["cell"])})
+        if not result.scores.dice >= 0:
+            raise ValueError("Dice is below 0.")
+        return result
 
 
-def worst_cases(bench: Bench, row: dict[str, Any], count: int = 5) -> list[dict[str, Any]]:
-    """The test images on which a row's exploiter does best in spite of the protection, mean over seeds."""
-    results = _results(bench, row["exploiter"], row["defense"], "protected")
-    dice = {id: mean(result["case_dice"][id] for result in results) for id in results[0]["case_dice"]}
-    best = sorted(dice, key=lambda id: (-dice[id], id))[:count]
-    return [{"id": id, "exploiter": row["exploiter"], "defense": row["defense"], "dice": dice[id]} for id in best]
+def cell_file(folder: Path, cell: Cell) -> Path:
+    """Where the result of a cell lies below the folder of its trainings."""
+    return folder / "cells" / f"{cell.name}.json"
+
+
+def read_cell(folder: Path, cell: Cell) -> CellResult | None:
+    """The result of a cell; None if it is not finished."""
+    return read_kept(cell_file(folder, cell), CellResult.parse)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Trainings on a protected folder and on its originals: everything that they share, and where their results lie.
+
+    Attributes:
+        matrix: what is trained.
+        files: on what.
+        facts: what the files say.
+        output_dir: folder of the results.
+        foreign_dir: clean images of another dataset.
+        foreign_protected_dir: the same, protected with this tool; empty if no defense asks for it.
+    """
+
+    matrix: Matrix
+    files: Files
+    facts: Facts
+    output_dir: Path
+    foreign_dir: str = ""
+    foreign_protected_dir: str = ""
+
+    def result_file(self, cell: Cell) -> Path:
+        """Where the result of a cell lies."""
+        return cell_file(self.output_dir, cell)
+
+    def result(self, cell: Cell) -> CellResult | None:
+        """The result of a cell; None if it is not finished."""
+        return read_cell(self.output_dir, cell)
+
+    def results(self, exploiter: str, defense: str, data: str) -> list[CellResult]:
+        """The results of all seeds that are finished."""
+        found = (self.result(Cell(exploiter, defense, data, seed)) for seed in self.matrix.seeds)
+        return [result for result in found if result is not None]
+
+    def first_result(self, exploiter: str, data: str) -> CellResult | None:
+        """The result without defense of the first seed, which curves, pictures and utility are about."""
+        return self.result(Cell(exploiter, "none", data, self.matrix.seeds[0]))

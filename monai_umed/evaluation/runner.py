@@ -9,9 +9,10 @@ from concurrent.futures import FIRST_COMPLETED, wait
 
 import torch
 
-from .cell import Bench, read_result, run_cell
+from .cell import run_cell
 from .plan import Cell
 from .progress import Estimate, MatrixBar, StepCounter
+from .results import Comparison
 from .workers import attempt, worker_pool
 
 _steps: MutableSequence[int] = []
@@ -19,7 +20,7 @@ _steps: MutableSequence[int] = []
 
 
 def run_cells(
-    bench: Bench,
+    comparison: Comparison,
     cells: Sequence[Cell],
     *,
     workers: int | None = None,
@@ -32,7 +33,7 @@ def run_cells(
     Every finished cell is on disk at once; whatever is interrupted leaves nothing and is run again next time.
 
     Args:
-        bench: what all cells share.
+        comparison: what all cells share.
         cells: what to run.
         workers: processes; by default one per CPU core, one in all with a GPU.
         progress: whether to show a bar over the trainings and their steps.
@@ -42,18 +43,18 @@ def run_cells(
     Returns:
         The reason of every cell that failed.
     """
-    pending = [cell for cell in cells if read_result(bench.result_file(cell)) is None]
+    pending = [cell for cell in cells if comparison.result(cell) is None]
     if not pending:
         return {}
-    workers = min(worker_count(workers, bench.audit.device), len(pending))
+    workers = min(worker_count(workers, comparison.matrix.device), len(pending))
     steps = multiprocessing.get_context("spawn").RawArray("q", 2 * len(pending))  # without a lock to die with
     bar = MatrixBar(title, steps, estimate or Estimate(len(pending), workers), hidden=not progress)
     try:
         if workers > 1:
-            return _run_in_processes(bench, pending, workers, steps, bar)
+            return _run_in_processes(comparison, pending, workers=workers, steps=steps, bar=bar)
         failures = {}
         for index, cell in enumerate(pending):
-            failures[cell] = attempt(run_cell, bench, cell, [StepCounter(steps, index, bar.show)])
+            failures[cell] = attempt(run_cell, comparison, cell, [StepCounter(steps, index, bar.show)])
             bar.end(index)
         return {cell: reason for cell, reason in failures.items() if reason is not None}
     finally:
@@ -70,11 +71,11 @@ def _cores() -> int:
 
 
 def _run_in_processes(
-    bench: Bench, cells: Sequence[Cell], workers: int, steps: MutableSequence[int], bar: MatrixBar
+    comparison: Comparison, cells: Sequence[Cell], *, workers: int, steps: MutableSequence[int], bar: MatrixBar
 ) -> dict[Cell, str]:
     failures = {}
     with worker_pool(workers, _prepare_worker, (steps, max(1, _cores() // workers))) as pool:
-        futures = {pool.submit(_attempt_here, bench, cell, index): index for index, cell in enumerate(cells)}
+        futures = {pool.submit(_attempt_here, comparison, cell, index): index for index, cell in enumerate(cells)}
         waiting = set(futures)
         while waiting:
             done, waiting = wait(waiting, timeout=1, return_when=FIRST_COMPLETED)
@@ -94,5 +95,5 @@ def _prepare_worker(steps: MutableSequence[int], threads: int) -> None:
     torch.set_num_threads(threads)
 
 
-def _attempt_here(bench: Bench, cell: Cell, index: int) -> str | None:
-    return attempt(run_cell, bench, cell, [StepCounter(_steps, index)])
+def _attempt_here(comparison: Comparison, cell: Cell, index: int) -> str | None:
+    return attempt(run_cell, comparison, cell, [StepCounter(_steps, index)])

@@ -156,7 +156,7 @@ def make_picture(
     )
     for name, folder, section in parts:
         train = load_training_set(folder, SIZE, section, progress=progress)
-        network = train_reference(train, seed, epochs=epochs, progress=progress, title=f"train on {name} files")
+        network = train_reference(train, seed=seed, epochs=epochs, progress=progress, title=f"train on {name} files")
         networks.append(network)
         dice.append(evaluate(network, test.items).dice)
     tests = spread(test_cases, len(shown))

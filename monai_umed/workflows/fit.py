@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from ..data.cases import Section, find_cases
 from ..data.manifest import MANIFEST, Manifest
 from ..data.two_folders import DatasetDir, as_dataset, places_of
+from ..fitting.run_config import run_config
 from .options import config_of
-from .run import run_config
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 from ..data.cases import Section, find_cases, find_sections
 from ..data.manifest import MANIFEST, Manifest
 from ..data.two_folders import DatasetDir, as_dataset, places_of
+from ..fitting.run_config import run_config
 from ..sealing.keys import check_unpublished, read_key
 from .fit import PROTECTED, fit
 from .options import SETTLED, OptionError
-from .run import run_config
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack

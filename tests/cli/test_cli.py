@@ -20,12 +20,12 @@ from monai_umed.data.case import DatasetError
 from monai_umed.data.cases import find_cases
 from monai_umed.data.manifest import MANIFEST
 from monai_umed.data.two_folders import as_dataset
+from monai_umed.fitting import run_config
 from monai_umed.io.bundle_folder import bundle_root
 from monai_umed.release.protect import protect_dataset
 from monai_umed.sealing.keys import KeyFileError, new_key
 from monai_umed.sealing.seal import WrongKeyError
 from monai_umed.workflows import fit, protect
-from monai_umed.workflows import run as workflow
 
 runner = CliRunner()
 Calls = list[tuple[str, dict[str, Any]]]
@@ -230,7 +230,7 @@ def test_only_options_that_were_given_override_the_config(monkeypatch: pytest.Mo
             assert found["initialized"]
 
     monkeypatch.setattr("monai.bundle.ConfigWorkflow", Workflow)
-    workflow.run_config("evaluate.json", {"seeds": [1], "size": None})
+    run_config.run_config("evaluate.json", {"seeds": [1], "size": None})
     assert found.pop("files") == ["evaluate.json"]
     assert found == {"seeds": [1], "logging_file": False, "initialized": True}
 

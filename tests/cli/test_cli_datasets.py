@@ -21,9 +21,9 @@ from monai_umed.data.case import DatasetError
 from monai_umed.data.cases import find_cases, find_sections
 from monai_umed.data.manifest import MANIFEST, Manifest
 from monai_umed.data.two_folders import TwoFolders, as_dataset
+from monai_umed.fitting.run_config import run_config
 from monai_umed.release.protect import protect_dataset
 from monai_umed.sealing.keys import new_key
-from monai_umed.workflows.run import run_config
 
 SHAPE = (40, 48)
 runner = CliRunner()
@@ -260,7 +260,7 @@ def test_an_audit_reads_clean_files_from_two_folders(
     shutil.copy(clean_dir / "split.json", tmp_path / "a" / "images")
     images, labels = (tmp_path / "a" / kind / "files" for kind in ("images", "masks"))
     found: list[Any] = []
-    monkeypatch.setattr("monai_umed.evaluation.audit.run.run_audit", lambda audit, *rest: found.append(audit))
+    monkeypatch.setattr("monai_umed.evaluation.audit.run.run_audit", lambda audit, *_, **__: found.append(audit))
     places = ("--clean", images, "--labels", labels, "--test", images, "--output", tmp_path / "audit")
     run("audit", protected_dir, *places, "--size", "32,32", "--exploiters", "unet-batch", "--defenses", "blur-1.0")
     [audit] = found

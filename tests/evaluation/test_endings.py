@@ -65,9 +65,14 @@ class Command:
 
 @pytest.fixture
 def clean_up() -> Iterator[list[Command]]:
-    """Commands that are killed if a test fails."""
+    """Commands that are killed if a test fails; they ignore no signal, even if these tests run in the background."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGHUP)}
+    for number in before:
+        signal.signal(number, signal.SIG_DFL)
     started: list[Command] = []
     yield started
+    for number, handler in before.items():
+        signal.signal(number, handler)
     for command in started:
         for pid in [command.process.pid, *descendants(command.process.pid)] if command.process.poll() is None else []:
             os.kill(pid, signal.SIGKILL)
@@ -102,7 +107,13 @@ def test_an_audit_ends_with_all_its_processes_and_goes_on_to_the_same_scores(
 
 
 @pytest.mark.parametrize(
-    ("name", "moment"), [("SIGTERM", "fit"), ("SIGINT", "training"), ("SIGKILL", "fit"), ("SIGHUP", "training")]
+    ("name", "moment"),
+    [
+        ("SIGTERM", "training"),
+        ("SIGKILL", "fit"),
+        pytest.param("SIGINT", "fit", marks=pytest.mark.slow),
+        pytest.param("SIGHUP", "training", marks=pytest.mark.slow),
+    ],
 )
 def test_a_benchmark_ends_with_all_its_processes(
     clean_dir: Path, tmp_path: Path, clean_up: list[Command], name: str, moment: str

@@ -20,8 +20,8 @@ from protected_folder import read_array, square, write_array
 
 from monai_umed.data.cases import find_cases
 from monai_umed.data.manifest import MANIFEST, Manifest
+from monai_umed.fitting.run_config import run_config
 from monai_umed.workflows.listed_files import ListedFiles
-from monai_umed.workflows.run import run_config
 
 BUNDLE = Path(__file__).resolve().parents[2] / "bundles" / "umed"
 SHAPE = (128, 120)  # near the grid of the generators, whose noise shrinks with the image

@@ -18,13 +18,13 @@ from monai_umed import cli
 from monai_umed.data.cases import find_cases
 from monai_umed.data.manifest import MANIFEST, Manifest
 from monai_umed.fitting.fit import check_budget, fit_method
+from monai_umed.fitting.run_config import run_config
 from monai_umed.fitting.target_psnr import reach_psnr
 from monai_umed.protectors import PROTECTORS, Protector, protector_class
 from monai_umed.protectors.checkpoint import load_protector
 from monai_umed.transforms import UMedProtect, UMedProtectd
 from monai_umed.workflows import fit as fit_workflow
 from monai_umed.workflows import protect as protect_workflow
-from monai_umed.workflows.run import run_config
 
 SMALL = {"working_size": [32, 32], "quick_check": False, "progress": False}
 EM = {**SMALL, "method": "em", "protector#channels": [4, 8], "protector#rounds": 1, "protector#surrogate_steps": 1}

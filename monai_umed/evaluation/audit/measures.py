@@ -2,46 +2,38 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, replace
 from statistics import mean
 from typing import Any
 
 from ...data.case import Case
-from ...data.cases import find_cases
 from ...data.codec import read_image
 from ...data.loading import load_case
 from ...data.parallel import map_cases
 from ...io.atomic import write_json
 from ...io.fidelity import measure
-from ..cell import Bench, read_result, set_aside
-from ..folders import Folders
-from ..plan import Cell
+from ..folders import Folders, among, pair_cases
+from ..results import Comparison, read_kept
 from .detector import MIN_CASES, detector_auc
 from .leaks import Leak, find_leaks
 from .radiomics import radiomics_change, summarize_changes
+from .scores import Utility
 
 
-def compare_files(bench: Bench, progress: bool = True) -> dict[str, Any]:
-    """Mean PSNR in dB, mean SSIM and median change of radiomics features over all cases, at native size.
-
-    Args:
-        bench: of the audit.
-        progress: whether to show a bar.
-    """
-    audit = bench.audit
-    protected = {case.id: case for case in find_cases(audit.protected_dir)}
-    clean = [case for case in find_cases(audit.clean_dir) if case.id in set(bench.facts.ids)]
+def compare_files(comparison: Comparison, progress: bool = True) -> dict[str, Any]:
+    """Mean PSNR in dB, mean SSIM and median change of radiomics features over all cases, at native size."""
+    files, pairs = comparison.files, pair_cases(comparison.files)
 
     def compare(case: Case) -> dict[str, Any]:
-        loaded = load_case(case, audit.num_classes, audit.window)
+        loaded = load_case(case, files.num_classes, files.window)
         before = loaded.stored
         # In the original's window, so that equal gray levels stay equal numbers.
-        after = replace(read_image(protected[case.id].image), window=before.window)
+        after = replace(read_image(pairs[case.id][1].image), window=before.window)
         fidelity = measure(before.color, after.color, before.width)
         change = radiomics_change(before.scaled(), after.scaled(), loaded.label)
         return {"psnr": fidelity.psnr, "ssim": fidelity.ssim, "radiomics": change}
 
+    clean = [pairs[id][0] for id in comparison.facts.ids]
     found, _ = map_cases(compare, clean, "compare files", 2, progress)
     psnr = [entry["psnr"] for entry in found if entry["psnr"] is not None]
     return {
@@ -51,61 +43,54 @@ def compare_files(bench: Bench, progress: bool = True) -> dict[str, Any]:
     }
 
 
-def measure_files(bench: Bench, progress: bool = True) -> tuple[dict[str, Any], list[Leak]]:
+def measure_files(comparison: Comparison, progress: bool = True) -> tuple[dict[str, Any], list[Leak]]:
     """Everything that needs no training, computed once per audit and kept beside the cells.
 
     Returns:
-        Figures as for ``utility`` in ``scores.json``, and test images that are in the training set as well.
+        Fields of :class:`monai_umed.evaluation.audit.scores.Utility`, and test images that are in the training set.
     """
-    path = bench.output_dir / "measures.json"
-    if path.is_file():
-        try:
-            kept = json.loads(path.read_text(encoding="utf-8"))
-            return kept["files"], [Leak(**leak) for leak in kept["leaks"]]
-        except (ValueError, KeyError, TypeError):
-            set_aside(path)
-    folders = Folders(bench.audit, bench.facts, bench.audit.size)
-    ids = set(bench.facts.ids)
-    protected = [item for item in folders.protected() if item["id"] in ids]
+    path = comparison.output_dir / "measures.json"
+    kept = read_kept(path, lambda content: (content["files"], [Leak(**leak) for leak in content["leaks"]]))
+    if kept is not None:
+        return kept
+    folders = Folders(comparison.files, comparison.facts, size=comparison.files.size)
+    protected = among(folders.protected(), comparison.facts.ids)
     enough = len({item["id"] for item in protected}) >= MIN_CASES
     files = {
-        **compare_files(bench, progress),
-        "max_levels": bench.facts.max_levels,
-        "eps": bench.facts.eps,
+        **compare_files(comparison, progress),
+        "max_levels": comparison.facts.max_levels,
+        "eps": comparison.facts.eps,
         "detector_auc": detector_auc(folders.clean(), protected) if enough else None,
     }
-    whole = _whole(bench)
+    whole = _whole(comparison)
     leaks = find_leaks(whole.clean(), whole.test())
     write_json(path, {"files": files, "leaks": [asdict(leak) for leak in leaks]})
     return files, leaks
 
 
-def _whole(bench: Bench) -> Folders:
+def _whole(comparison: Comparison) -> Folders:
     """Every case on one grid, volumes that exploiters see slice by slice as well, so that any two can be compared."""
-    audit, size = replace(bench.audit, slice_axis=None), list(bench.audit.size)
-    if bench.audit.slice_axis is not None:
-        size.insert(bench.audit.slice_axis, min(size))
-    return Folders(audit, bench.facts, tuple(size), "resampled")
+    files, size = comparison.files, list(comparison.files.size)
+    if files.slice_axis is not None:
+        size.insert(files.slice_axis, min(size))
+    return Folders(replace(files, slice_axis=None), comparison.facts, size=tuple(size), layout="resampled")
 
 
-def measure_utility(bench: Bench) -> dict[str, float | None]:
+def measure_utility(comparison: Comparison, files: dict[str, Any]) -> Utility:
     """Dice of networks trained on one half of the cases and scored on the other, unseen half.
 
     ``clean_trained_on_clean`` and ``clean_trained_on_protected`` tell whether protected images can still be read;
     ``protected_trained_on_protected`` tells how strong the shortcut is, and what an exploiter who validates on
     protected files sees.
+
+    Args:
+        comparison: whose trainings are finished.
+        files: from :func:`measure_files`.
     """
-    audit = bench.audit
+    exploiter = comparison.matrix.exploiters[0]
+    clean, protected = (comparison.first_result(exploiter, f"{kind}-half") for kind in ("clean", "protected"))
 
-    def result(data: str) -> dict[str, Any]:
-        return read_result(bench.result_file(Cell(audit.exploiters[0], "none", data, audit.seeds[0]))) or {}
-
-    def dice(data: str, scores: str) -> float | None:
-        found = result(data).get(scores)
-        return None if found is None else found["dice"]
-
-    return {
-        "clean_trained_on_clean": dice("clean-half", "scores"),
-        "clean_trained_on_protected": dice("clean-half", "scores_on_protected"),
-        "protected_trained_on_protected": dice("protected-half", "scores_on_protected"),
-    }
+    on_clean = None if clean is None else clean.scores
+    on_protected = [None if half is None else half.scores_on_protected for half in (clean, protected)]
+    dice = [None if scores is None else scores.dice for scores in (on_clean, *on_protected)]
+    return Utility(dice[0], dice[1], dice[2], **files)

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...data.cases import find_cases
 from ...data.codec import read_image
-from ..cell import Bench, read_result
-from ..folders import Folders
-from ..plan import Cell
+from ..folders import Folders, pair_cases
 from ..predictions import flat, read_prediction, shown_slice
+from ..results import Comparison
 from .report_pictures import BeforeAfter, Pictures, Prediction
 
 COUNT = 4
@@ -28,44 +26,40 @@ def _evenly(ids: tuple[str, ...]) -> list[str]:
     return [ids[k * len(ids) // COUNT] for k in range(COUNT)] if len(ids) > COUNT else list(ids)
 
 
-def before_and_after(bench: Bench) -> list[BeforeAfter]:
+def before_and_after(comparison: Comparison) -> list[BeforeAfter]:
     """Originals and their protected copies at native size."""
-    audit = bench.audit
-    protected = {case.id: case for case in find_cases(audit.protected_dir)}
-    clean = {case.id: case for case in find_cases(audit.clean_dir)}
+    cases = pair_cases(comparison.files)
     pairs = []
-    for id in _evenly(bench.facts.ids):
-        before = read_image(clean[id].image, audit.window)
-        after = read_image(protected[id].image)
+    for id in _evenly(comparison.facts.ids):
+        before = read_image(cases[id][0].image, comparison.files.window)
+        after = read_image(cases[id][1].image)
         middle = before.color.shape[-1] // 2
         shown = (_gray_or_rgb(image.color, before.window, middle) for image in (before, after))
         pairs.append(BeforeAfter(id, *shown))
     return pairs
 
 
-def predictions(bench: Bench) -> list[Prediction]:
+def predictions(comparison: Comparison) -> list[Prediction]:
     """What the first exploiter makes of a few clean test images after training on either kind of files."""
-    audit = bench.audit
-    exploiter, seed = audit.exploiters[0], audit.seeds[0]
-    results = {
-        data: read_result(bench.result_file(Cell(exploiter, "none", data, seed))) for data in ("clean", "protected")
-    }
-    if not all(results.values()):
+    exploiter = comparison.matrix.exploiters[0]
+    results = [comparison.first_result(exploiter, data) for data in ("clean", "protected")]
+    dice = [result.case_dice or {} for result in results if result is not None]
+    if len(dice) < 2:
         return []
-    items = {item["id"]: item for item in Folders(audit, bench.facts, audit.size).test()}
-    folder = bench.output_dir / "predictions" / exploiter
+    tests = Folders(comparison.files, comparison.facts, size=comparison.files.size).test()
+    items = {item["id"]: item for item in tests}
+    folder = comparison.output_dir / "predictions" / exploiter
     found = []
-    for id in _evenly(tuple(id for id in bench.facts.test_ids if id in items)):
+    for id in _evenly(tuple(id for id in comparison.facts.test_ids if id in items)):
         item = items[id]
         image = flat(item["image"], item["label"]).numpy()
         truth = flat(item["label"], item["label"])[0].numpy() > 0.5
-        masks = {data: read_prediction(folder / data, id) > 0 for data in results}
-        dice = {data: result["case_dice"][id] for data, result in results.items() if result}
+        clean, protected = (read_prediction(folder / data, id) > 0 for data in ("clean", "protected"))
         shown = _gray_or_rgb(image, (0.0, 1.0), shown_slice(item["label"]) if image.ndim == 4 else 0)
-        found.append(Prediction(id, shown, truth, masks["clean"], masks["protected"], dice["clean"], dice["protected"]))
+        found.append(Prediction(id, shown, truth, clean, protected, dice[0][id], dice[1][id]))
     return found
 
 
-def collect_pictures(bench: Bench) -> Pictures:
+def collect_pictures(comparison: Comparison) -> Pictures:
     """All pictures of an audit."""
-    return Pictures(before_after=before_and_after(bench), predictions=predictions(bench))
+    return Pictures(before_after=before_and_after(comparison), predictions=predictions(comparison))

@@ -165,7 +165,7 @@ def _overlay(image: np.ndarray, truth: np.ndarray, predicted: np.ndarray | None 
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set_axis_off()
     has_outline = truth.any() and not truth.all()
-    show(axes, image / 255, truth if has_outline else None, predicted)
+    show(axes, image / 255, mask=truth if has_outline else None, predicted=predicted)
     axes.set_aspect("auto")
     buffer = io.BytesIO()
     figure.savefig(buffer, format="jpeg", pil_kwargs={"quality": 80})

@@ -2,38 +2,36 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 from ...data.phantom import phantom_dir
 from ...io.atomic import write_json
 from ...io.provenance import command_line, source_version
 from ...io.run_folder import claim_output
 from ...training.distributed import share_of_this_process
-from ..cell import Bench, set_aside
 from ..folders import check_folders
-from ..plan import Audit
-from ..results import build_rows, loss_curves, worst_cases
+from ..results import Comparison, read_kept
 from ..runner import run_cells
 from ..workers import orderly_end
 from .foreign import protect_foreign
 from .measures import measure_files, measure_utility
 from .pictures import collect_pictures
+from .plan import Audit
 from .report import write_report
-from .verdict import as_json, judge, utility_destroyed, warn
+from .rows import build_rows, loss_curves, worst_cases
+from .scores import AuditScores
+from .verdict import is_destroyed, judge, warn
 
 SCORES, REPORT = "scores.json", "report.html"
 
 
-def set_up(audit: Audit, output_dir: str | Path, progress: bool = True) -> Bench:
+def set_up(audit: Audit, output_dir: str | Path, progress: bool = True) -> Comparison:
     """Check the folders, claim the output folder and make what exploiters bring along.
 
     Raises:
-        DatasetError: if the folders do not fit each other, see
-            :func:`monai_umed.evaluation.folders.check_folders`.
+        DatasetError: if the folders do not fit each other, see :func:`monai_umed.evaluation.folders.check_folders`.
         ValueError: if the output folder belongs to another audit.
     """
     facts = check_folders(audit)
@@ -46,35 +44,41 @@ def set_up(audit: Audit, output_dir: str | Path, progress: bool = True) -> Bench
         foreign = audit.foreign_dir or str(phantom_dir(len(audit.size)))
     if "foreign_protected" in needs:
         foreign_protected = protect_foreign(foreign, folder / "foreign", size=audit.size, progress=progress)
-    return Bench(audit, facts, folder, foreign, foreign_protected)
+    return Comparison(audit, audit, facts, folder, foreign, foreign_protected)
 
 
-def collect(bench: Bench, failed: list[str], progress: bool = True) -> dict[str, Any]:
+def collect(audit: Audit, comparison: Comparison, *, failed: list[str], progress: bool = True) -> AuditScores:
     """Everything that the finished cells say, as it goes into ``scores.json``."""
-    rows = build_rows(bench)
+    rows, facts = build_rows(comparison), comparison.facts
     verdict = judge(rows)
-    files, leaks = measure_files(bench, progress)
-    utility: dict[str, Any] = {**measure_utility(bench), **files}
-    utility["destroyed"] = utility_destroyed(utility)
-    facts, audit = bench.facts, bench.audit
-    scores = {
-        **as_json(verdict),
-        "warnings": warn(rows, utility, len(facts.test_ids), len(audit.seeds), leaks, failed, facts.only_protected),
-        "rows": rows,
-        "utility": utility,
-        "curves": loss_curves(bench),
-        "worst_cases": worst_cases(bench, verdict.worst) if verdict.worst else [],
-        "settings": {**asdict(audit), "digest": facts.digest, "test_cases": len(facts.test_ids)},
-        "command": command_line(),
-        "versions": {"monai_umed": source_version(), **{name: version(name) for name in ("monai", "torch", "numpy")}},
-    }
-    return json.loads(json.dumps(scores))  # as whoever reads the file gets it: lists, no tuples
+    files, leaks = measure_files(comparison, progress)
+    utility = measure_utility(comparison, files)
+    warnings = warn(
+        rows,
+        utility,
+        test_cases=len(facts.test_ids),
+        seeds=len(audit.seeds),
+        leaks=leaks,
+        failed=failed,
+        only_protected=facts.only_protected,
+    )
+    return AuditScores(
+        **vars(verdict),
+        warnings=warnings,
+        rows=rows,
+        utility=replace(utility, destroyed=is_destroyed(utility)),
+        curves=loss_curves(comparison),
+        worst_cases=worst_cases(comparison, verdict.worst) if verdict.worst else [],
+        settings={**asdict(audit), "digest": facts.digest, "test_cases": len(facts.test_ids)},
+        command=command_line(),
+        versions={"monai_umed": source_version(), **{name: version(name) for name in ("monai", "torch", "numpy")}},
+    )
 
 
 @orderly_end()
 def run_audit(
-    audit: Audit, output_dir: str | Path, workers: int | None = None, progress: bool = True
-) -> dict[str, Any] | None:
+    audit: Audit, output_dir: str | Path, *, workers: int | None = None, progress: bool = True
+) -> AuditScores | None:
     """Run what is missing of an audit, then judge, and write ``scores.json`` and ``report.html``.
 
     Can be interrupted at any time, also by SIGTERM or a closed terminal, and goes on where it stopped. Started by
@@ -93,41 +97,34 @@ def run_audit(
     Raises:
         DatasetError, ValueError: as :func:`set_up`.
     """
-    bench = set_up(audit, output_dir, progress)
+    comparison = set_up(audit, output_dir, progress)
     cells = audit.cells()
-    failures = run_cells(bench, share_of_this_process().of(cells), workers=workers, progress=progress)
-    missing = [cell for cell in cells if not bench.result_file(cell).is_file() and cell not in failures]
+    failures = run_cells(comparison, share_of_this_process().of(cells), workers=workers, progress=progress)
+    missing = [cell for cell in cells if not comparison.result_file(cell).is_file() and cell not in failures]
     if missing:
         print(
             f"{len(missing)} of {len(cells)} trainings are still running, or failed, elsewhere; the last one writes "
             "the verdict, or the same command on one machine."
         )
         return None
-    scores = collect(bench, [f"{cell.name}: {reason}" for cell, reason in failures.items()], progress)
-    write_scores(bench.output_dir / SCORES, scores)
-    write_report(scores, collect_pictures(bench), bench.output_dir / REPORT)
-    print(describe(scores, bench.output_dir))
+    failed = [f"{cell.name}: {reason}" for cell, reason in failures.items()]
+    scores = collect(audit, comparison, failed=failed, progress=progress)
+    path = comparison.output_dir / SCORES
+    read_kept(path, lambda kept: kept["verdict"])  # keeps a file that cannot be read any more from being overwritten
+    write_json(path, asdict(scores))
+    write_report(scores, collect_pictures(comparison), comparison.output_dir / REPORT)
+    print(describe(scores, comparison.output_dir))
     return scores
 
 
-def write_scores(path: Path, scores: dict[str, Any]) -> None:
-    """Write ``scores.json``; one that cannot be read any more is kept aside, not overwritten."""
-    if path.is_file():
-        try:
-            json.loads(path.read_text(encoding="utf-8"))["verdict"]
-        except (ValueError, KeyError, TypeError):
-            set_aside(path)
-    write_json(path, scores)
-
-
-def describe(scores: dict[str, Any], output_dir: Path) -> str:
+def describe(scores: AuditScores, output_dir: Path) -> str:
     """The result for the terminal."""
-    lines = [f"Verdict: {scores['verdict']}. {scores['reason']}"]
-    lines += [f"  warning: {warning}" for warning in scores["warnings"]]
+    lines = [f"Verdict: {scores.verdict}. {scores.reason}"]
+    lines += [f"  warning: {warning}" for warning in scores.warnings]
     lines += [f"  {'exploiter':<20} {'defense':<16} {'protected':>9} {'clean':>7} {'floor':>7}"]
-    for row in scores["rows"]:
-        numbers = (row["protected"], row["clean_ceiling"], row["untrained_floor"])
+    for row in scores.rows:
+        numbers = (row.protected, row.clean_ceiling, row.untrained_floor)
         shown = " ".join("      -" if number is None else f"{number:7.3f}" for number in numbers)
-        lines.append(f"  {row['exploiter']:<20} {row['defense']:<16}   {shown}")
+        lines.append(f"  {row.exploiter:<20} {row.defense:<16}   {shown}")
     lines.append(f"Report: {output_dir / REPORT}; all figures: {output_dir / SCORES}")
     return "\n".join(lines)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
+
+from .leaks import Leak
+from .scores import ScoreRow, Utility, Worst
 
 LIMIT = 0.5
 """Largest share of the clean ceiling that an exploiter may reach for files to count as protected."""
@@ -21,25 +23,14 @@ UTILITY_CHANGE, UTILITY_LOSS = 0.01, 0.5
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the audit says.
-
-    Attributes:
-        verdict: ``"protected"``, ``"partly protected"`` or ``"not protected"``.
-        reason: one sentence.
-        worst: the row that decided.
-    """
+    """What the audit says, see :class:`monai_umed.evaluation.audit.scores.AuditScores`."""
 
     verdict: str
     reason: str
-    worst: dict[str, Any] | None
+    worst: Worst | None
 
 
-def _named(row: dict[str, Any]) -> str:
-    what = "without any defense" if row["defense"] == "none" else f"with {row['defense']} ({row['summary']})"
-    return f"{row['exploiter']} {what}"
-
-
-def judge(rows: Sequence[dict[str, Any]]) -> Verdict:
+def judge(rows: Sequence[ScoreRow]) -> Verdict:
     """Judge by the worst case, never by a mean.
 
     * protected: no exploiter with any cheap defense gets more than half of its own clean ceiling;
@@ -47,58 +38,56 @@ def judge(rows: Sequence[dict[str, Any]]) -> Verdict:
     * not protected: whoever just trains one of the networks does.
 
     Rows whose ceiling is too low to compare with (:data:`WEAK_CEILING`) do not count; costlier attacks never do.
-
-    Args:
-        rows: from :func:`monai_umed.evaluation.results.build_rows`.
     """
-    counted = [
-        row for row in rows if row["cheap"] and row["ratio"] is not None and row["clean_ceiling"] >= WEAK_CEILING
-    ]
+    counted = [(row.ratio, row) for row in rows if row.cheap and row.ratio is not None and not _is_weak(row)]
     if not counted:
         return Verdict(
             "not protected", "No exploiter learned this task from the clean files, so nothing was shown.", None
         )
-    worst = max(counted, key=lambda row: row["ratio"])
-    plain = [row for row in counted if row["defense"] == "none"]
-    share = f"{worst['ratio']:.0%} of what it learns from the clean files"
-    figures = f"(Dice {worst['protected']:.3f} of {worst['clean_ceiling']:.3f})"
-    if worst["ratio"] <= LIMIT:
-        return Verdict("protected", f"The worst case is {_named(worst)}: {share} {figures}.", _short(worst))
-    if not plain or max(row["ratio"] for row in plain) <= LIMIT:
-        reason = f"Whoever just trains gets at most half, but {_named(worst)} gets {share} {figures}."
-        return Verdict("partly protected", reason, _short(worst))
-    open_door = max(plain, key=lambda row: row["ratio"])
-    reason = (
-        f"Whoever just trains {open_door['exploiter']} gets {open_door['ratio']:.0%} of what it learns from the clean "
-        f"files (Dice {open_door['protected']:.3f} of {open_door['clean_ceiling']:.3f})."
-    )
-    return Verdict("not protected", reason, _short(worst))
+    ratio, row = max(counted, key=lambda pair: pair[0])
+    worst = Worst(row.exploiter, row.defense, row.protected, row.clean_ceiling, row.ratio)
+    what = "without any defense" if row.defense == "none" else f"with {row.defense} ({row.summary})"
+    named, share = f"{row.exploiter} {what}", f"{ratio:.0%} of what it learns from the clean files"
+    if ratio <= LIMIT:
+        return Verdict("protected", f"The worst case is {named}: {share} {_dice(row)}.", worst)
+    plain = [pair for pair in counted if pair[1].defense == "none"]
+    if not plain or max(plain, key=lambda pair: pair[0])[0] <= LIMIT:
+        reason = f"Whoever just trains gets at most half, but {named} gets {share} {_dice(row)}."
+        return Verdict("partly protected", reason, worst)
+    ratio, row = max(plain, key=lambda pair: pair[0])
+    share = f"{ratio:.0%} of what it learns from the clean files"
+    return Verdict("not protected", f"Whoever just trains {row.exploiter} gets {share} {_dice(row)}.", worst)
 
 
-def _short(row: dict[str, Any]) -> dict[str, Any]:
-    return {key: row[key] for key in ("exploiter", "defense", "protected", "clean_ceiling", "ratio")}
+def _dice(row: ScoreRow) -> str:
+    return f"(Dice {row.protected:.3f} of {row.clean_ceiling:.3f})"
 
 
-def utility_destroyed(utility: dict[str, Any]) -> bool:
+def _is_weak(row: ScoreRow) -> bool:
+    return (row.clean_ceiling or 0) < WEAK_CEILING
+
+
+def is_destroyed(utility: Utility) -> bool:
     """Whether a network trained on clean files can no longer read the protected ones."""
-    clean, protected = utility["clean_trained_on_clean"], utility["clean_trained_on_protected"]
+    clean, protected = utility.clean_trained_on_clean, utility.clean_trained_on_protected
     return clean is not None and protected is not None and protected < UTILITY_LOSS * clean
 
 
 def warn(
-    rows: Sequence[dict[str, Any]],
-    utility: dict[str, Any],
+    rows: Sequence[ScoreRow],
+    utility: Utility,
+    *,
     test_cases: int,
     seeds: int,
-    leaks: Sequence[Any] = (),
+    leaks: Sequence[Leak] = (),
     failed: Sequence[str] = (),
     only_protected: Sequence[str] = (),
 ) -> list[str]:
     """Everything that makes this audit say less than it seems to.
 
     Args:
-        rows: from :func:`monai_umed.evaluation.results.build_rows`.
-        utility: from :func:`monai_umed.evaluation.audit.measures.measure_utility`.
+        rows: all of them.
+        utility: what was measured of it.
         test_cases: number of test images.
         seeds: trainings per cell.
         leaks: test images that are also in the training set.
@@ -106,8 +95,7 @@ def warn(
         only_protected: protected cases without an original.
     """
     warnings = []
-    weak = sorted({row["exploiter"] for row in rows if (row["clean_ceiling"] or 0) < WEAK_CEILING})
-    if weak:
+    if weak := sorted({row.exploiter for row in rows if _is_weak(row)}):
         warnings.append(
             f"{', '.join(weak)} reached less than Dice {WEAK_CEILING} on clean files in at least one row, so that row "
             "proves nothing about the protection and does not count; train longer or use another network."
@@ -118,18 +106,16 @@ def warn(
             f"{len(leaks)} of the test images also occur, or nearly occur, in the training set ({pairs}"
             f"{'; ...' if len(leaks) > 5 else ''}); all Dice values are too high. Keep such images on one side."
         )
-    if utility_destroyed(utility):
+    clean, protected = utility.clean_trained_on_clean, utility.clean_trained_on_protected
+    if is_destroyed(utility):
         warnings.append(
             "The utility of the images is destroyed: a network trained on the clean files reaches Dice "
-            f"{utility['clean_trained_on_protected']:.3f} on the protected images, "
-            f"{utility['clean_trained_on_clean']:.3f} on the originals."
+            f"{protected:.3f} on the protected images, {clean:.3f} on the originals."
         )
-    elif (utility["clean_trained_on_protected"] is not None) and abs(
-        utility["clean_trained_on_protected"] - utility["clean_trained_on_clean"]
-    ) > UTILITY_CHANGE:
+    elif clean is not None and protected is not None and abs(protected - clean) > UTILITY_CHANGE:
         warnings.append(
             "The protected images do not read like the originals: a clean-trained network's Dice changes from "
-            f"{utility['clean_trained_on_clean']:.3f} to {utility['clean_trained_on_protected']:.3f}."
+            f"{clean:.3f} to {protected:.3f}."
         )
     if test_cases < FEW_CASES:
         warnings.append(f"Only {test_cases} test cases; Dice is a rough guide below {FEW_CASES}.")
@@ -143,8 +129,3 @@ def warn(
             f"({', '.join(only_protected[:3])}); exploiters trained on them as well."
         )
     return warnings
-
-
-def as_json(verdict: Verdict) -> dict[str, Any]:
-    """The verdict as it goes into ``scores.json``."""
-    return asdict(verdict)

@@ -5,129 +5,100 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any
 
 from ...io.atomic import write_atomically
 from ...io.provenance import command_line
-from ..cell import read_result
 from ..plan import Cell
-from .candidate import Release, read_release
-from .plan import Plan
-from .variants import CLEAN, Variant
-
-EQUAL_EPS = "eps"
-"""Budget of rows whose protectors have the same limit; the others are named by their PSNR, such as ``"45 dB"``."""
-
-COLUMNS = (
-    "dataset",
-    "protector",
-    "budget",
-    "bound",
-    "eps",
-    "psnr",
-    "ssim",
-    "exploiter",
-    "defense",
-    "seed",
-    "dice",
-    "clean_dice",
-    "fit_seconds",
-    "apply_seconds",
-    "peak_mb",
-    "release_version",
-    "version",
-    "command",
-)
+from ..results import read_cell
+from .candidate import Candidate
+from .plan import Benchmark
+from .variants import CLEAN
 
 
-@dataclass(frozen=True)
-class Entry:
-    """One release of a benchmark.
+@dataclass(frozen=True, kw_only=True)
+class BenchmarkRow:
+    """One training of a benchmark; the fields are the columns of ``results.csv``.
 
-    Attributes:
-        dataset: name.
-        variant: which protector.
-        psnr: that was to be reached; None at equal eps.
-        folder: of the release.
+    Those from ``budget`` to ``ssim``, the times, ``peak_mb`` and ``release_version`` are None for clean files, and
+    ``version`` for trainings that are older than the field.
     """
 
     dataset: str
-    variant: Variant
-    psnr: float | None
-    folder: Path
-
-    @property
-    def budget(self) -> str:
-        """What all protectors of a table have in common."""
-        return budget_name(self.psnr)
-
-    def result_file(self, cell: Cell) -> Path:
-        """Where the result of a training lies."""
-        return result_file(self.folder / "trainings", cell)
-
-
-def budget_name(psnr: float | None) -> str:
-    """Name of equal eps (None) or of an equal PSNR in dB."""
-    return EQUAL_EPS if psnr is None else f"{psnr:g} dB"
-
-
-def result_file(folder: Path, cell: Cell) -> Path:
-    """Where the result of a training lies below the folder of its bench."""
-    return folder / "cells" / f"{cell.name}.json"
+    protector: str
+    budget: str | None = None
+    bound: str | None = None
+    eps: float | None = None
+    psnr: float | None = None
+    ssim: float | None = None
+    exploiter: str
+    defense: str
+    seed: int
+    dice: float
+    clean_dice: float | None
+    fit_seconds: float | None = None
+    apply_seconds: float | None = None
+    peak_mb: float | None = None
+    release_version: str | None = None
+    version: str | None
+    command: str
 
 
-def _trained(cell: Cell, path: Path, ceiling: Path) -> dict[str, Any] | None:
-    """What one training gives to a row; None if it is not finished."""
-    result, clean = read_result(path), read_result(ceiling)
+COLUMNS = tuple(field.name for field in fields(BenchmarkRow))
+
+
+def _read_row(dataset: str, cell: Cell, *, folder: Path, ceiling: Cell, clean: Path) -> BenchmarkRow | None:
+    """What is known of one training but for its protector; None if it is not finished."""
+    result, limit = read_cell(folder, cell), read_cell(clean, ceiling)
     if result is None:
         return None
-    return {
-        "exploiter": cell.exploiter,
-        "defense": cell.defense,
-        "seed": cell.seed,
-        "dice": float(result["scores"]["dice"]),
-        "clean_dice": None if clean is None else float(clean["scores"]["dice"]),
-        "version": result.get("version"),  # of trainings that are older than the field it is not known
-    }
+    return BenchmarkRow(
+        dataset=dataset,
+        protector=CLEAN,
+        exploiter=cell.exploiter,
+        defense=cell.defense,
+        seed=cell.seed,
+        dice=float(result.scores.dice),
+        clean_dice=None if limit is None else float(limit.scores.dice),
+        version=result.version,
+        command=command_line(),
+    )
 
 
-def build_rows(plan: Plan, entries: Sequence[Entry], clean: Mapping[str, Path]) -> list[dict[str, Any]]:
+def build_rows(
+    benchmark: Benchmark, candidates: Sequence[tuple[str, Candidate]], clean: Mapping[str, Path]
+) -> list[BenchmarkRow]:
     """All finished trainings, those on clean files first.
 
     Args:
-        plan: of the benchmark.
-        entries: its releases; those that are not finished give no rows.
+        benchmark: what was run.
+        candidates: with the name of their dataset; those that are not finished give no rows.
         clean: folder of the trainings on clean files by dataset.
     """
-    rows = []
-    for dataset, folder in clean.items():
-        for cell in plan.ceilings():
-            path = result_file(folder, cell)
-            rows.append(({"dataset": dataset, "protector": CLEAN}, _trained(cell, path, path)))
-    for entry in entries:
-        release = read_release(entry.folder)
-        if release is None:
+    rows = [
+        _read_row(name, cell, folder=folder, ceiling=cell, clean=folder)
+        for name, folder in clean.items()
+        for cell in benchmark.cells_on(CLEAN)
+    ]
+    for name, candidate in candidates:
+        record = candidate.record()
+        if record is None:
             continue
-        for cell in plan.cells():
-            ceiling = result_file(clean[entry.dataset], plan.ceiling_of(cell))
-            rows.append((_released(entry, release), _trained(cell, entry.result_file(cell), ceiling)))
-    command = command_line()
-    finished = [{**about, **trained, "command": command} for about, trained in rows if trained is not None]
-    return [{name: row.get(name) for name in COLUMNS} for row in finished]
+        kept = ("bound", "eps", "psnr", "ssim", "fit_seconds", "apply_seconds", "peak_mb")
+        about = {column: getattr(record, column) for column in kept}
+        about |= {"protector": candidate.spec.name, "budget": candidate.budget, "release_version": record.version}
+        for cell in benchmark.cells_on("protected"):
+            ceiling = benchmark.ceiling_of(cell)
+            row = _read_row(name, cell, folder=candidate.trainings, ceiling=ceiling, clean=clean[name])
+            rows.append(row and replace(row, **about))
+    return [row for row in rows if row is not None]
 
 
-def _released(entry: Entry, release: Release) -> dict[str, Any]:
-    names = ("bound", "eps", "psnr", "ssim", "fit_seconds", "apply_seconds", "peak_mb")
-    where = {"dataset": entry.dataset, "protector": entry.variant.name, "budget": entry.budget}
-    return {**where, **{name: getattr(release, name) for name in names}, "release_version": release.version}
-
-
-def write_csv(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
+def write_csv(rows: Sequence[BenchmarkRow], path: Path) -> None:
     """Write the rows with a line of names; what is missing stays empty."""
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows(map(asdict, rows))
     write_atomically(path, text.getvalue().encode("utf-8"))

@@ -1,35 +1,35 @@
-"""The benchmark from its folders to tables: releases, trainings, and what is still missing of them."""
+"""The benchmark from its folders to tables: protected copies, trainings, and what is still missing of them."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 from ...data.cases import find_cases
 from ...data.fingerprint import DatasetFacts, inspect_dataset
 from ...io.run_folder import claim_output
 from ...training.distributed import rank_count, share_of_this_process
-from ..cell import Bench
-from ..folders import check_folders
-from ..plan import Audit, Cell
+from ..folders import Files, check_folders
+from ..plan import Cell
 from ..progress import Estimate
+from ..results import Comparison, cell_file
 from ..runner import run_cells, worker_count
 from ..workers import orderly_end
-from .candidate import PROTECTED, RECORD, Job, make_release, read_release
+from .candidate import RECORD, Candidate, make_candidate
 from .figure import draw_figure
-from .plan import Plan
-from .rows import Entry, build_rows, result_file, write_csv
+from .plan import Benchmark
+from .rows import BenchmarkRow, build_rows, write_csv
 from .table import write_table
 from .variants import CLEAN
 
-CSV, TABLE, FIGURE, TRAININGS = "results.csv", "results.md", "dice_over_psnr.png", "trainings"
+CSV, TABLE, FIGURE = "results.csv", "results.md", "dice_over_psnr.png"
 
 
 @dataclass(frozen=True)
-class _Place:
+class _Dataset:
     """A dataset of a benchmark.
 
     Attributes:
@@ -49,106 +49,103 @@ class _Place:
     working_size: tuple[int, ...]
 
 
-def _read_place(plan: Plan, name: str, folder: str) -> _Place:
+def _inspect(benchmark: Benchmark, name: str, folder: str) -> _Dataset:
     facts = inspect_dataset(folder, "train")
-    if plan.size is not None and len(plan.size) != facts.spatial_dims:
+    if benchmark.size is not None and len(benchmark.size) != facts.spatial_dims:
         raise ValueError(
-            f"size is {plan.size}, but {folder} is {facts.spatial_dims}D; leave size out, or benchmark images and "
+            f"size is {benchmark.size}, but {folder} is {facts.spatial_dims}D; leave size out, or benchmark images and "
             "volumes apart."
         )
     slice_axis = inspect_dataset(folder, "train", cut=True).slice_axis
-    size, grid = (facts.size, facts.working_size) if plan.size is None else (plan.size, plan.size)
+    size, grid = (facts.size, facts.working_size) if benchmark.size is None else (benchmark.size, benchmark.size)
     working_size = tuple(side for axis, side in enumerate(grid) if axis != slice_axis)
-    return _Place(name, folder, facts, size, slice_axis, working_size)
+    return _Dataset(name, folder, facts, size, slice_axis, working_size)
 
 
-def _open_bench(plan: Plan, place: _Place, protected: str, folder: Path) -> Bench:
+def _compare(benchmark: Benchmark, dataset: _Dataset, *, protected: str | Path, folder: Path) -> Comparison:
     """What trainings on one folder share; clean files are the training section alone, and radii are the common eps.
 
     Raises:
         DatasetError: see :func:`monai_umed.evaluation.folders.check_folders`.
-        ValueError: if trainings on other files or with other settings lie in the folder.
+        ValueError: if trainings on other files or with other settings lie in the folder, or a network cannot take the
+            grid.
     """
-    audit = Audit(
-        protected_dir=protected,
-        clean_dir=place.folder,
-        test_dir=place.folder,
-        size=place.size,
-        exploiters=plan.exploiters,
-        defenses=plan.defenses,
-        seeds=plan.seeds,
-        network_size=plan.network_size,
-        num_classes=place.facts.num_classes,
-        recipe=plan.recipe,
-        device=plan.device,
-    )
-    facts = check_folders(audit)
-    train = {case.id for case in find_cases(place.folder, "train")}
+    benchmark.check_grid(dataset.size)
+    source, classes = dataset.folder, dataset.facts.num_classes
+    files = Files(str(protected), source, test_dir=source, size=dataset.size, num_classes=classes)
+    facts = check_folders(files)
+    train = {case.id for case in find_cases(source, "train")}
     # Of what the files say, the largest change differs from method to method, and defenses take their radius from it.
-    facts = replace(facts, ids=tuple(id for id in facts.ids if id in train), eps=plan.eps)
-    settings = {"size": place.size, "network_size": plan.network_size, "recipe": plan.recipe, "eps": plan.eps}
-    claim_output(folder, {**settings, "num_classes": audit.num_classes, "digest": facts.digest})
-    return Bench(audit, facts, folder)
+    facts = replace(facts, ids=tuple(id for id in facts.ids if id in train), eps=benchmark.eps)
+    settings = {"size": files.size, "network_size": benchmark.network_size, "recipe": benchmark.recipe}
+    claim_output(folder, {**settings, "eps": facts.eps, "num_classes": classes, "digest": facts.digest})
+    return Comparison(benchmark, files, facts, folder)
 
 
-def _jobs(plan: Plan, place: _Place, out: Path, progress: bool) -> list[list[Job]]:
-    """For every protector its job at equal eps and, after it, the one at equal PSNR if that is asked for."""
+def _candidates(benchmark: Benchmark, dataset: _Dataset, *, out: Path, progress: bool) -> list[list[Candidate]]:
+    """For every protector its candidate at equal eps and, after it, the one at equal PSNR if that is asked for."""
     found = []
-    for variant in plan.variants:
-        first = out / place.name / variant.folder
-        job = Job(
-            place.folder,
-            variant,
-            first,
-            plan.eps,
-            place.working_size,
-            place.facts.num_classes,
-            place.slice_axis,
+    for spec in benchmark.specs:
+        first = Candidate(
+            dataset.folder,
+            spec,
+            folder=out / dataset.name / spec.folder,
+            eps=benchmark.eps,
+            size=dataset.working_size,
+            num_classes=dataset.facts.num_classes,
+            slice_axis=dataset.slice_axis,
             progress=progress,
         )
         more = [
-            replace(job, folder=first.with_name(f"{first.name}_{psnr:g}dB"), psnr=psnr, fitted=first)
-            for psnr in plan.budgets
+            replace(
+                first,
+                folder=first.folder.with_name(f"{first.folder.name}_{psnr:g}dB"),
+                psnr=psnr,
+                fitted=first.folder,
+            )
+            for psnr in benchmark.budgets
             if psnr is not None
         ]
-        found.append([job, *more])
+        found.append([first, *more])
     return found
 
 
-def _named(failures: dict[Cell, str], where: str) -> list[str]:
-    return [f"{where}: {cell.name}: {reason}" for cell, reason in failures.items()]
+def _named(title: str, failed: dict[Cell, str]) -> list[str]:
+    return [f"{title}: {cell.name}: {reason}" for cell, reason in failed.items()]
 
 
-def _run_job(plan: Plan, place: _Place, job: Job, *, workers: int, progress: bool, estimate: Estimate) -> list[str]:
+def _run_candidate(
+    benchmark: Benchmark, dataset: _Dataset, *, candidate: Candidate, run: Callable[..., dict[Cell, str]]
+) -> list[str]:
     """Do what is missing of one protector on one dataset; what failed, with reasons."""
-    where = f"{place.name}/{job.folder.name}"
-    if read_release(job.folder) is None and (reason := make_release(job)) is not None:
+    where = f"{dataset.name}/{candidate.folder.name}"
+    if candidate.record() is None and (reason := make_candidate(candidate)) is not None:
         return [f"{where}: {reason}"]
     try:
-        bench = _open_bench(plan, place, str(job.folder / PROTECTED), job.folder / TRAININGS)
+        comparison = _compare(benchmark, dataset, protected=candidate.protected, folder=candidate.trainings)
     except ValueError as error:
         return [f"{where}: {error}"]
-    ended = run_cells(bench, plan.cells(), workers=workers, progress=progress, title=where, estimate=estimate)
-    failed = _named(ended, where)
-    release = read_release(job.folder)
-    if release is not None and release.left_out:
-        failed.append(f"{where}: {release.left_out} cases could not be protected; {job.folder / PROTECTED} says why")
+    failed = _named(where, run(comparison, benchmark.cells_on("protected"), title=where))
+    record = candidate.record()
+    if record is not None and record.left_out:
+        failed.append(f"{where}: {record.left_out} cases could not be protected; {candidate.protected} says why")
     return failed
 
 
 @orderly_end()
 def run_benchmark(
-    plan: Plan, output_dir: str | Path, workers: int | None = None, progress: bool = True
-) -> list[dict[str, Any]] | None:
+    benchmark: Benchmark, output_dir: str | Path, *, workers: int | None = None, progress: bool = True
+) -> list[BenchmarkRow] | None:
     """Run what is missing of a benchmark and write ``results.csv``, ``results.md`` and ``dice_over_psnr.png``.
 
-    Can be interrupted at any time: finished releases and trainings are kept. A release that was interrupted begins
-    anew, so that its times are those of one run. Fits run one at a time, so that nothing else of this machine slows
-    them. Protectors, datasets, exploiters, defenses and seeds may be added later. Started by ``torchrun`` on several
-    machines that share the folder, each takes its share of the protectors, and whoever finishes last writes the tables.
+    Can be interrupted at any time, also by SIGTERM or a closed terminal: finished protectors and trainings are kept. A
+    fit that was interrupted begins anew, so that its times are those of one run. Fits run one at a time, so that
+    nothing else of this machine slows them. Protectors, datasets, exploiters, defenses and seeds may be added later.
+    Started by ``torchrun`` on several machines that share the folder, each takes its share of the protectors, and
+    whoever finishes last writes the tables.
 
     Args:
-        plan: what to run.
+        benchmark: what to run.
         output_dir: folder of this benchmark.
         workers: trainings at the same time, see :func:`monai_umed.evaluation.runner.run_cells`.
         progress: whether to show progress bars.
@@ -160,48 +157,55 @@ def run_benchmark(
         DatasetError: if a dataset cannot be used.
         ValueError: if settings do not fit a dataset, or the folder holds another benchmark.
     """
-    out = claim_output(output_dir, {"eps": plan.eps, "size": plan.size, "network_size": plan.network_size})
-    places = [_read_place(plan, name, folder) for name, folder in plan.places.items()]
-    clean = {place.name: _open_bench(plan, place, place.folder, out / place.name / CLEAN) for place in places}
-    groups = [(place, jobs) for place in places for jobs in _jobs(plan, place, out, progress)]
-    mine = share_of_this_process()
-    missing = [job.folder / TRAININGS for _, jobs in mine.of(groups) for job in jobs]
-    trainings = [result_file(bench.output_dir, cell) for bench in clean.values() for cell in mine.of(plan.ceilings())]
-    trainings += [result_file(folder, cell) for folder in missing for cell in plan.cells()]
-    fits = sum(not (folder.parent / RECORD).is_file() for folder in missing)
-    workers = worker_count(workers, plan.device)
-    estimate = Estimate(sum(not path.is_file() for path in trainings), workers, f", and {fits} fits, one at a time")
+    common = {"eps": benchmark.eps, "size": benchmark.size, "network_size": benchmark.network_size}
+    out = claim_output(output_dir, common)
+    datasets = [_inspect(benchmark, name, folder) for name, folder in benchmark.folders.items()]
+    clean = {
+        dataset.name: _compare(benchmark, dataset, protected=dataset.folder, folder=out / dataset.name / CLEAN)
+        for dataset in datasets
+    }
+    groups = [
+        (dataset, group)
+        for dataset in datasets
+        for group in _candidates(benchmark, dataset, out=out, progress=progress)
+    ]
+    mine, ceilings = share_of_this_process(), benchmark.cells_on(CLEAN)
+    my_groups, my_ceilings = mine.of(groups), mine.of(ceilings)
+    workers = worker_count(workers, benchmark.device)
+    trainings = sum(not comparison.result_file(cell).is_file() for comparison in clean.values() for cell in my_ceilings)
+    trainings += sum(_count_missing(benchmark, candidate)[1] for _, group in my_groups for candidate in group)
+    fits = sum(_count_missing(benchmark, candidate)[0] for _, group in my_groups for candidate in group)
+    estimate = Estimate(trainings, workers, f"; {fits} fits, one at a time")
+    run = partial(run_cells, workers=workers, progress=progress, estimate=estimate)
     failures: list[str] = []
-    for name, bench in clean.items():
+    for name, comparison in clean.items():
         title = f"{name}/{CLEAN}"
-        ended = run_cells(
-            bench, mine.of(plan.ceilings()), workers=workers, progress=progress, title=title, estimate=estimate
-        )
-        failures += _named(ended, title)
-    for place, jobs in mine.of(groups):
-        for job in jobs:
-            failures += _run_job(plan, place, job, workers=workers, progress=progress, estimate=estimate)
-    entries = [Entry(place.name, job.variant, job.psnr, job.folder) for place, jobs in groups for job in jobs]
-    if rank_count() > 1 and (elsewhere := _count_missing(plan, entries, clean)):
-        print(
-            f"{elsewhere} parts are still running, or failed, elsewhere; the last machine writes the tables, or the "
-            "same command on one machine."
-        )
-        return None
-    rows = build_rows(plan, entries, {name: bench.output_dir for name, bench in clean.items()})
+        failures += _named(title, run(comparison, my_ceilings, title=title))
+    for dataset, group in my_groups:
+        for candidate in group:
+            failures += _run_candidate(benchmark, dataset, candidate=candidate, run=run)
+    everything = [(dataset.name, candidate) for dataset, group in groups for candidate in group]
+    if rank_count() > 1:
+        missing = sum(not comparison.result_file(cell).is_file() for comparison in clean.values() for cell in ceilings)
+        missing += sum(any(_count_missing(benchmark, candidate)) for _, candidate in everything)
+        if missing:
+            print(
+                f"{missing} parts are still running, or failed, elsewhere; the last machine writes the tables, or the "
+                "same command on one machine."
+            )
+            return None
+    rows = build_rows(benchmark, everything, {name: comparison.output_dir for name, comparison in clean.items()})
     write_csv(rows, out / CSV)
-    write_table(rows, plan, failures, out / TABLE)
-    draw_figure(rows, plan, out / FIGURE)
+    write_table(rows, benchmark, failures=failures, path=out / TABLE)
+    draw_figure(rows, benchmark, out / FIGURE)
     for failure in failures:
         print(f"failed: {failure}", file=sys.stderr)
     print(f"Tables: {out / TABLE}; every training: {out / CSV}; figure: {out / FIGURE}")
     return rows
 
 
-def _count_missing(plan: Plan, entries: Sequence[Entry], clean: dict[str, Bench]) -> int:
-    missing = sum(not bench.result_file(cell).is_file() for bench in clean.values() for cell in plan.ceilings())
-    for entry in entries:
-        released = read_release(entry.folder) is not None
-        missing += not released
-        missing += released and not all(entry.result_file(cell).is_file() for cell in plan.cells())
-    return missing
+def _count_missing(benchmark: Benchmark, candidate: Candidate) -> tuple[int, int]:
+    """How many fits, 0 or 1, and how many trainings are missing of a candidate."""
+    cells = benchmark.cells_on("protected")
+    trainings = sum(not cell_file(candidate.trainings, cell).is_file() for cell in cells)
+    return int(not (candidate.folder / RECORD).is_file()), trainings

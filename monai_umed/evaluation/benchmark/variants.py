@@ -15,7 +15,7 @@ CLEAN = "clean"
 
 
 @dataclass(frozen=True)
-class Variant:
+class ProtectorSpec:
     """One protector of a benchmark.
 
     Attributes:
@@ -40,23 +40,23 @@ _CONTOUR_ONLY, _TEXTURE_ONLY = {"protector#texture_share": 0}, {"protector#conto
 _VANILLA = {"network_def#central_difference": False}
 _UMED = ("train.json", "contour.json")
 
-UMED_VARIANTS: dict[str, Variant] = {
-    variant.name: variant
-    for variant in (
-        Variant("umed", "contour, texture", _UMED),  # A
-        Variant("umed-contour", "contour", _UMED, _CONTOUR_ONLY),  # B
-        Variant("umed-contour-vanilla", "contour", _UMED, {**_CONTOUR_ONLY, **_VANILLA}),  # C
-        Variant("umed-texture", "texture", _UMED, _TEXTURE_ONLY),  # E
-        Variant("umed-texture-flat", "inside", _UMED, {**_TEXTURE_ONLY, "texture": "flat"}),  # F
-        Variant("umed-region", "region"),
-        Variant("umed-paper", "contour, texture", ("train.json", "paper.json")),
+UMED_VARIANTS: dict[str, ProtectorSpec] = {
+    spec.name: spec
+    for spec in (
+        ProtectorSpec("umed", "contour, texture", _UMED),  # A
+        ProtectorSpec("umed-contour", "contour", _UMED, _CONTOUR_ONLY),  # B
+        ProtectorSpec("umed-contour-vanilla", "contour", _UMED, {**_CONTOUR_ONLY, **_VANILLA}),  # C
+        ProtectorSpec("umed-texture", "texture", _UMED, _TEXTURE_ONLY),  # E
+        ProtectorSpec("umed-texture-flat", "inside", _UMED, {**_TEXTURE_ONLY, "texture": "flat"}),  # F
+        ProtectorSpec("umed-region", "region"),
+        ProtectorSpec("umed-paper", "contour, texture", ("train.json", "paper.json")),
     )
 }
 """UMed with the regions of the paper, as in rows A to F of its Table 5 (D and G are ``em@band`` and ``em@roi``); with
 those of the default preset; and with all settings of the paper."""
 
 
-def read_variant(text: str, bound: str | None = None) -> Variant:
+def read_protector(text: str, bound: str | None = None) -> ProtectorSpec:
     """Find out what a name stands for.
 
     Args:
@@ -82,4 +82,4 @@ def read_variant(text: str, bound: str | None = None) -> Variant:
     usual = bounded_class(method).default_bound
     chosen = parse_bound((own if at else bound) or usual).text
     name = full if chosen == usual else f"{full}@{chosen}"
-    return Variant(name, chosen, ("train.json", "method.json"), {**settings, "bound": chosen})
+    return ProtectorSpec(name, chosen, ("train.json", "method.json"), {**settings, "bound": chosen})

@@ -11,8 +11,9 @@ import pytest
 from PIL import Image
 
 from monai_umed.data.cases import find_cases
+from monai_umed.evaluation.audit.plan import Audit
 from monai_umed.evaluation.audit.run import run_audit
-from monai_umed.evaluation.plan import Audit
+from monai_umed.evaluation.audit.scores import AuditScores
 
 SIDE = 32
 
@@ -38,7 +39,7 @@ def squares(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def audit_of(protected: Path, squares: Path, output: Path, **options: Any) -> dict[str, Any]:
+def audit_of(protected: Path, squares: Path, output: Path, **options: Any) -> AuditScores:
     settings: dict[str, Any] = {
         "size": (SIDE, SIDE),
         "exploiters": ("unet-batch",),
@@ -46,7 +47,13 @@ def audit_of(protected: Path, squares: Path, output: Path, **options: Any) -> di
         "seeds": (0,),
         "recipe": {"epochs": 15, "batch_size": 8, "amp": False},
     }
-    audit = Audit(str(protected), str(squares / "train"), str(squares / "test"), "all", **settings | options)
+    audit = Audit(
+        str(protected),
+        str(squares / "train"),
+        test_dir=str(squares / "test"),
+        test_section="all",
+        **settings | options,
+    )
     scores = run_audit(audit, output, workers=1, progress=False)
     assert scores is not None
     return scores
@@ -55,14 +62,14 @@ def audit_of(protected: Path, squares: Path, output: Path, **options: Any) -> di
 def test_an_unperturbed_copy_is_not_protected(squares: Path, tmp_path: Path) -> None:
     shutil.copytree(squares / "train", tmp_path / "copy")
     scores = audit_of(tmp_path / "copy", squares, tmp_path / "audit")
-    assert scores["verdict"] == "not protected"
-    [row] = scores["rows"]
-    assert row["clean_ceiling"] > 0.8
-    assert row["protected"] == row["clean_ceiling"]  # equal files and seed, equal network
-    assert scores["utility"]["clean_trained_on_protected"] == scores["utility"]["clean_trained_on_clean"]
-    assert scores["utility"]["max_levels"] == 0 and scores["utility"]["psnr"] is None
-    assert scores["utility"]["detector_auc"] == pytest.approx(0.5)
-    assert not scores["utility"]["destroyed"]
+    assert scores.verdict == "not protected"
+    [row] = scores.rows
+    assert (row.clean_ceiling or 0) > 0.8
+    assert row.protected == row.clean_ceiling  # equal files and seed, equal network
+    assert scores.utility.clean_trained_on_protected == scores.utility.clean_trained_on_clean
+    assert scores.utility.max_levels == 0 and scores.utility.psnr is None
+    assert scores.utility.detector_auc == pytest.approx(0.5)
+    assert not scores.utility.destroyed
 
 
 def test_images_replaced_by_noise_have_lost_their_utility(squares: Path, tmp_path: Path) -> None:
@@ -71,8 +78,8 @@ def test_images_replaced_by_noise_have_lost_their_utility(squares: Path, tmp_pat
         mask = np.asarray(Image.open(case.label))
         write_case(tmp_path / "noise", case.id, random.integers(0, 256, (SIDE, SIDE)), mask)
     scores = audit_of(tmp_path / "noise", squares, tmp_path / "audit")
-    assert scores["utility"]["destroyed"]
-    assert any("utility of the images is destroyed" in warning for warning in scores["warnings"])
+    assert scores.utility.destroyed
+    assert any("utility of the images is destroyed" in warning for warning in scores.warnings)
 
 
 def test_a_purifier_is_trained_on_foreign_images_that_this_tool_protected(
@@ -87,5 +94,5 @@ def test_a_purifier_is_trained_on_foreign_images_that_this_tool_protected(
         tmp_path / "copy", squares, tmp_path / "audit", defenses=("purifier",), foreign_dir=str(clean_dir)
     )
     assert (tmp_path / "audit" / "foreign" / "protected" / "manifest.json").is_file()
-    assert [row["defense"] for row in scores["rows"]] == ["none", "purifier"], scores["warnings"]
-    assert not scores["rows"][1]["cheap"]
+    assert [row.defense for row in scores.rows] == ["none", "purifier"], scores.warnings
+    assert not scores.rows[1].cheap

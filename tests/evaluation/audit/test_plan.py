@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 
 from monai_umed.defenses.registry import DEFENSES, defense_entry
-from monai_umed.evaluation.plan import PRESETS, Audit, preset, with_controls
+from monai_umed.evaluation.audit.plan import PRESETS, Audit, preset
+from monai_umed.evaluation.plan import with_controls
 from monai_umed.exploiters.registry import exploiter_names
 
 
 def audit(**options: Any) -> Audit:
-    return Audit("protected", "clean", "test", **options)
+    return Audit("protected", "clean", test_dir="test", **options)
 
 
 def test_every_exploiter_meets_every_defense_on_protected_and_on_clean_files() -> None:

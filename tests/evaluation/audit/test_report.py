@@ -11,15 +11,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from monai_umed.evaluation.audit.report import MEASURES, VERDICTS, AuditResult, Measures, ScoreRow, write_report
+from monai_umed.evaluation.audit.report import MEASURES, VERDICTS, write_report
 from monai_umed.evaluation.audit.report_pictures import BeforeAfter, Pictures, Prediction
+from monai_umed.evaluation.audit.scores import AuditScores
 from monai_umed.evaluation.panels import GAIN
 
 VOID = {"meta", "img", "input", "br", "link", "hr"}
 NBSP, TIMES = "\N{NO-BREAK SPACE}", "\N{MULTIPLICATION SIGN}"
 
 
-def make_measures(mean: float, seeds: int) -> Measures:
+def make_measures(mean: float, seeds: int) -> dict[str, Any]:
     measures: Any = {}
     for index, name in enumerate(MEASURES):
         values = [mean / (1 + index) + 0.01 * seed for seed in range(seeds)]
@@ -30,7 +31,7 @@ def make_measures(mean: float, seeds: int) -> Measures:
 
 def make_row(
     exploiter: str, defense: str, protected: float, ceiling: float | None, cheap: bool = True, seeds: int = 1
-) -> ScoreRow:
+) -> dict[str, Any]:
     return {
         "exploiter": exploiter,
         "defense": defense,
@@ -49,7 +50,7 @@ def make_row(
     }
 
 
-def make_audit(**changes: Any) -> AuditResult:
+def make_audit(**changes: Any) -> dict[str, Any]:
     audit: Any = {
         "verdict": "partly protected",
         "reason": "One of five cheap trainings reaches 63 % of what clean files teach.",
@@ -143,9 +144,10 @@ class Page(HTMLParser):
             self.lines[-1][-1] += data.strip()
 
 
-def report(tmp_path: Path, audit: AuditResult | None = None, pictures: Pictures | None = None) -> tuple[str, Page]:
+def report(tmp_path: Path, audit: dict[str, Any] | None = None, pictures: Pictures | None = None) -> tuple[str, Page]:
     output = tmp_path / "new" / "report.html"
-    write_report(make_audit() if audit is None else audit, make_pictures() if pictures is None else pictures, output)
+    scores = AuditScores.parse(make_audit() if audit is None else audit)
+    write_report(scores, make_pictures() if pictures is None else pictures, output)
     html = output.read_text(encoding="utf-8")
     page = Page(html)
     assert page.open == []

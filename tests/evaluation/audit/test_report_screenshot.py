@@ -12,6 +12,7 @@ from PIL import Image
 from test_report import make_audit, make_pictures, make_row
 
 from monai_umed.evaluation.audit.report import write_report
+from monai_umed.evaluation.audit.scores import AuditScores
 
 CHROMIUM = shutil.which("chromium")
 FLAGS = (
@@ -62,7 +63,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         curves={name: {"clean": [1.0, 0.5], "protected": [1.0, 0.1]} for name in exploiters},
         worst_cases=[{"id": "x" * 90, "exploiter": exploiters[0], "defense": "none", "dice": 0.5}],
     )
-    write_report(audit, make_pictures(2, name="case" * 30), folder / "report.html")
+    write_report(AuditScores.parse(audit), make_pictures(2, name="case" * 30), folder / "report.html")
     return folder
 
 

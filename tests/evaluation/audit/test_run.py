@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +14,12 @@ from PIL import Image
 
 from monai_umed.data.case import DatasetError
 from monai_umed.data.cases import find_cases
+from monai_umed.evaluation.audit.plan import Audit
 from monai_umed.evaluation.audit.run import REPORT, SCORES, run_audit, set_up
+from monai_umed.evaluation.audit.scores import AuditScores
 from monai_umed.evaluation.cell import run_cell
 from monai_umed.evaluation.folders import check_folders
-from monai_umed.evaluation.plan import Audit, Cell
+from monai_umed.evaluation.plan import Cell
 from monai_umed.training.distributed import share_of_this_process
 
 ROW_KEYS = {"exploiter", "defense", "seeds", "protected", "clean_ceiling", "untrained_floor", "ratio", "cheap"}
@@ -29,7 +31,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("audit_out")
 
 
-def run(audit: Audit, folder: Path) -> dict | None:
+def run(audit: Audit, folder: Path) -> AuditScores | None:
     return run_audit(audit, folder, workers=1, progress=False)
 
 
@@ -42,18 +44,19 @@ def test_an_audit_writes_scores_report_and_one_file_per_training(
 ) -> None:
     scores = run(small_audit, finished)
     assert scores is not None
-    assert scores == json.loads((finished / SCORES).read_text())
-    assert scores["verdict"] in ("protected", "partly protected", "not protected")
+    kept = json.loads((finished / SCORES).read_text())
+    assert AuditScores.parse(kept).rows == scores.rows and kept == json.loads(json.dumps(asdict(scores)))
+    assert scores.verdict in ("protected", "partly protected", "not protected")
     assert len(cell_files(finished)) == len(small_audit.cells()) == 7
-    assert [(row["exploiter"], row["defense"]) for row in scores["rows"]] == [
+    assert [(row.exploiter, row.defense) for row in scores.rows] == [
         ("unet-batch", "none"),
         ("unet-batch", "blur-1.0"),
     ]
-    assert all(row.keys() >= ROW_KEYS for row in scores["rows"])
-    assert scores["utility"]["max_levels"] == 4 and scores["utility"]["eps"] == pytest.approx(4 / 255)
-    assert any("One seed" in warning for warning in scores["warnings"])
+    assert all(row.keys() >= ROW_KEYS for row in kept["rows"])
+    assert scores.utility.max_levels == 4 and scores.utility.eps == pytest.approx(4 / 255)
+    assert any("One seed" in warning for warning in scores.warnings)
     assert (finished / REPORT).stat().st_size > 1000
-    assert f"Verdict: {scores['verdict']}" in capsys.readouterr().out
+    assert f"Verdict: {scores.verdict}" in capsys.readouterr().out
 
 
 def test_finished_trainings_are_never_repeated_and_missing_ones_give_the_same_numbers(
@@ -79,12 +82,12 @@ def test_networks_with_dropout_give_the_same_numbers_again(
         return torch.nn.Sequential(torch.nn.Conv2d(1, 8, 3, padding=1), torch.nn.Dropout(), torch.nn.Conv2d(8, 1, 1))
 
     monkeypatch.setattr("monai_umed.evaluation.cell.build_exploiter", build)
-    bench = set_up(small_audit, tmp_path, progress=False)
+    comparison = set_up(small_audit, tmp_path, progress=False)
     cell = Cell("unet-batch", "none", "protected", 0)
     losses = []
     for _ in range(2):
-        run_cell(bench, cell)
-        losses.append(json.loads(bench.result_file(cell).read_text())["losses"])
+        run_cell(comparison, cell)
+        losses.append(json.loads(comparison.result_file(cell).read_text())["losses"])
     assert losses[0] == losses[1]
 
 
@@ -106,7 +109,7 @@ def test_more_defenses_may_be_added_but_other_files_or_recipes_are_another_audit
     if not (finished / SCORES).is_file():
         run(small_audit, finished)
     scores = run(replace(small_audit, defenses=("blur-1.0", "jpeg-60")), finished)
-    assert scores is not None and len(scores["rows"]) == 3
+    assert scores is not None and len(scores.rows) == 3
     with pytest.raises(ValueError, match="other settings"):
         run(replace(small_audit, recipe={"epochs": 2}), finished)
 
@@ -117,10 +120,10 @@ def test_an_unperturbed_copy_is_not_protected_and_says_so(small_audit: Audit, cl
     audit = replace(small_audit, protected_dir=str(tmp_path / "copy"), defenses=("none",))
     scores = run(audit, tmp_path / "out")
     assert scores is not None
-    assert scores["verdict"] == "not protected"
-    assert scores["utility"]["max_levels"] == 0
-    assert scores["utility"]["detector_auc"] == pytest.approx(0.5)
-    assert any("also occur" in warning for warning in scores["warnings"])  # the copy holds the test cases as well
+    assert scores.verdict == "not protected"
+    assert scores.utility.max_levels == 0
+    assert scores.utility.detector_auc == pytest.approx(0.5)
+    assert any("also occur" in warning for warning in scores.warnings)  # the copy holds the test cases as well
 
 
 def test_machines_share_the_cells_without_overlap(small_audit: Audit, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -183,8 +186,8 @@ def test_a_defense_that_fails_is_listed_and_tried_again_next_time(
     monkeypatch.setattr("monai_umed.defenses.filters.GaussianBlur.preprocess", fail)
     scores = run(small_audit, tmp_path)
     assert scores is not None
-    assert any("no memory for the blur" in warning for warning in scores["warnings"])
-    assert [row["defense"] for row in scores["rows"]] == ["none"]
+    assert any("no memory for the blur" in warning for warning in scores.warnings)
+    assert [row.defense for row in scores.rows] == ["none"]
     monkeypatch.undo()
     again = run(small_audit, tmp_path)
-    assert again is not None and len(again["rows"]) == 2
+    assert again is not None and len(again.rows) == 2

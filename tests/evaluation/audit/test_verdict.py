@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from monai_umed.evaluation.audit.leaks import Leak
-from monai_umed.evaluation.audit.verdict import judge, utility_destroyed, warn
+from monai_umed.evaluation.audit.scores import Details, ScoreRow, Utility
+from monai_umed.evaluation.audit.verdict import is_destroyed, judge, warn
 
 
 def row(
@@ -16,20 +17,24 @@ def row(
     exploiter: str = "unet-batch",
     defense: str = "none",
     cheap: bool = True,
-) -> dict[str, Any]:
-    return {
-        "exploiter": exploiter,
-        "defense": defense,
-        "summary": "what it does",
-        "cheap": cheap,
-        "protected": protected,
-        "clean_ceiling": clean,
-        "ratio": protected / clean if clean else None,
-    }
+) -> ScoreRow:
+    return ScoreRow(
+        exploiter=exploiter,
+        defense=defense,
+        summary="what it does",
+        cheap=cheap,
+        control=False,
+        seeds=1,
+        protected=protected,
+        clean_ceiling=clean,
+        untrained_floor=None,
+        ratio=protected / clean if clean else None,
+        details=Details(None, None, None),
+    )
 
 
-def utility(clean: float | None = 0.8, protected: float | None = 0.8) -> dict[str, Any]:
-    return {"clean_trained_on_clean": clean, "clean_trained_on_protected": protected}
+def utility(clean: float | None = 0.8, protected: float | None = 0.8) -> Utility:
+    return Utility(clean_trained_on_clean=clean, clean_trained_on_protected=protected)
 
 
 @pytest.mark.parametrize(
@@ -42,7 +47,7 @@ def utility(clean: float | None = 0.8, protected: float | None = 0.8) -> dict[st
         ([row(0.8)], "not protected"),
     ],
 )
-def test_half_of_the_clean_ceiling_is_the_limit(rows: list[dict[str, Any]], verdict: str) -> None:
+def test_half_of_the_clean_ceiling_is_the_limit(rows: list[ScoreRow], verdict: str) -> None:
     assert judge(rows).verdict == verdict
 
 
@@ -50,7 +55,7 @@ def test_the_worst_case_decides_and_never_the_mean() -> None:
     rows = [row(0.0, exploiter=f"network-{k}") for k in range(20)] + [row(0.7, defense="jpeg-60")]
     found = judge(rows)
     assert found.verdict == "partly protected"
-    assert found.worst is not None and found.worst["defense"] == "jpeg-60"
+    assert found.worst is not None and found.worst.defense == "jpeg-60"
     assert "jpeg-60" in found.reason and "0.700 of 0.800" in found.reason
 
 
@@ -67,11 +72,14 @@ def test_the_limit_is_that_of_the_same_defense() -> None:
 def test_an_exploiter_that_fails_on_clean_files_proves_nothing(clean: float | None) -> None:
     found = judge([row(0.0, clean=clean)])
     assert found.verdict == "not protected" and found.worst is None
-    assert any("fewer" in text or "less than Dice" in text for text in warn([row(0.0, clean=clean)], utility(), 100, 3))
+    assert any(
+        "fewer" in text or "less than Dice" in text
+        for text in warn([row(0.0, clean=clean)], utility(), test_cases=100, seeds=3)
+    )
 
 
 def test_a_good_audit_has_no_warning() -> None:
-    assert warn([row(0.1)], utility(0.8, 0.795), 100, 3) == []
+    assert warn([row(0.1)], utility(0.8, 0.795), test_cases=100, seeds=3) == []
 
 
 @pytest.mark.parametrize(
@@ -93,5 +101,5 @@ def test_every_weakness_is_named(arguments: dict[str, Any], text: str) -> None:
 
 
 def test_utility_that_was_not_measured_is_not_called_destroyed() -> None:
-    assert not utility_destroyed(utility(None, None))
-    assert warn([row(0.1)], utility(None, None), 100, 3) == []
+    assert not is_destroyed(utility(None, None))
+    assert warn([row(0.1)], utility(None, None), test_cases=100, seeds=3) == []

@@ -20,13 +20,13 @@ from monai_umed.data.cases import find_cases
 from monai_umed.data.manifest import MANIFEST
 from monai_umed.data.phantom import write_phantom
 from monai_umed.evaluation.benchmark import candidate, run
-from monai_umed.evaluation.benchmark.candidate import RECORD, Job, make_release, read_release
+from monai_umed.evaluation.benchmark.candidate import RECORD, Candidate, make_candidate, read_record
 from monai_umed.evaluation.benchmark.figure import draw_figure
-from monai_umed.evaluation.benchmark.plan import Plan
+from monai_umed.evaluation.benchmark.plan import Benchmark
 from monai_umed.evaluation.benchmark.published import PUBLISHED
-from monai_umed.evaluation.benchmark.rows import COLUMNS
+from monai_umed.evaluation.benchmark.rows import COLUMNS, BenchmarkRow
 from monai_umed.evaluation.benchmark.run import run_benchmark
-from monai_umed.evaluation.benchmark.variants import UMED_VARIANTS, read_variant
+from monai_umed.evaluation.benchmark.variants import UMED_VARIANTS, read_protector
 from monai_umed.io.provenance import source_version
 from monai_umed.protectors import PROTECTORS
 
@@ -46,15 +46,18 @@ def jobs(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Releases that were made, here in this process, which saves seconds each; lsp fails."""
     made: list[str] = []
 
-    def make(job: Job) -> str | None:
+    def make(job: Candidate) -> str | None:
         made.append(job.folder.name)
-        if job.variant.name == "lsp":
+        if job.spec.name == "lsp":
             return "ValueError: it broke"
         job.folder.mkdir(parents=True, exist_ok=True)
-        candidate._make(job)
+        with monkeypatch.context() as alone:
+            for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"):
+                alone.delenv(name, raising=False)
+            candidate._make(job)
         return None
 
-    monkeypatch.setattr(run, "make_release", make)
+    monkeypatch.setattr(run, "make_candidate", make)
     return made
 
 
@@ -65,16 +68,16 @@ def busi(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def plan(busi: Path) -> Plan:
-    return Plan((str(busi),), ("uniform", "em@roi"), defenses=(), size=(32, 32), recipe=RECIPE)
+def plan(busi: Path) -> Benchmark:
+    return Benchmark((str(busi),), ("uniform", "em@roi"), defenses=(), size=(32, 32), recipe=RECIPE)
 
 
 @pytest.fixture
-def cheap(plan: Plan) -> Plan:
+def cheap(plan: Benchmark) -> Benchmark:
     return replace(plan, protectors=("uniform", "constant-stamp"))
 
 
-def execute(plan: Plan, folder: Path) -> list[dict[str, Any]] | None:
+def execute(plan: Benchmark, folder: Path) -> list[BenchmarkRow] | None:
     return run_benchmark(plan, folder, workers=1, progress=False)
 
 
@@ -95,19 +98,19 @@ def stamps(folder: Path, pattern: str) -> dict[str, int]:
     ],
 )
 def test_a_name_may_carry_a_bound(text: str, bound: str | None, name: str, where: str) -> None:
-    variant = read_variant(text, bound)
+    variant = read_protector(text, bound)
     assert (variant.name, variant.bound) == (name, where) and not set("*:") & set(variant.folder)
 
 
 def test_a_name_may_carry_arguments_as_numbers_and_as_words() -> None:
-    variant = read_variant("constant-stamp:period=2.5:pattern=checkerboard")
+    variant = read_protector("constant-stamp:period=2.5:pattern=checkerboard")
     own = {"protector#period": 2.5, "protector#pattern": "checkerboard"}
     assert variant.overrides == {"method": "constant-stamp", "bound": "roi", **own}
 
 
-def test_an_argument_reaches_the_protector(cheap: Plan, tmp_path: Path) -> None:
+def test_an_argument_reaches_the_protector(cheap: Benchmark, tmp_path: Path) -> None:
     rows = execute(replace(cheap, protectors=("constant-stamp:period=8",)), tmp_path)
-    assert rows is not None and rows[-1]["protector"] == "constant-stamp:period=8"
+    assert rows is not None and rows[-1].protector == "constant-stamp:period=8"
     [record] = tmp_path.glob("busi/constant-stamp*/release.json")
     assert "period=8.0" in json.loads(record.read_text())["protector"]
 
@@ -129,45 +132,48 @@ def test_an_argument_reaches_the_protector(cheap: Plan, tmp_path: Path) -> None:
         ({"seeds": ()}, "at least one of seeds"),
     ],
 )
-def test_a_plan_that_cannot_work_is_refused(plan: Plan, changes: dict[str, Any], text: str) -> None:
+def test_a_plan_that_cannot_work_is_refused(plan: Benchmark, changes: dict[str, Any], text: str) -> None:
     with pytest.raises(ValueError, match=text):
         replace(plan, **changes)
 
 
-def test_a_grid_must_fit_every_dataset(plan: Plan, tmp_path: Path) -> None:
+def test_a_grid_must_fit_every_dataset(plan: Benchmark, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"size is \(32, 32, 32\), but .* is 2D"):
         execute(replace(plan, size=(32, 32, 32)), tmp_path)
 
 
-def test_a_benchmark_writes_tables_and_goes_on_where_it_stopped(cheap: Plan, tmp_path: Path, jobs: list[str]) -> None:
+def test_a_benchmark_writes_tables_and_goes_on_where_it_stopped(
+    cheap: Benchmark, tmp_path: Path, jobs: list[str]
+) -> None:
     rows = execute(replace(cheap, protectors=("lsp", "uniform")), tmp_path)
-    assert rows is not None and [row["protector"] for row in rows] == ["clean", "uniform"]
+    assert rows is not None and [row.protector for row in rows] == ["clean", "uniform"]
     assert "## Failed\n\n- busi/lsp: ValueError: it broke" in (tmp_path / "results.md").read_text()
     before = stamps(tmp_path, "*_0.json")
     rows = execute(cheap, tmp_path)
-    assert rows is not None and [row["protector"] for row in rows] == ["clean", "uniform", "constant-stamp"]
+    assert rows is not None and [row.protector for row in rows] == ["clean", "uniform", "constant-stamp"]
     assert jobs == ["lsp", "uniform", "constant-stamp"]
     assert stamps(tmp_path, "*_0.json").items() >= before.items()
-    assert all(row["clean_dice"] == rows[0]["dice"] for row in rows)
-    assert (rows[1]["psnr"] < rows[2]["psnr"]) and rows[1]["eps"] == cheap.eps and rows[1]["peak_mb"] > 50
+    assert all(row.clean_dice == rows[0].dice for row in rows)
+    assert (rows[1].psnr or 0) < (rows[2].psnr or 0) and rows[1].eps == cheap.eps and (rows[1].peak_mb or 0) > 50
     with (tmp_path / "results.csv").open(newline="") as file:
         written = list(csv.DictReader(file))
-    assert tuple(written[0]) == COLUMNS and float(written[2]["dice"]) == rows[2]["dice"]
-    assert all(row["version"] == source_version() for row in written) and written[2]["release_version"]
+    assert tuple(written[0]) == COLUMNS and float(written[2]["dice"]) == rows[2].dice
+    assert all(line["version"] == source_version() for line in written) and written[2]["release_version"]
     text = (tmp_path / "results.md").read_text()
-    assert f"| uniform | {rows[1]['dice']:.3f} |" in text and "Failed" not in text
-    assert "paper: 224x224, 150 epochs" in text and f"| clean | none | 0.729 | {rows[0]['dice']:.3f} |" in text
+    assert f"| uniform | {rows[1].dice:.3f} |" in text and "Failed" not in text
+    assert "paper: 224x224, 150 epochs" in text and f"| clean | none | 0.729 | {rows[0].dice:.3f} |" in text
     assert (tmp_path / "dice_over_psnr.png").read_bytes()[:4] == b"\x89PNG"
 
 
 def test_the_legend_of_the_figure_holds_all_protectors(
-    plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    plan: Benchmark, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan = replace(plan, protectors=tuple(dict.fromkeys((*UMED_VARIANTS, *PROTECTORS))), psnr=48.0)
-    where = {"dataset": "busi", "exploiter": plan.exploiters[0], "defense": "none"}
+    where: dict[str, Any] = {"dataset": "busi", "exploiter": plan.exploiters[0], "defense": "none", "seed": 0}
+    left_out: dict[str, Any] = {"clean_dice": None, "version": None, "command": ""}
     rows = [
-        {**where, "protector": variant.name, "budget": budget, "psnr": 40.0 + index, "dice": 0.5}
-        for index, variant in enumerate(plan.variants)
+        BenchmarkRow(protector=variant.name, budget=budget, psnr=40.0 + index, dice=0.5, **where, **left_out)
+        for index, variant in enumerate(plan.specs)
         for budget in ("eps", "48 dB")
     ]
     drawn: list[Figure] = []
@@ -181,7 +187,7 @@ def test_the_legend_of_the_figure_holds_all_protectors(
     draw_figure(rows, plan, tmp_path / "figure.png")
     (legend,) = drawn[0].legends
     assert [text.get_text() for text in legend.get_texts()] == [
-        *(variant.name for variant in plan.variants),
+        *(variant.name for variant in plan.specs),
         "equal eps",
         "PSNR 48 dB",
     ]
@@ -189,17 +195,21 @@ def test_the_legend_of_the_figure_holds_all_protectors(
     assert whole.x0 <= box.x0 and box.x1 <= whole.x1 and whole.y0 <= box.y0 and box.y1 <= whole.y1
 
 
-def test_equal_psnr_takes_the_same_fit_with_another_eps(cheap: Plan, tmp_path: Path, jobs: list[str]) -> None:
+def test_equal_psnr_takes_the_same_fit_with_another_eps(cheap: Benchmark, tmp_path: Path, jobs: list[str]) -> None:
     rows = execute(replace(cheap, protectors=("constant-stamp",), psnr=42.0), tmp_path)
     assert rows is not None and jobs == ["constant-stamp", "constant-stamp_42dB"]
-    first, second = (row for row in rows if row["budget"])
-    assert (first["budget"], second["budget"]) == ("eps", "42 dB")
-    assert 42 <= second["psnr"] < first["psnr"] and second["eps"] > first["eps"]
-    assert first["fit_seconds"] == second["fit_seconds"]
+    first, second = (row for row in rows if row.budget)
+    assert (first.budget, second.budget) == ("eps", "42 dB")
+    assert 42 <= (second.psnr or 0) < (first.psnr or 0) and (second.eps or 0) > (first.eps or 0)
+    assert first.fit_seconds == second.fit_seconds
 
 
 def test_machines_share_the_protectors_and_the_last_one_writes(
-    cheap: Plan, tmp_path: Path, jobs: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    cheap: Benchmark,
+    tmp_path: Path,
+    jobs: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setenv("RANK", "0")
@@ -210,7 +220,7 @@ def test_machines_share_the_protectors_and_the_last_one_writes(
     assert rows is not None and len(rows) == 3 and jobs == ["uniform", "constant-stamp"]
 
 
-def test_other_settings_need_another_folder(cheap: Plan, tmp_path: Path) -> None:
+def test_other_settings_need_another_folder(cheap: Benchmark, tmp_path: Path) -> None:
     execute(replace(cheap, protectors=("uniform",)), tmp_path)
     with pytest.raises(ValueError, match="holds a run with other settings"):
         execute(replace(cheap, eps=8 / 255), tmp_path)
@@ -222,14 +232,16 @@ def test_a_release_is_made_in_a_process_of_its_own_and_anew(busi: Path, tmp_path
     folder = tmp_path / "uniform"
     folder.mkdir()
     (folder / "left_by_an_interruption").touch()
-    job = Job(str(busi), read_variant("uniform"), folder, 4 / 255, (32, 32), 2, progress=False)
-    assert make_release(job) is None
-    made = read_release(folder)
+    job = Candidate(
+        str(busi), read_protector("uniform"), folder=folder, eps=4 / 255, size=(32, 32), num_classes=2, progress=False
+    )
+    assert make_candidate(job) is None
+    made = read_record(folder)
     assert made is not None and made.cases == len(find_cases(busi, "train")) == 8 and 0 < made.peak_mb < 20_000
     assert made.fit_seconds > 0 and made.apply_seconds > 0 and (folder / "protected" / MANIFEST).is_file()
     assert not (folder / "left_by_an_interruption").exists()
     (folder / RECORD).write_text("{")
-    assert read_release(folder) is None and (folder / "release.damaged-1").is_file()
+    assert read_record(folder) is None and (folder / "release.damaged-1").is_file()
 
 
 def test_published_numbers_are_those_of_the_papers_averages() -> None:
@@ -247,18 +259,18 @@ def test_the_command_line_needs_a_dataset_and_a_folder(busi: Path) -> None:
 
 
 @pytest.mark.slow
-def test_fitted_methods_and_parts_of_umed_run_by_name(plan: Plan, tmp_path: Path, jobs: list[str]) -> None:
+def test_fitted_methods_and_parts_of_umed_run_by_name(plan: Benchmark, tmp_path: Path, jobs: list[str]) -> None:
     names = ("umed-contour-vanilla", "umed-texture-flat", "em@roi", "tap")
     rows = execute(replace(plan, protectors=names, defenses=("blur-1.0",)), tmp_path)
-    assert rows is not None and {row["protector"] for row in rows} == {"clean", *names}
+    assert rows is not None and {row.protector for row in rows} == {"clean", *names}
     assert len(rows) == 2 * 5 and (tmp_path / "results.md").read_text().count("### ") == 2
 
 
 def test_protectors_see_slices_of_volumes_and_exploiters_volumes(tmp_path: Path) -> None:
     volumes = write_phantom(tmp_path / "volumes", spatial_dims=3, num_train=3, num_test=10)
-    plan = Plan((str(volumes),), ("uniform", "constant-stamp"), defenses=(), size=(32, 32, 32), recipe=RECIPE)
+    plan = Benchmark((str(volumes),), ("uniform", "constant-stamp"), defenses=(), size=(32, 32, 32), recipe=RECIPE)
     rows = run_benchmark(plan, tmp_path / "out", workers=1, progress=False)
-    assert rows is not None and {row["protector"] for row in rows} == {"clean", "uniform", "constant-stamp"}
-    assert all(0 <= row["dice"] <= 1 for row in rows)
-    record = read_release(tmp_path / "out" / "volumes" / "uniform")
+    assert rows is not None and {row.protector for row in rows} == {"clean", "uniform", "constant-stamp"}
+    assert all(0 <= row.dice <= 1 for row in rows)
+    record = read_record(tmp_path / "out" / "volumes" / "uniform")
     assert record is not None and "slice_axis=2" in record.protector

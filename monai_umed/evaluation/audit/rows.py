@@ -1,0 +1,72 @@
+"""From the results of single trainings to the rows of the table: means over seeds next to ceiling and floor."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import fields
+from statistics import mean, stdev
+
+from ..plan import Cell
+from ..results import CellResult, Comparison
+from .scores import Details, Measures, ScoreRow, Spread, Worst, WorstCase
+
+
+def _spread(values: list[float]) -> Spread:
+    return Spread(mean(values), stdev(values) if len(values) > 1 else None, values)
+
+
+def summarize(results: Sequence[CellResult]) -> Measures | None:
+    """Mean, standard deviation and values of every measure; None without results."""
+    if not results:
+        return None
+    names = [field.name for field in fields(Measures)]
+    return Measures(**{name: _spread([getattr(result.scores, name) for result in results]) for name in names})
+
+
+def build_rows(comparison: Comparison) -> list[ScoreRow]:
+    """One row per exploiter and defense that ran on protected files."""
+    rows = []
+    for exploiter in comparison.matrix.exploiters:
+        floor = summarize(comparison.results(exploiter, "none", "untrained"))
+        for name, entry in comparison.matrix.entries.items():
+            results = comparison.results(exploiter, name, "protected")
+            protected = summarize(results)
+            if protected is None:
+                continue
+            of = comparison.matrix.ceiling_of(Cell(exploiter, name, "protected", 0))
+            ceiling = summarize(comparison.results(exploiter, of.defense, of.data))
+            limit = None if ceiling is None else ceiling.dice.mean
+            rows.append(
+                ScoreRow(
+                    exploiter=exploiter,
+                    defense=name,
+                    summary=entry.summary,
+                    cheap=entry.cheap,
+                    control=entry.control,
+                    seeds=len(results),
+                    protected=protected.dice.mean,
+                    clean_ceiling=limit,
+                    untrained_floor=None if floor is None else floor.dice.mean,
+                    ratio=protected.dice.mean / limit if limit else None,
+                    details=Details(protected, ceiling, floor),
+                )
+            )
+    return rows
+
+
+def loss_curves(comparison: Comparison) -> dict[str, dict[str, list[float]]]:
+    """Training loss per epoch without defense, first seed, of every exploiter on protected and on clean files."""
+    curves: dict[str, dict[str, list[float]]] = {}
+    for exploiter in comparison.matrix.exploiters:
+        for data in ("clean", "protected"):
+            if (result := comparison.first_result(exploiter, data)) is not None:
+                curves.setdefault(exploiter, {})[data] = result.losses
+    return curves
+
+
+def worst_cases(comparison: Comparison, row: Worst, count: int = 5) -> list[WorstCase]:
+    """The test images on which a row's exploiter does best in spite of the protection, mean over seeds."""
+    results = [result.case_dice or {} for result in comparison.results(row.exploiter, row.defense, "protected")]
+    dice = {id: mean(result[id] for result in results) for id in results[0]}
+    best = sorted(dice, key=lambda id: (-dice[id], id))[:count]
+    return [WorstCase(id, row.exploiter, row.defense, dice[id]) for id in best]

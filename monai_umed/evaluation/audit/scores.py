@@ -1,0 +1,161 @@
+"""What an audit found, as ``scores.json`` holds it; None is not measured, never 0."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Spread:
+    """One measure over seeds, in [0, 1]; ``sd`` is None for a single seed."""
+
+    mean: float
+    sd: float | None
+    values: list[float]
+
+
+@dataclass(frozen=True)
+class Measures:
+    """Overlap with the truth on clean test images, pooled over pixels or averaged over images."""
+
+    dice: Spread
+    jaccard: Spread
+    dice_per_image: Spread
+    jaccard_per_image: Spread
+
+
+@dataclass(frozen=True)
+class Details:
+    """All measures of a row: trained on the protected files, on the clean ones, and not at all."""
+
+    protected: Measures | None
+    clean_ceiling: Measures | None
+    untrained_floor: Measures | None
+
+
+@dataclass(frozen=True)
+class ScoreRow:
+    """One exploiter under one defense; pooled Dice, mean over seeds.
+
+    Attributes:
+        exploiter: name of the network.
+        defense: name of the defense.
+        summary: what the defense does.
+        cheap: whether the row counts for the verdict.
+        control: whether it never saw a protected file, only the unprotected part of the training set.
+        seeds: number of trainings on the protected files.
+        protected: Dice after training on the protected files.
+        clean_ceiling: after the same training on the clean files.
+        untrained_floor: without any training.
+        ratio: share of the ceiling that is left.
+        details: all measures.
+    """
+
+    exploiter: str
+    defense: str
+    summary: str
+    cheap: bool
+    control: bool
+    seeds: int
+    protected: float
+    clean_ceiling: float | None
+    untrained_floor: float | None
+    ratio: float | None
+    details: Details
+
+
+@dataclass(frozen=True)
+class Worst:
+    """The cheap row that decides the verdict, see :class:`ScoreRow`."""
+
+    exploiter: str
+    defense: str
+    protected: float
+    clean_ceiling: float | None
+    ratio: float | None
+
+
+@dataclass(frozen=True)
+class WorstCase:
+    """A clean test image that a network trained on protected files segments well; Dice of that image."""
+
+    id: str
+    exploiter: str
+    defense: str
+    dice: float
+
+
+@dataclass(frozen=True)
+class Utility:
+    """What the files are still good for.
+
+    Names of Dice read ``<trained on>_on_<scored on>``. ``psnr`` in dB, ``max_levels`` in gray levels of the files,
+    ``eps`` a share of the window, ``detector_auc`` and ``ssim`` in [0, 1], ``radiomics`` relative changes by name.
+    ``destroyed``: whether a network trained on clean files fails on the protected ones.
+    """
+
+    clean_trained_on_clean: float | None = None
+    clean_trained_on_protected: float | None = None
+    protected_trained_on_protected: float | None = None
+    psnr: float | None = None
+    ssim: float | None = None
+    radiomics: dict[str, float | None] | None = None
+    max_levels: float | None = None
+    eps: float | None = None
+    detector_auc: float | None = None
+    destroyed: bool | None = None
+
+
+@dataclass(frozen=True)
+class AuditScores:
+    """Content of ``scores.json``.
+
+    Attributes:
+        verdict: ``"protected"``, ``"partly protected"`` or ``"not protected"``.
+        reason: one sentence.
+        worst: the row that decided; None if there is none to judge by.
+        warnings: what makes the audit say less than it seems to.
+        rows: one per exploiter and defense.
+        utility: what the files are still good for.
+        curves: losses per epoch without defense, by exploiter, under ``"clean"`` and ``"protected"``.
+        worst_cases: test images on which the row that decided does best.
+        settings: of the audit.
+        command: that ran it.
+        versions: of this package and of what it builds on.
+    """
+
+    verdict: str
+    reason: str
+    worst: Worst | None
+    warnings: list[str]
+    rows: list[ScoreRow]
+    utility: Utility
+    curves: dict[str, dict[str, list[float]]]
+    worst_cases: list[WorstCase]
+    settings: dict[str, Any]
+    command: str
+    versions: dict[str, str]
+
+    @classmethod
+    def parse(cls, kept: dict[str, Any]) -> AuditScores:
+        """Of the content of a file.
+
+        Raises:
+            TypeError, KeyError: a field is missing or unknown.
+        """
+        typed = {
+            "worst": None if kept["worst"] is None else Worst(**kept["worst"]),
+            "rows": [_parse_row(row) for row in kept["rows"]],
+            "utility": Utility(**kept["utility"]),
+            "worst_cases": [WorstCase(**case) for case in kept["worst_cases"]],
+        }
+        return cls(**kept | typed)
+
+
+def _parse_row(kept: dict[str, Any]) -> ScoreRow:
+    details = {
+        name: None if kind is None else Measures(**{measure: Spread(**spread) for measure, spread in kind.items()})
+        for name, kind in kept["details"].items()
+    }
+    return ScoreRow(**{"summary": "", "control": False, **kept, "details": Details(**details)})
