@@ -11,9 +11,8 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .data.case import Case, DatasetError
+    from .data.case import Case, CaseError, DatasetError
     from .data.cases import find_cases, find_sections
-    from .data.loading import CaseError
     from .data.manifest import CaseRecord, Manifest, ManifestError, Quarantined
     from .data.phantom import write_phantom
     from .data.two_folders import DatasetDir
@@ -27,6 +26,8 @@ if TYPE_CHECKING:
     from .transforms.array import ApplyPerturbation, ContourBand, LBPBound, UMedProtect
     from .transforms.dictionary import ApplyPerturbationd, ContourBandd, LBPBoundd, UMedProtectd
     from .transforms.restore import UMedRestore, UMedRestored
+    from .workflows.audit import audit
+    from .workflows.benchmark import benchmark
     from .workflows.fit import Fit, fit
     from .workflows.options import FitOptions, OptionError
     from .workflows.presets import PRESETS
@@ -36,8 +37,7 @@ if TYPE_CHECKING:
 
 # Where each name is, for those who ask for it; the imports above say the same to type checkers, and a test compares.
 _HOMES = {
-    "data.case": ("Case", "DatasetError"),
-    "data.loading": ("CaseError",),
+    "data.case": ("Case", "CaseError", "DatasetError"),
     "data.cases": ("find_cases", "find_sections"),
     "data.manifest": ("CaseRecord", "Manifest", "ManifestError", "Quarantined"),
     "data.phantom": ("write_phantom",),
@@ -52,6 +52,8 @@ _HOMES = {
     "transforms.array": ("ApplyPerturbation", "ContourBand", "LBPBound", "UMedProtect"),
     "transforms.dictionary": ("ApplyPerturbationd", "ContourBandd", "LBPBoundd", "UMedProtectd"),
     "transforms.restore": ("UMedRestore", "UMedRestored"),
+    "workflows.audit": ("audit",),
+    "workflows.benchmark": ("benchmark",),
     "workflows.fit": ("Fit", "fit"),
     "workflows.options": ("FitOptions", "OptionError"),
     "workflows.presets": ("PRESETS",),

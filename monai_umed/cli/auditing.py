@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from ..fitting.run_config import run_config
 from .datasets import Labels, join_labels
 from .options import NumClasses, Progress, SliceAxis, Window, parse_names, parse_numbers, parse_window
 
@@ -32,8 +31,8 @@ def audit(
     defenses: Annotated[str | None, typer.Option(help="names joined by commas, combinations by +")] = None,
     seeds: Annotated[str | None, typer.Option(help="numbers joined by commas")] = None,
     size: Annotated[str | None, typer.Option(help="grid to train on, such as 128,128")] = None,
-    network_size: Annotated[NetworkSize | None, typer.Option(help="of the exploiters' networks")] = None,
-    recipe: Annotated[str | None, typer.Option(help="fast (15 epochs) or paper (150 epochs, lr 1e-4)")] = None,
+    network_size: Annotated[NetworkSize, typer.Option(help="of the exploiters' networks")] = NetworkSize.small,
+    recipe: Annotated[str, typer.Option(help="fast (15 epochs) or paper (150 epochs, lr 1e-4)")] = "fast",
     foreign: Annotated[Path | None, typer.Option(help="other images that exploiters bring along")] = None,
     num_classes: NumClasses = None,
     window: Window = None,
@@ -46,41 +45,28 @@ def audit(
     Trains exploiters on the files under test and on their clean originals, under the same defenses, scores all of them
     on clean test images and writes a verdict, scores.json and report.html. Interrupted, it goes on where it stopped.
     """
+    from ..workflows.audit import audit as audit_release
+
     same = test.resolve() == clean.resolve()
-    run_config(
-        "evaluate.json",
-        {
-            "dataset_dir": str(protected),
-            **_place("clean_dir", clean, labels),
-            **_place("test_dir", test, test_labels or (labels if same else None)),
-            "test_section": "test" if same else "all",
-            "output_dir": None if output is None else str(output),
-            "preset": "quick" if quick else "full",
-            "exploiters": parse_names(exploiters),
-            "defenses": parse_names(defenses),
-            "seeds": parse_numbers(seeds),
-            "size": parse_numbers(size),
-            "network_size": None if network_size is None else network_size.value,
-            "recipe": recipe,
-            "foreign_dir": None if foreign is None else str(foreign),
-            "num_classes": num_classes,
-            "window": parse_window(window),
-            "slice_axis": slice_axis,
-            "workers": workers,
-            "progress": progress,
-        },
+    audit_release(
+        protected,
+        output,
+        clean=join_labels(clean, labels),
+        test=join_labels(test, test_labels or (labels if same else None)),
+        preset="quick" if quick else "full",
+        exploiters=parse_names(exploiters),
+        defenses=parse_names(defenses),
+        seeds=parse_numbers(seeds),
+        size=parse_numbers(size),
+        network_size=network_size.value,
+        recipe=recipe,
+        foreign=foreign,
+        num_classes=num_classes,
+        window=parse_window(window),
+        slice_axis=slice_axis,
+        workers=workers,
+        progress=progress,
     )
-
-
-def _place(name: str, data: Path, labels: Path | None) -> dict[str, Any]:
-    """The ids that name a dataset; one in two places goes to the audit as it is."""
-    from ..data.two_folders import places_of
-
-    images, own_labels = places_of(join_labels(data, labels))
-    if own_labels is None:
-        return {name: images}
-    places = {"images": images, "labels": own_labels}
-    return {name: {"_target_": "monai_umed.data.two_folders.TwoFolders", **places}, f"audit#{name}": f"@{name}"}
 
 
 def list_names() -> None:

@@ -41,30 +41,24 @@ def benchmark(
     """
     if len(places) < 2:
         raise typer.BadParameter("one place was given; give DATA... OUT, where OUT is a folder to write")
-    import torch
+    from ..workflows.benchmark import benchmark as compare
 
-    from ..evaluation.benchmark.plan import Benchmark
-    from ..evaluation.benchmark.run import run_benchmark
-    from ..exploiters.train import RECIPES
-    from ..workflows.bundle import as_fraction
-
-    if recipe not in RECIPES:
-        raise typer.BadParameter(f"--recipe {recipe}: there is {' and '.join(RECIPES)}")
     *datasets, out = places
-    grid = parse_numbers(size)
-    plan = Benchmark(
-        datasets=tuple(map(str, datasets)),
-        protectors=tuple(parse_names(protectors) or ()),
-        exploiters=tuple(parse_names(exploiters) or ()),
-        defenses=tuple(parse_names(defenses) or ()),
-        seeds=tuple(parse_numbers(seeds) or ()),
-        eps=as_fraction(eps),
+    rows = compare(
+        datasets,
+        out,
+        protectors=parse_names(protectors) or [],
+        exploiters=parse_names(exploiters) or [],
+        defenses=parse_names(defenses) or [],
+        seeds=parse_numbers(seeds) or [],
+        eps=eps,
         psnr=psnr,
         bound=bound,
-        size=None if grid is None else tuple(grid),
+        size=parse_numbers(size),
         network_size=network_size.value,
-        recipe=dict(RECIPES[recipe]),
-        device="cuda" if torch.cuda.is_available() else "cpu",
+        recipe=recipe,
+        workers=workers,
+        progress=progress,
     )
-    if run_benchmark(plan, out, workers=workers, progress=progress) == []:
+    if rows == []:
         raise typer.Exit(1)

@@ -53,3 +53,17 @@ class DatasetError(ValueError):
         count = "1 problem" if len(offenders) == 1 else f"{len(offenders)} problems"
         super().__init__("\n".join([f"dataset {dataset!r} has {count}:", *lines]))
         self.offenders = tuple(offenders)
+
+
+class CaseError(ValueError):
+    """The content of one case cannot be used; others may be fine.
+
+    Attributes:
+        case_id: id of the case.
+        reason: what is wrong and the cure.
+    """
+
+    def __init__(self, case_id: str, reason: str) -> None:
+        super().__init__(f"case {case_id!r}: {reason}")
+        self.case_id = case_id
+        self.reason = reason

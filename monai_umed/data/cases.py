@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import Literal
 
-from monai_umed.data.case import Case, DatasetError, Found
-from monai_umed.data.datalist import read_datalist
-from monai_umed.data.folders import scan_folders
-from monai_umed.data.splits import hash_sections, read_split
-from monai_umed.data.two_folders import DatasetDir, TwoFolders
+from .case import Case, DatasetError, Found
+from .datalist import read_datalist
+from .folders import scan_folders
+from .splits import hash_sections, read_split
+from .two_folders import DatasetDir, TwoFolders
 
 Section = Literal["train", "test", "all"]
 

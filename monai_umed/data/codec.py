@@ -6,14 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
-from monai_umed.data.grids import check_geometry, on_image_grid
-from monai_umed.dicom import lazy as lazy_dicom
-from monai_umed.io import itk_image, nifti, raster, tiff
-from monai_umed.io.content import Content, write_content
-from monai_umed.io.image_files import PAIR, pair_problem, parts_of
-from monai_umed.io.source import MemoryFile, Source
-from monai_umed.io.stored import CodecError, Decoded, StoredImage
-from monai_umed.io.suffixes import LOSSY, SUPPORTED, output_name, split_name
+from ..dicom import lazy as lazy_dicom
+from ..io import itk_image, nifti, raster, tiff
+from ..io.content import Content, write_content
+from ..io.grids import check_geometry, on_image_grid
+from ..io.image_files import PAIR, pair_problem, parts_of
+from ..io.source import MemoryFile, Source
+from ..io.stored import CodecError, Decoded, StoredImage
+from ..io.suffixes import LOSSY, SUPPORTED, output_name, split_name
 
 WINDOW_PERCENTILES = (0.5, 99.5)
 """Percentiles of the volume that map to 0 and 1 for NIfTI, NRRD, MetaImage and for 16-bit files that name no window of

@@ -4,9 +4,9 @@ import json
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
-from monai_umed.data.case import Case, DatasetError, Found
-from monai_umed.io.image_files import link_out, pair_problem, series_problem
-from monai_umed.io.suffixes import SUPPORTED, split_name
+from ..io.image_files import link_out, pair_problem, series_problem
+from ..io.suffixes import SUPPORTED, split_name
+from .case import Case, DatasetError, Found
 
 _TRAIN_KEYS = ("training", "train")
 _TEST_KEYS = ("test", "validation")

@@ -4,11 +4,11 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from monai_umed.data.case import Case, Found
-from monai_umed.data.pairing import Kind, Pairing, case_names, pair_names
-from monai_umed.io.image_files import is_pair_header, pair_problem, series_problem
-from monai_umed.io.listing import visible
-from monai_umed.io.suffixes import SUPPORTED, split_name
+from ..io.image_files import is_pair_header, pair_problem, series_problem
+from ..io.listing import visible
+from ..io.suffixes import SUPPORTED, split_name
+from .case import Case, Found
+from .pairing import Kind, Pairing, case_names, pair_names
 
 _CHANNEL = re.compile(r"(?P<case>.+)_\d{4}")
 

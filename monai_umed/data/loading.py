@@ -4,28 +4,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from monai_umed.data.case import Case
-from monai_umed.data.codec import read_image, read_label
-from monai_umed.io.stored import CodecError, StoredImage
+from ..io.stored import CodecError, StoredImage
+from .case import Case, CaseError
+from .codec import read_image, read_label
 
 MIN_SIDE = 16
 """Smallest permitted spatial side in pixels or voxels, but for the thinnest side of a volume."""
 _MAX_LISTED = 10
 _BINARY_FOREGROUNDS = (1, 255, 65535)
-
-
-class CaseError(ValueError):
-    """The content of one case cannot be used; others may be fine.
-
-    Attributes:
-        case_id: id of the case.
-        reason: what is wrong and the cure.
-    """
-
-    def __init__(self, case_id: str, reason: str) -> None:
-        super().__init__(f"case {case_id!r}: {reason}")
-        self.case_id = case_id
-        self.reason = reason
 
 
 @dataclass(frozen=True, eq=False)

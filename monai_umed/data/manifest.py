@@ -5,8 +5,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from monai_umed.io.atomic import write_atomically
-from monai_umed.io.json_fields import FieldError, parse_fields
+from ..io.atomic import write_atomically
+from ..io.json_fields import FieldError, parse_fields
 
 TOOL = "monai_umed"
 """Name of the program, as manifests give it."""

@@ -8,8 +8,7 @@ from typing import TypeVar
 
 from tqdm import tqdm
 
-from .case import Case
-from .loading import CaseError
+from .case import Case, CaseError
 from .manifest import Quarantined
 
 T = TypeVar("T")

@@ -23,7 +23,7 @@ from PIL import Image
 from scipy import ndimage
 from scipy.special import expit
 
-from monai_umed.data.phantom_volume import VOLUME_SPACING, make_volume, standardize
+from .phantom_volume import VOLUME_SPACING, make_volume, standardize
 
 Array = npt.NDArray[np.float64]
 Case = tuple[npt.NDArray[np.uint8 | np.int16], npt.NDArray[np.uint8]]

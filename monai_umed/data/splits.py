@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 from pathlib import Path
 
-from monai_umed.data.case import Case
+from .case import Case
 
 TEST_FRACTION = 0.2
 """Share of the cases that `hashed_section` puts into the test section."""

@@ -13,9 +13,9 @@ from monai.data import Dataset
 from torch.nn import functional as F
 
 from ..functional import resize
-from .case import Case, DatasetError
+from .case import Case, CaseError, DatasetError
 from .cases import Section, find_cases
-from .loading import CaseError, LoadedCase, load_case
+from .loading import LoadedCase, load_case
 from .manifest import Quarantined
 from .parallel import map_cases
 from .patches import choose_boxes, choose_slices, pad_to, tile

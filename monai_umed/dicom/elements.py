@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from pydicom.errors import InvalidDicomError
 
-from monai_umed.io.stored import CodecError
+from ..io.stored import CodecError
 
 AGAIN = "fetch or export it again"
 """Cure for damaged files."""

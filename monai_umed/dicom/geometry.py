@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from monai_umed.dicom.elements import DicomFile, frame_values
-from monai_umed.io.stored import CodecError
+from ..io.stored import CodecError
+from .elements import DicomFile, frame_values
 
 # Positions are decimal text, often of two digits: a slice may miss its place by this share of the slice distance.
 _STEP_TOLERANCE = 0.1

@@ -10,13 +10,13 @@ import pydicom
 from pydicom import uid
 from pydicom.valuerep import CUSTOMIZABLE_CHARSET_VR
 
-from monai_umed.dicom.derived import mark_derived, update_extremes
-from monai_umed.dicom.elements import AGAIN, DicomFile, dicom_errors
-from monai_umed.dicom.geometry import frames_geometry
-from monai_umed.dicom.pixels import allowed_limits, bit_range, check_limits, read_pixels
-from monai_umed.dicom.scale import display_window, displayed_scale
-from monai_umed.io.source import Source
-from monai_umed.io.stored import CodecError, Decoded, StoredImage
+from ..io.source import Source
+from ..io.stored import CodecError, Decoded, StoredImage
+from .derived import mark_derived, update_extremes
+from .elements import AGAIN, DicomFile, dicom_errors
+from .geometry import frames_geometry
+from .pixels import allowed_limits, bit_range, check_limits, read_pixels
+from .scale import display_window, displayed_scale
 
 _NOT_IMAGES = {
     uid.RTStructureSetStorage: (

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from monai_umed.io.source import Source
-from monai_umed.io.stored import CodecError, Decoded, StoredImage
+from ..io.source import Source
+from ..io.stored import CodecError, Decoded, StoredImage
 
 MIN_PYDICOM = 3
 """First major version whose decoders and writers keep the promises of `monai_umed.dicom.image`."""
@@ -43,14 +43,14 @@ def require_pydicom(name: str) -> None:
 def decode_dicom(source: Source) -> Decoded:
     """See `monai_umed.dicom.image.decode_dicom`."""
     require_pydicom(source.name)
-    from monai_umed.dicom import image as dicom
+    from . import image as dicom
 
     return dicom.decode_dicom(source)
 
 
 def encode_dicom(array: np.ndarray, source: StoredImage) -> bytes:
     """See `monai_umed.dicom.image.encode_dicom`."""
-    from monai_umed.dicom import image as dicom
+    from . import image as dicom
 
     return dicom.encode_dicom(array, source)
 
@@ -58,7 +58,7 @@ def encode_dicom(array: np.ndarray, source: StoredImage) -> bytes:
 def decode_series(folder: Path) -> Decoded:
     """See `monai_umed.dicom.series.decode_series`."""
     require_pydicom(folder.name)
-    from monai_umed.dicom import series as dicom_series
+    from . import series as dicom_series
 
     return dicom_series.decode_series(folder)
 
@@ -66,14 +66,14 @@ def decode_series(folder: Path) -> Decoded:
 def decode_slices(name: str, slices: Sequence[Source]) -> Decoded:
     """See `monai_umed.dicom.series.decode_slices`."""
     require_pydicom(name)
-    from monai_umed.dicom import series as dicom_series
+    from . import series as dicom_series
 
     return dicom_series.decode_slices(name, slices)
 
 
 def encode_series(array: np.ndarray, source: StoredImage) -> dict[str, bytes]:
     """See `monai_umed.dicom.series.encode_series`."""
-    from monai_umed.dicom import series as dicom_series
+    from . import series as dicom_series
 
     return dicom_series.encode_series(array, source)
 
@@ -81,13 +81,13 @@ def encode_series(array: np.ndarray, source: StoredImage) -> dict[str, bytes]:
 def is_segmentation(path: Path) -> bool:
     """See `monai_umed.dicom.segmentation.is_segmentation`; raises CodecError where pydicom is no help."""
     require_pydicom(path.name)
-    from monai_umed.dicom import segmentation as dicom_segmentation
+    from . import segmentation as dicom_segmentation
 
     return dicom_segmentation.is_segmentation(path)
 
 
 def decode_segmentation(path: Path, affine: np.ndarray, shape: Sequence[int]) -> np.ndarray:
     """See `monai_umed.dicom.segmentation.decode_segmentation`."""
-    from monai_umed.dicom import segmentation as dicom_segmentation
+    from . import segmentation as dicom_segmentation
 
     return dicom_segmentation.decode_segmentation(path, affine, shape)

@@ -7,8 +7,8 @@ import numpy as np
 from pydicom import uid
 from pydicom.pixels import get_decoder
 
-from monai_umed.dicom.elements import AGAIN, DicomFile
-from monai_umed.io.stored import CodecError, StoredImage
+from ..io.stored import CodecError, StoredImage
+from .elements import AGAIN, DicomFile
 
 _CURE = "export it as uncompressed gray of 8 to 16 bits or RGB of 8 bits"
 _PLUGINS = [

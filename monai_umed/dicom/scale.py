@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from monai_umed.dicom.elements import DicomFile, dicom_errors, frame_values
-from monai_umed.dicom.pixels import bit_range
-from monai_umed.io.stored import CodecError
+from ..io.stored import CodecError
+from .elements import DicomFile, dicom_errors, frame_values
+from .pixels import bit_range
 
 
 def displayed_scale(file: DicomFile) -> tuple[float, float]:

@@ -8,9 +8,9 @@ import numpy as np
 import pydicom
 from pydicom import uid
 
-from monai_umed.data.grids import GRID_TOLERANCE, grid_corners
-from monai_umed.dicom.elements import dicom_errors, frame_values
-from monai_umed.io.stored import CodecError
+from ..io.grids import GRID_TOLERANCE, grid_corners
+from ..io.stored import CodecError
+from .elements import dicom_errors, frame_values
 
 _LABEL_MAP_STORAGE = "1.2.840.10008.5.1.4.1.1.66.7"
 

@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from monai_umed.dicom.elements import DicomFile, dicom_errors
-from monai_umed.dicom.geometry import stack_affine
-from monai_umed.dicom.image import encode_file, read_file
-from monai_umed.dicom.pixels import allowed_limits, check_limits
-from monai_umed.dicom.scale import display_window, displayed_scale
-from monai_umed.io.listing import visible
-from monai_umed.io.source import Source
-from monai_umed.io.stored import CodecError, Decoded, StoredImage
+from ..io.listing import visible
+from ..io.source import Source
+from ..io.stored import CodecError, Decoded, StoredImage
+from .elements import DicomFile, dicom_errors
+from .geometry import stack_affine
+from .image import encode_file, read_file
+from .pixels import allowed_limits, check_limits
+from .scale import display_window, displayed_scale
 
 _ONE_GRID = "move localizers and other images to a folder of their own"
 _ONE_KIND = "keep one kind of image per folder"

@@ -7,8 +7,8 @@ from statistics import fmean
 
 import torch
 
-from ..data.case import Case, DatasetError
-from ..data.loading import CaseError, LoadedCase, load_case
+from ..data.case import Case, CaseError, DatasetError
+from ..data.loading import LoadedCase, load_case
 from ..functional import EPS_LIMIT
 from ..io.fidelity import measure
 from ..io.quantize import add_delta

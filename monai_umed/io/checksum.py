@@ -5,7 +5,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from monai_umed.io.image_files import parts_of
+from .image_files import parts_of
 
 
 def sha256_file(path: str | Path) -> str:

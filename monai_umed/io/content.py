@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeAlias
 
-from monai_umed.io.atomic import write_atomically, write_folder_atomically, write_together
-from monai_umed.io.checksum import sha256_listing
-from monai_umed.io.image_files import PAIR, part_path, parts_of
+from .atomic import write_atomically, write_folder_atomically, write_together
+from .checksum import sha256_listing
+from .image_files import PAIR, part_path, parts_of
 
 Content: TypeAlias = bytes | Mapping[str, bytes]
 """A whole file, or the slices of a folder by their names, or header and voxels of a pair by ``.hdr`` and ``.img``."""

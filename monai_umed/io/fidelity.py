@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from skimage.metrics import structural_similarity
 
-from monai_umed.io.quantize import SLAB_VALUES, slabs
+from .quantize import SLAB_VALUES, slabs
 
 _WINDOW = 7  # scikit-image's default side of the SSIM window
 _RADIUS = _WINDOW // 2

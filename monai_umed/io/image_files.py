@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from monai_umed.io.listing import leaves, visible
+from .listing import leaves, visible
 
 PAIR = (".hdr", ".img")
 """Names of the two parts of a NIfTI pair. No slice has such a name, because hidden files are none."""

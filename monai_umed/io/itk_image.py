@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 import SimpleITK
 
-from monai_umed.io.source import Source, named
-from monai_umed.io.stored import CodecError, Decoded
+from .source import Source, named
+from .stored import CodecError, Decoded
 
 _DTYPES = {
     SimpleITK.sitkUInt8: "u1",

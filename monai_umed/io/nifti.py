@@ -12,9 +12,9 @@ import numpy as np
 from nibabel.nifti1 import Nifti1Header, Nifti1PairHeader
 from nibabel.nifti2 import Nifti2Header, Nifti2PairHeader
 
-from monai_umed.data.grids import NIFTI_CURE, filled_grid
-from monai_umed.io.source import Source
-from monai_umed.io.stored import CodecError, Decoded
+from .grids import NIFTI_CURE, filled_grid
+from .source import Source
+from .stored import CodecError, Decoded
 
 _LPS = np.diag([-1.0, -1.0, 1.0, 1.0])  # from NIfTI's RAS
 _GZIP_MAGIC = b"\x1f\x8b"

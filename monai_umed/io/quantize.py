@@ -10,7 +10,7 @@ from math import prod
 
 import numpy as np
 
-from monai_umed.io.stored import StoredImage
+from .stored import StoredImage
 
 # Share of one grey level that a bound may miss a whole level by and still be granted it: 8/255 in float32 times
 # 255 is 7.9999998, and flooring that to 7 would waste an eighth of the budget.

@@ -9,11 +9,11 @@ import numpy as np
 import SimpleITK
 from PIL import Image
 
-from monai_umed.io import png_chunks
-from monai_umed.io.png_chunks import PngHeader
-from monai_umed.io.source import Source, named
-from monai_umed.io.stored import CodecError, Decoded
-from monai_umed.io.upright import ORIENTATION, check_upright
+from . import png_chunks
+from .png_chunks import PngHeader
+from .source import Source, named
+from .stored import CodecError, Decoded
+from .upright import ORIENTATION, check_upright
 
 # Metadata of a JPEG or BMP file that Pillow can write again.
 _KEPT_INFO = ("dpi", "icc_profile", "exif")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from monai_umed.io.stored import CodecError
+from .stored import CodecError
 
 
 class Source(Protocol):

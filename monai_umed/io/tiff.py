@@ -9,9 +9,9 @@ import SimpleITK
 import tifffile
 from PIL import Image
 
-from monai_umed.io.source import Source, named
-from monai_umed.io.stored import CodecError, Decoded
-from monai_umed.io.upright import ORIENTATION, check_upright
+from .source import Source, named
+from .stored import CodecError, Decoded
+from .upright import ORIENTATION, check_upright
 
 # Tags that describe how the pixels lie in the file: written anew. Resolution (282, 283, 296) has arguments of its own.
 _LAYOUT_TAGS = {254, 255, 256, 257, 258, 259, 262, 266, 273, 277, 278, 279, 280, 281, 282, 283, 284, 288, 289, 292, 293}

@@ -1,6 +1,6 @@
 """Images whose pixels are stored turned, with a tag that tells viewers to turn them back."""
 
-from monai_umed.io.stored import CodecError
+from .stored import CodecError
 
 ORIENTATION = 274
 """Number of the tag in EXIF and in TIFF."""

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import torch
 
-from ..data.case import Case
+from ..data.case import Case, CaseError
 from ..data.codec import write_image
-from ..data.loading import CaseError, load_case
+from ..data.loading import load_case
 from ..data.manifest import CaseRecord
 from ..io.atomic import remove
 from ..io.checksum import sha256_path

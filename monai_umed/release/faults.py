@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from ..data.loading import CaseError
+from ..data.case import CaseError
 
 _NO_MEMORY = (MemoryError, torch.cuda.OutOfMemoryError)
 FAULTS = (OSError, *_NO_MEMORY)

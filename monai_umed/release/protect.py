@@ -8,8 +8,7 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from ..data.case import Case, DatasetError
-from ..data.loading import CaseError
+from ..data.case import Case, CaseError, DatasetError
 from ..data.manifest import MANIFEST, TOOL, UNFINISHED, CaseRecord, Manifest, Quarantined
 from ..data.parallel import map_cases
 from ..data.shard import WHOLE, Share

@@ -10,10 +10,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..data.case import Case, DatasetError
+from ..data.case import Case, CaseError, DatasetError
 from ..data.cases import find_cases
 from ..data.codec import read_image
-from ..data.loading import CaseError
 from ..data.manifest import MANIFEST, UNFINISHED, CaseRecord, Manifest, ManifestError
 from ..data.parallel import track
 from ..data.two_folders import DatasetDir

@@ -11,9 +11,9 @@ from monai.data.meta_tensor import MetaTensor
 from monai.utils.enums import MetaKeys, SpaceKeys
 from monai.utils.misc import ImageMetaKey
 
-from ..data.case import DatasetError
+from ..data.case import CaseError, DatasetError
 from ..data.codec import decode_image, read_label
-from ..data.loading import CaseError, class_numbers
+from ..data.loading import class_numbers
 from ..data.manifest import CaseRecord
 from ..io.stored import CodecError, Decoded, StoredImage
 from .records import open_original, original_name, read_mask, read_records

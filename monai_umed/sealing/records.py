@@ -7,8 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import TypeVar
 
-from ..data.case import DatasetError
-from ..data.loading import CaseError
+from ..data.case import CaseError, DatasetError
 from ..data.manifest import MANIFEST, CaseRecord, Manifest
 from ..io.content import Content, read_content
 from ..io.image_files import link_out

@@ -6,8 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..data.case import Case, DatasetError
-from ..data.loading import CaseError
+from ..data.case import Case, CaseError, DatasetError
 from ..data.manifest import CaseRecord, Quarantined
 from ..data.parallel import track
 from ..io.checksum import sha256_path

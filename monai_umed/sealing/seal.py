@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from ..data.loading import CaseError
+from ..data.case import CaseError
 from ..data.manifest import CaseRecord
 from ..io.content import Content, sha256_content
 from ..io.image_files import PAIR

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -15,7 +15,7 @@ from ..data.splits import check_held_out
 from ..data.two_folders import DatasetDir
 from ..evaluation.quick_check import quick_check
 from ..fitting.fit import Load, fit_method
-from ..fitting.pattern_key import key_mark, start_from_key
+from ..fitting.pattern_key import start_from_key
 from ..fitting.resume import make_resumable
 from ..fitting.target_psnr import reach_psnr
 from ..fitting.umed_trainer import UMedTrainer
@@ -28,75 +28,8 @@ from ..release.protect import report
 from ..release.protect_together import protect_together
 from ..training.distributed import check_ranks, is_first_rank
 from .bundle import prepare_run
+from .fit_settings import MethodSettings, UMedSettings, Window
 from .listed_files import ListedFiles
-
-Window = tuple[float, float] | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class MethodSettings:
-    """What decides the result of a fit, as ``settings.json`` and the checkpoint keep it.
-
-    Folders are made absolute and objects become text, so that equal fits have equal settings.
-
-    Attributes:
-        dataset_dir: the dataset, or its images alone.
-        labels_dir: the labels, if ``dataset_dir`` holds images alone.
-        seed: of everything that is drawn.
-        num_classes: classes of the masks, background included.
-        window: intensities that map to 0 and 1; None for those of the files.
-        protector: what is fitted, as it is before.
-        target_psnr: dB that files must have at least, if that was asked for.
-    """
-
-    dataset_dir: str
-    labels_dir: str | None
-    seed: int
-    num_classes: int
-    window: Window
-    protector: Protector | str
-    target_psnr: float | None
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "dataset_dir", str(Path(self.dataset_dir).resolve()))
-        object.__setattr__(self, "labels_dir", str(Path(self.labels_dir).resolve()) if self.labels_dir else None)
-        object.__setattr__(self, "protector", repr(self.protector))
-
-
-@dataclass(frozen=True, kw_only=True)
-class UMedSettings(MethodSettings):
-    """As :class:`MethodSettings`, with what decides the fit of UMed's generators.
-
-    Attributes:
-        surrogate: the network that the generators are fitted against.
-        epochs: of the whole fit, of the generators in a turn, and of the warm-up.
-        native_scale: how many times larger than the grid files are taken to be.
-        key: file of the pattern's key, if it has one; its mark is what is kept.
-        transformations: what images go through during the fit.
-        adversarial_radius: of the adversary that the fit expects, a fraction of the window.
-        learning_rates: of the surrogate and of the generators.
-        batch_size: cases in a step.
-        amp: whether the fit computes in bfloat16 where that is safe.
-
-    Raises:
-        KeyFileError: if the key cannot be used.
-    """
-
-    surrogate: torch.nn.Module | str
-    epochs: list[int]
-    native_scale: int
-    key: str | None
-    transformations: Sequence[object] | str
-    adversarial_radius: float | str
-    learning_rates: list[float]
-    batch_size: int
-    amp: bool
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        object.__setattr__(self, "surrogate", str(self.surrogate))
-        object.__setattr__(self, "key", None if self.key is None else key_mark(self.key))
-        object.__setattr__(self, "transformations", repr(self.transformations))
 
 
 def prepare_fit(

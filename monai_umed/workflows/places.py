@@ -42,3 +42,13 @@ def usual_output(*, bundle_root: str, dataset_dir: str, section: Section | None 
 def public_model(*, bundle_root: str) -> str:
     """The generators that the bundle ships, which were fitted to the phantom."""
     return str(Path(bundle_root) / "models" / "model.pt")
+
+
+def usual_release(*, bundle_root: str, test_dir: str) -> str:
+    """What a fit to a dataset protects unless it is told another place."""
+    return str(Path(usual_output(bundle_root=bundle_root, dataset_dir=test_dir)) / "protected")
+
+
+def usual_audit(*, bundle_root: str, release: str) -> str:
+    """A folder below the bundle's outputs that has the name of the release."""
+    return str(Path(outputs_root(bundle_root)) / "audits" / Path(release).resolve().parent.name)

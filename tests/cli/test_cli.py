@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -15,11 +16,11 @@ from protected_folder import noise, small_protector, square, tree, write_array
 from typer.testing import CliRunner
 
 from monai_umed import cli
-from monai_umed.cli import auditing
 from monai_umed.data.case import DatasetError
 from monai_umed.data.cases import find_cases
 from monai_umed.data.manifest import MANIFEST
 from monai_umed.data.two_folders import as_dataset
+from monai_umed.evaluation.audit.plan import Audit
 from monai_umed.fitting import run_config
 from monai_umed.io.bundle_folder import bundle_root
 from monai_umed.release.protect import protect_dataset
@@ -41,7 +42,7 @@ def hook(monkeypatch: pytest.MonkeyPatch) -> None:
 def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
     """What would be run."""
     found: Calls = []
-    for module in (auditing, fit, protect):
+    for module in (fit, protect):
         monkeypatch.setattr(module, "run_config", lambda name, overrides, overlays=(): found.append((name, overrides)))
     return found
 
@@ -127,7 +128,6 @@ def test_an_error_is_one_line_without_traceback(tmp_path: Path) -> None:
         ["fit", "DATA/images", "DATA/masks", "O"],
         ["protect", "DATA", "O"],
         ["protect", "DATA", "O", "--checkpoint", "C"],
-        ["audit", "P", "--clean", "C", "--test", "T"],
     ],
 )
 def test_every_override_is_an_id_of_the_config(arguments: list[str], calls: Calls, dataset: Path) -> None:
@@ -137,36 +137,49 @@ def test_every_override_is_an_id_of_the_config(arguments: list[str], calls: Call
     assert overrides.keys() <= known.keys()
 
 
-def test_an_audit_scores_on_the_test_section_of_the_clean_folder(calls: Calls, tmp_path: Path) -> None:
-    data = str(tmp_path)
-    done = runner.invoke(cli.app, ["audit", "OUT/protected", "--clean", data, "--test", data])
-    assert done.exit_code == 0, done.output
-    [(name, overrides)] = calls
-    assert name == "evaluate.json"
-    assert given(overrides) == {
-        "dataset_dir": "OUT/protected",
-        "clean_dir": data,
-        "test_dir": data,
-        "test_section": "test",
-        "preset": "quick",
-        "progress": True,
-    }
+@pytest.fixture
+def audits(monkeypatch: pytest.MonkeyPatch) -> list[Audit]:
+    """What would be audited."""
+    found: list[Audit] = []
+    monkeypatch.setattr("monai_umed.evaluation.audit.run.run_audit", lambda plan, *_, **__: found.append(plan))
+    return found
 
 
-def test_a_test_folder_of_its_own_is_used_whole(calls: Calls) -> None:
-    runner.invoke(cli.app, ["audit", "P", "--clean", "C", "--test", "T", "--full", "--no-progress"])
-    [(_, overrides)] = calls
-    assert (overrides["test_section"], overrides["preset"], overrides["progress"]) == ("all", "full", False)
+def test_an_audit_scores_on_the_test_section_of_the_clean_folder(audits: list[Audit], dataset: Path) -> None:
+    run("audit", dataset, "--clean", dataset, "--test", dataset)
+    [plan] = audits
+    assert plan.protected_dir == plan.clean_dir == plan.test_dir == str(dataset)
+    assert (plan.test_section, plan.seeds, plan.num_classes) == ("test", (0,), 2)
+    assert plan.recipe == {"epochs": 15, "learning_rate": 1e-3, "batch_size": 16, "amp": True}
 
 
-def test_lists_are_joined_by_commas(calls: Calls) -> None:
-    arguments = ["audit", "P", "--clean", "C", "--test", "T", "--size", "64,96", "--seeds", "0, 1,2"]
+def test_a_test_folder_of_its_own_is_used_whole(audits: list[Audit], dataset: Path, tmp_path: Path) -> None:
+    test = tmp_path / "test"
+    shutil.copytree(dataset, test)
+    run("audit", dataset, "--clean", dataset, "--test", test, "--full", "--no-progress")
+    [plan] = audits
+    assert (plan.test_section, plan.seeds) == ("all", (0, 1, 2)) and len(plan.defenses) > 20
+
+
+def test_lists_are_joined_by_commas(audits: list[Audit], dataset: Path) -> None:
+    arguments: list[str | Path] = [
+        "audit",
+        dataset,
+        "--clean",
+        dataset,
+        "--test",
+        dataset,
+        "--size",
+        "64,96",
+        "--seeds",
+        "0, 1,2",
+    ]
     arguments += ["--exploiters", "unet-batch,dynunet", "--defenses", "blur-1.0+nnunet", "--network-size", "paper"]
-    assert runner.invoke(cli.app, arguments).exit_code == 0
-    [(_, overrides)] = calls
-    assert overrides["size"] == [64, 96] and overrides["seeds"] == [0, 1, 2]
-    assert overrides["exploiters"] == ["unet-batch", "dynunet"] and overrides["defenses"] == ["blur-1.0+nnunet"]
-    assert overrides["network_size"] == "paper"
+    run(*arguments)
+    [plan] = audits
+    assert plan.size == (64, 96) and plan.seeds == (0, 1, 2)
+    assert plan.exploiters == ("unet-batch", "dynunet") and plan.defenses == ("none", "blur-1.0+nnunet")
+    assert plan.network_size == "paper"
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from monai_umed.data.case import Case
-from monai_umed.data.loading import CaseError, load_case
+from monai_umed.data.case import Case, CaseError
+from monai_umed.data.loading import load_case
 
 SIDE = 32
 

@@ -19,10 +19,10 @@ from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset
 from pydicom.pixels import pixel_array
 
-from monai_umed.data.grids import on_image_grid
 from monai_umed.dicom.image import decode_dicom, encode_dicom
 from monai_umed.dicom.segmentation import decode_segmentation, is_segmentation
 from monai_umed.dicom.series import decode_series, encode_series
+from monai_umed.io.grids import on_image_grid
 from monai_umed.io.itk_image import decode_nrrd
 from monai_umed.io.quantize import add_delta
 from monai_umed.io.stored import CodecError, Decoded, StoredImage

@@ -8,9 +8,9 @@ import pytest
 import tifffile
 from PIL import Image, ImageOps
 
-from monai_umed.data.case import Case
+from monai_umed.data.case import Case, CaseError
 from monai_umed.data.codec import read_image, read_label
-from monai_umed.data.loading import CaseError, load_case
+from monai_umed.data.loading import load_case
 from monai_umed.io.stored import CodecError
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (24, 20), dtype=np.uint8)

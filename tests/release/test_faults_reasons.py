@@ -12,7 +12,7 @@ import torch
 from fault_folders import NAMES, SHAPE, protect, write_dataset
 from protected_folder import noise, square, write_array
 
-from monai_umed.data.loading import CaseError
+from monai_umed.data.case import CaseError
 from monai_umed.data.manifest import UNFINISHED
 from monai_umed.io.stored import CodecError
 from monai_umed.protectors import UMed

@@ -17,9 +17,8 @@ import SimpleITK
 from pair_files import AFFINE, KINDS, touch, write_mask, write_pair
 from protected_folder import small_protector, tree
 
-from monai_umed.data.case import DatasetError
+from monai_umed.data.case import CaseError, DatasetError
 from monai_umed.data.cases import find_cases
-from monai_umed.data.loading import CaseError
 from monai_umed.data.manifest import MANIFEST, UNFINISHED, Manifest
 from monai_umed.io.atomic import leftovers
 from monai_umed.io.checksum import sha256_path

@@ -23,9 +23,8 @@ from monai.transforms import Compose, EnsureChannelFirstd, LoadImage, LoadImaged
 from PIL import Image
 from protected_folder import noise, small_protector, square, tree, write_array
 
-from monai_umed.data.case import DatasetError
+from monai_umed.data.case import CaseError, DatasetError
 from monai_umed.data.cases import find_cases
-from monai_umed.data.loading import CaseError
 from monai_umed.release.protect import protect_dataset
 from monai_umed.sealing.restore import seal_dataset
 from monai_umed.sealing.restored_dataset import RestoredDataset

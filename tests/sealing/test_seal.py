@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monai_umed.data.loading import CaseError
+from monai_umed.data.case import CaseError
 from monai_umed.data.manifest import CaseRecord
 from monai_umed.sealing import seal
 from monai_umed.sealing.seal import ChangedFileError, DamagedError, SwappedError, WrongKeyError, open_case, seal_case

@@ -23,9 +23,8 @@ from protected_folder import noise, square, tree
 from pydicom import uid
 from sealed_folders import KEY, OTHER_KEY, Folders, copy_folders, folders_in, protect_and_seal, restore_all
 
-from monai_umed.data.case import DatasetError
+from monai_umed.data.case import CaseError, DatasetError
 from monai_umed.data.cases import find_cases
-from monai_umed.data.loading import CaseError
 from monai_umed.data.manifest import MANIFEST, CaseRecord, Manifest
 from monai_umed.io.checksum import sha256_path
 from monai_umed.io.content import Content, read_content, sha256_content

@@ -7,7 +7,7 @@ from itertools import permutations, product
 
 import numpy as np
 
-from monai_umed.io.stored import CodecError, Decoded, StoredImage
+from .stored import CodecError, Decoded, StoredImage
 
 GRID_TOLERANCE = 0.1
 """Share of a voxel by which labels may miss the image's grid; text and float32 are off by 0.001 voxels."""

@@ -1,0 +1,92 @@
+"""Compare protectors on the same files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .bundle import as_fraction
+
+if TYPE_CHECKING:
+    from ..evaluation.benchmark.rows import BenchmarkRow
+
+
+def benchmark(
+    datasets: Sequence[str | Path],
+    output: str | Path,
+    *,
+    protectors: Sequence[str],
+    exploiters: Sequence[str] = ("unet-batch",),
+    defenses: Sequence[str] = ("none", "blur-1.0", "jpeg-60"),
+    seeds: Sequence[int] = (0,),
+    eps: float | str = 4 / 255,
+    psnr: float | None = None,
+    bound: str | None = None,
+    size: Sequence[int] | None = None,
+    network_size: str = "small",
+    recipe: str = "fast",
+    epochs: int | None = None,
+    device: str | None = None,
+    workers: int | None = None,
+    progress: bool = True,
+) -> list[BenchmarkRow] | None:
+    """Find out what exploiters still learn from files of several protectors, how visible those are, and what they cost.
+
+    ``results.csv``, ``results.md`` and ``dice_over_psnr.png`` go into ``output``. Interrupted, it goes on where it
+    stopped.
+
+    Args:
+        datasets: folders, each with a training and a test section.
+        output: folder of this benchmark.
+        protectors: names as in `monai-umed list`, with arguments or a bound: ``"em@roi"``, ``"lsp:seed=1"``.
+        exploiters, defenses: names as in `monai-umed list`.
+        seeds: one training each.
+        eps: largest change of a pixel as a fraction of the intensity window, the same for all: 0.0157 or ``"4/255"``.
+        psnr: dB at which to compare a second time, each protector with an eps of its own.
+        bound: of protectors that name none: ``"full"``, ``"roi"``, ``"band"`` or ``"lbp"``.
+        size: grid of fits and trainings, in pixels; by default what each dataset suggests.
+        network_size: ``"small"`` or ``"paper"``.
+        recipe: ``"fast"``, 15 epochs, or ``"paper"``, 150 epochs with a tenth of the learning rate.
+        epochs: instead of the recipe's.
+        device: where to train. Default: a graphics card, if there is one.
+        workers: trainings at the same time; fits run alone.
+        progress: whether to show progress bars.
+
+    Returns:
+        What ``results.csv`` holds; None if parts on other machines are still missing.
+
+    Raises:
+        DatasetError: if a dataset cannot be used.
+        ValueError: if a name is unknown, a number out of range, or the output folder belongs to another benchmark.
+
+    Example:
+        >>> data = mu.write_phantom(work / "data", num_train=12, num_test=10)
+        >>> quick = {"defenses": ["none"], "epochs": 1, "size": (32, 32), "workers": 1, "progress": False}
+        >>> rows = mu.benchmark([data], work / "out", protectors=["constant-stamp"], **quick)
+        Trainings to run: 2, 1 at a time...
+        >>> sorted({row.protector for row in rows})
+        ['clean', 'constant-stamp']
+    """
+    from ..evaluation.benchmark.plan import Benchmark
+    from ..evaluation.benchmark.run import run_benchmark
+    from ..exploiters.train import RECIPES
+    from ..training.devices import usual_device
+
+    if recipe not in RECIPES:
+        raise ValueError(f"recipe is {recipe!r}; it must be one of {', '.join(RECIPES)}.")
+    plan = Benchmark(
+        datasets=tuple(map(str, datasets)),
+        protectors=tuple(protectors),
+        exploiters=tuple(exploiters),
+        defenses=tuple(defenses),
+        seeds=tuple(seeds),
+        eps=as_fraction(eps),
+        psnr=psnr,
+        bound=bound,
+        size=None if size is None else tuple(size),
+        network_size=network_size,
+        recipe={**RECIPES[recipe], **({} if epochs is None else {"epochs": epochs})},
+        device=str(usual_device() if device is None else device),
+    )
+    return run_benchmark(plan, output, workers=workers, progress=progress)
