@@ -11,15 +11,15 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Share:
-    """Every ``count``-th item, beginning with number ``index``: neighbors, often alike in size, go to different shares.
+class Shard:
+    """Every ``count``-th item, beginning with number ``index``: neighbors, often alike in size, go to different shards.
 
     Attributes:
-        index: which share, from 0.
-        count: into how many shares the whole is divided; 1 is the whole.
+        index: which shard, from 0.
+        count: into how many shards the whole is divided; 1 is the whole.
 
     Raises:
-        ValueError: there is no such share.
+        ValueError: there is no such shard.
     """
 
     index: int = 0
@@ -28,26 +28,26 @@ class Share:
     def __post_init__(self) -> None:
         if self.count < 1 or not 0 <= self.index < self.count:
             last = f"{max(self.count, 1) - 1}/{max(self.count, 1)}"
-            raise ValueError(f"{self.index}/{self.count} is no share; they go from 0/{max(self.count, 1)} to {last}.")
+            raise ValueError(f"{self.index}/{self.count} is no shard; they go from 0/{max(self.count, 1)} to {last}.")
 
     def __str__(self) -> str:
         return f"{self.index}-of-{self.count}"
 
     def of(self, items: Sequence[T]) -> Sequence[T]:
-        """The items of this share, in their order."""
+        """The items of this shard, in their order."""
         return items[self.index :: self.count]
 
 
-WHOLE = Share()
+WHOLE = Shard()
 
 
-def parse_share(text: str) -> Share:
-    """Read a share as it is written on a command line: ``"0/4"`` is the first of four.
+def parse_shard(text: str) -> Shard:
+    """Read a shard as it is written on a command line: ``"0/4"`` is the first of four.
 
     Raises:
-        ValueError: the text is none, or there is no such share.
+        ValueError: the text is none, or there is no such shard.
     """
     found = re.fullmatch(r"\s*(\d+)\s*/\s*(\d+)\s*", text)
     if found is None:
-        raise ValueError(f"{text!r} is no share; write 0/4 for the first of four, 3/4 for the last.")
-    return Share(int(found[1]), int(found[2]))
+        raise ValueError(f"{text!r} is no shard; write 0/4 for the first of four, 3/4 for the last.")
+    return Shard(int(found[1]), int(found[2]))

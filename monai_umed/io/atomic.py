@@ -84,22 +84,6 @@ def write_folder_atomically(path: str | Path, contents: Mapping[str, bytes]) -> 
         remove(previous)
 
 
-def append_line(path: Path, line: bytes) -> None:
-    """Append a line feed and a line to a file, on the disk when this returns. A killed write may leave a part of it.
-
-    Args:
-        path: target; made if needed, its folder must exist.
-        line: bytes without a line feed.
-
-    Raises:
-        OSError: as :func:`write_atomically`.
-    """
-    with path.open("ab") as file:
-        file.write(b"\n" + line)
-        file.flush()
-        os.fsync(file.fileno())
-
-
 def sync_folder(folder: Path) -> None:
     """Bring the names in a folder to the disk; without it, a power cut may undo renames, though not what files hold.
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..data.case import Case, DatasetError
-from ..data.manifest import MANIFEST, TOOL, UNFINISHED
+from ..data.manifest import MANIFEST, TOOL
 from ..io.listing import visible
-from .journal import is_journal
+from .unfinished import is_unfinished
 
 _CURE = "give the folder of the originals"
 
@@ -17,7 +17,7 @@ _CURE = "give the folder of the originals"
 def refuse_protected(cases: Sequence[Case]) -> None:
     """Refuse images that this program protected, as far as they tell.
 
-    Folders are known by the manifest or the journal of an unfinished run, beside the images or one folder up; DICOM
+    Folders are known by the manifest or what an unfinished run left, beside the images or one folder up; DICOM
     files also by their Derivation Description. Other files that were moved away from their manifest pass.
 
     Raises:
@@ -54,7 +54,7 @@ def _folder_reason(folder: Path) -> str | None:
         content = None
     if isinstance(content, dict) and content.get("tool") == TOOL:
         return f"protected already, as its {MANIFEST} says"
-    return "an unfinished protected copy" if is_journal(folder / UNFINISHED) else None
+    return "an unfinished protected copy" if is_unfinished(folder) else None
 
 
 def _is_derived(image: Path) -> bool:

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PureWindowsPath
 
 from ..data.case import Case, DatasetError
-from ..data.manifest import MANIFEST, UNFINISHED
+from ..data.manifest import MANIFEST
 from ..io.atomic import is_temporary
 from ..io.image_files import part_path, parts_of
 from ..io.suffixes import output_name
-
-_SHARE = re.compile(re.escape(UNFINISHED) + r"-\d+-of-\d+")
-
-
-def is_unfinished_mark(name: str) -> bool:
-    """Whether a file of this name marks an unfinished folder, for the whole run or for one of several processes."""
-    return name == UNFINISHED or _SHARE.fullmatch(name) is not None
+from .unfinished import is_mark
 
 
 def protected_names(case: Case) -> tuple[str, str]:
@@ -79,15 +72,15 @@ def _links(cases: Sequence[Case], output_dir: Path) -> Iterator[str]:
 def _foreign(cases: Sequence[Case], output_dir: Path) -> Iterator[str]:
     if not output_dir.is_dir():
         return
-    expected = {MANIFEST, UNFINISHED, *(name for case in cases for name in _protected_files(case))}
+    expected = {MANIFEST, *(name for case in cases for name in _protected_files(case))}
     files = (path.relative_to(output_dir) for path in output_dir.rglob("*") if not path.is_dir())
     # Hidden temporary files and folders are left when a write is killed, or come and go while another process of the
     # same run is at work; they are nobody's data.
     names = {path.as_posix() for path in files if not any(map(is_temporary, path.parts))}
-    found = {name for name in names if not _SHARE.fullmatch(name)}
+    found = {name for name in names if not is_mark(name)}
     foreign = sorted(found - expected)
     # Equal names alone prove nothing: the folder may be another copy of the originals.
-    if not foreign and found and not found & {MANIFEST, UNFINISHED}:
+    if not foreign and MANIFEST not in found and found == names:
         foreign = sorted(found)
     for name in foreign:
         yield f"{name}: not written by this program for this dataset; choose an empty folder"

@@ -9,9 +9,9 @@ from statistics import mean
 from typing import Any
 
 from ..data.case import Case, CaseError, DatasetError
-from ..data.manifest import MANIFEST, TOOL, UNFINISHED, CaseRecord, Manifest, Quarantined
+from ..data.manifest import MANIFEST, TOOL, CaseRecord, Manifest, Quarantined
 from ..data.parallel import map_cases
-from ..data.shard import WHOLE, Share
+from ..data.shard import WHOLE, Shard
 from ..io.atomic import leftovers, remove, sync_folder
 from ..io.provenance import tool_version
 from ..io.stored import CodecError
@@ -19,9 +19,9 @@ from ..protectors import Protector
 from .already_protected import refuse_protected
 from .case import clear_cases, is_finished, protect_case
 from .faults import FAULTS, explain, find_fault
-from .journal import HeldError, Journal
 from .layout import check_folders, protected_names
-from .run_digest import fingerprint
+from .run_digest import run_digest
+from .unfinished import HeldError, Unfinished
 
 
 def protect_dataset(
@@ -37,13 +37,13 @@ def protect_dataset(
     """Protect all cases into a folder of the same layout with a ``manifest.json``.
 
     The manifest is removed first and written last, so a folder without one is unfinished. Killed at any moment and run
-    again, it ends with the same bytes: a journal lists each finished case, which is kept if protector, settings and
-    program are the same and its files on both sides unchanged. A finished folder is protected anew. One that
+    again, it ends with the same bytes: of each finished case a record is left, and it is kept if protector, settings
+    and program are the same and its files on both sides unchanged. A finished folder is protected anew. One that
     holds files but neither a manifest nor the mark of an unfinished run is never touched. Nor is one that another run
     is writing.
 
     Cases that cannot be used are listed in the manifest and left out; so are those whose files cannot be read or
-    written (full disk, missing rights), which leave the journal behind: running again redoes only them.
+    written (full disk, missing rights), which leave the records behind: running again redoes only them.
 
     Args:
         cases: what to protect, see :func:`monai_umed.data.cases.find_cases`.
@@ -63,12 +63,12 @@ def protect_dataset(
     output_dir = Path(output_dir)
     workers = num_workers or (1 if protector.spatial_dims == 3 or protector.slice_axis is not None else 2)
     settings = {"seed": seed, "num_classes": num_classes, "window": window}
-    with _opened(cases, protector, output_dir, settings, WHOLE) as (journal, finished):
-        protect = _Protection(protector, output_dir, num_classes, window, journal, finished)
+    with _opened(cases, protector, output_dir, settings, WHOLE) as unfinished:
+        protect = _Protection(protector, output_dir, num_classes, window, unfinished)
         records, quarantined = map_cases(protect, cases, f"protect into {output_dir.name}", workers, progress)
         if not records:
             with suppress(OSError):
-                journal.remove()
+                unfinished.remove()
             raise DatasetError(str(output_dir), [f"{entry.id}: {entry.reason}" for entry in quarantined])
         manifest = Manifest(
             tool=TOOL,
@@ -85,49 +85,49 @@ def protect_dataset(
                 sync_folder(folder)
             manifest.save(output_dir / MANIFEST)
             if not protect.faults:
-                journal.remove()
+                unfinished.remove()
             sync_folder(output_dir)
     return manifest
 
 
-def protect_share(
+def protect_shard(
     cases: Sequence[Case],
     protector: Protector,
     output_dir: str | Path,
-    share: Share,
+    shard: Shard,
     seed: int = 0,
     num_classes: int = 2,
     window: tuple[float, float] | None = None,
     num_workers: int | None = None,
     progress: bool = True,
 ) -> list[Quarantined]:
-    """Protect one process's share of the cases; others may work on theirs at the same time.
+    """Protect one process's shard of the cases; others may work on theirs at the same time.
 
-    No manifest is written: :func:`protect_dataset` with the same arguments does that when all shares are done. It keeps
+    No manifest is written: :func:`protect_dataset` with the same arguments does that when all shards are done. It keeps
     what it finds and protects what is missing, for example the cases of a process that died.
 
     Args:
         cases: all cases of the dataset, the same ones in every process.
-        share: which of them are this process's.
+        shard: which of them are this process's.
         protector, output_dir, seed, num_classes, window, progress: as for :func:`protect_dataset`.
         num_workers: threads, one case each; by default one, because the processes fill the machine.
 
     Returns:
-        Cases of the share that could not be protected. They will be tried once more when the manifest is written.
+        Cases of the shard that could not be protected. They will be tried once more when the manifest is written.
 
     Raises:
-        DatasetError: as :func:`protect_dataset`, but not for a share without usable cases; also if another process has
-            the same share, or other shares or settings.
+        DatasetError: as :func:`protect_dataset`, but not for a shard without usable cases; also if another process has
+            the same shard, or other shards or settings.
     """
     output_dir = Path(output_dir)
     settings = {"seed": seed, "num_classes": num_classes, "window": window}
-    with _opened(cases, protector, output_dir, settings, share) as (journal, finished):
-        protect = _Protection(protector, output_dir, num_classes, window, journal, finished)
-        return map_cases(protect, share.of(cases), f"protect share {share}", num_workers or 1, progress)[1]
+    with _opened(cases, protector, output_dir, settings, shard) as unfinished:
+        protect = _Protection(protector, output_dir, num_classes, window, unfinished)
+        return map_cases(protect, shard.of(cases), f"protect shard {shard}", num_workers or 1, progress)[1]
 
 
 class _Protection:
-    """Protects case after case, unless it is finished, and writes the journal; threads may call it at the same time.
+    """Protects case after case, unless it is finished, and remembers it; threads may call it at the same time.
 
     Attributes:
         faults: ids of cases that failed because of the machine.
@@ -139,16 +139,15 @@ class _Protection:
         output_dir: Path,
         num_classes: int,
         window: tuple[float, float] | None,
-        journal: Journal,
-        finished: dict[str, CaseRecord],
+        unfinished: Unfinished,
     ) -> None:
         self.faults: list[str] = []
         self._protector, self._output_dir, self._num_classes, self._window = protector, output_dir, num_classes, window
-        self._journal, self._finished = journal, finished
+        self._unfinished = unfinished
 
     def __call__(self, case: Case) -> CaseRecord:
         try:
-            kept = self._finished.get(case.id)
+            kept = self._unfinished.find(case.id)
             if kept is not None and is_finished(kept, case, self._output_dir):
                 return kept
             clear_cases([case], self._output_dir)
@@ -159,40 +158,32 @@ class _Protection:
             if find_fault(error) is not None:
                 self.faults.append(case.id)
             raise CaseError(case.id, explain(error, case.image.parent, case.label.parent)) from error
-        with suppress(OSError):  # the case is finished; without its line it is merely computed again after a kill
-            self._journal.add(record)
+        with suppress(OSError):  # the case is finished; without its record it is merely computed again after a kill
+            self._unfinished.add(record)
         return record
 
 
 @contextmanager
 def _opened(
-    cases: Sequence[Case], protector: Protector, output_dir: Path, settings: dict[str, Any], share: Share
-) -> Iterator[tuple[Journal, dict[str, CaseRecord]]]:
-    """Keep other runs out of the folder, prepare it, and give what this run has finished already."""
-    refuse_protected(share.of(cases))
-    journal = Journal(output_dir / UNFINISHED, fingerprint(protector, **settings), share)
+    cases: Sequence[Case], protector: Protector, output_dir: Path, settings: dict[str, Any], shard: Shard
+) -> Iterator[Unfinished]:
+    """Keep other runs out of the folder, and remove what they left."""
+
+    def prepare(anew: bool) -> None:
+        for leftover in [output_dir / MANIFEST, *leftovers(output_dir)]:
+            remove(leftover)
+        if anew:
+            clear_cases(cases, output_dir)
+
+    refuse_protected(shard.of(cases))
+    unfinished = Unfinished(output_dir, run_digest(protector, **settings), shard)
     with ExitStack() as stack:
         with _named_faults(output_dir):
             check_folders(cases, output_dir)
             for folder in {Path(name).parent for case in cases for name in protected_names(case)}:
                 (output_dir / folder).mkdir(parents=True, exist_ok=True)
-            lock = stack.enter_context(journal.hold())
-            finished = journal.read() if lock is None else _prepare(cases, output_dir, journal)
-            if lock is not None:
-                journal.admit(lock)
-        yield journal, finished or {}
-
-
-def _prepare(cases: Sequence[Case], output_dir: Path, journal: Journal) -> dict[str, CaseRecord]:
-    """Remove what other runs left, and return what this one has finished already."""
-    finished = journal.read()
-    if finished is None:
-        journal.start()
-    for leftover in [output_dir / MANIFEST, *leftovers(output_dir)]:
-        remove(leftover)
-    if finished is None:
-        clear_cases(cases, output_dir)
-    return finished or {}
+            stack.enter_context(unfinished.hold(prepare))
+        yield unfinished
 
 
 @contextmanager

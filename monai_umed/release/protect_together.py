@@ -1,4 +1,4 @@
-"""Protect a dataset with several processes: those that ``torchrun`` started, or shares that a scheduler hands out."""
+"""Protect a dataset with several processes: those that ``torchrun`` started, or shards that a scheduler hands out."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from pathlib import Path
 
 from ..data.case import Case, DatasetError
 from ..data.manifest import MANIFEST, UNFINISHED, Manifest
-from ..data.shard import Share, parse_share
+from ..data.shard import Shard, parse_shard
 from ..protectors import Protector
-from ..training.distributed import is_first_rank, rank_count, share_of_this_process, wait_for_ranks
-from .protect import protect_dataset, protect_share
+from ..training.distributed import is_first_rank, rank_count, shard_of_this_process, wait_for_ranks
+from .protect import protect_dataset, protect_shard
 
 
 def protect_together(
@@ -26,8 +26,8 @@ def protect_together(
 ) -> Manifest | None:
     """Protect all cases, alone, with the other processes of ``torchrun``, or as one of several that never meet.
 
-    However the work is divided, the folder ends with the same bytes. Processes of ``torchrun`` take a share each, wait
-    for each other, and the first checks all files and writes the manifest. With ``shard`` only that share is protected,
+    However the work is divided, the folder ends with the same bytes. Processes of ``torchrun`` take a shard each, wait
+    for each other, and the first checks all files and writes the manifest. With ``shard`` only that shard is protected,
     whenever and wherever that happens; a last run without ``shard`` writes the manifest. Cases of processes that died
     are protected by the next run, whatever its number of processes.
 
@@ -36,29 +36,29 @@ def protect_together(
         protector, output_dir, seed, num_classes, window: as for :func:`monai_umed.release.protect.protect_dataset`.
         num_workers: threads of each process; None for its usual number alone, one among several processes.
         progress: whether to show a progress bar; among processes of ``torchrun`` the first has one.
-        shard: which share this process takes, such as ``"0/4"``; None for all, or for what ``torchrun`` says.
+        shard: which shard this process takes, such as ``"0/4"``; None for all, or for what ``torchrun`` says.
 
     Returns:
         The manifest if this process has written it.
 
     Raises:
-        DatasetError: as :func:`monai_umed.release.protect.protect_dataset`, or a share is to be added to a finished
+        DatasetError: as :func:`monai_umed.release.protect.protect_dataset`, or a shard is to be added to a finished
             folder.
-        ValueError: ``shard`` is no share, or is given to processes of ``torchrun``.
+        ValueError: ``shard`` is no shard, or is given to processes of ``torchrun``.
     """
     output_dir = Path(output_dir)
     if shard is not None and rank_count() > 1:
         raise ValueError(f"shard is {shard!r}, but torchrun has divided the cases already; leave one of the two out.")
     alone = shard is None and rank_count() == 1
-    share = share_of_this_process() if shard is None else parse_share(shard)
+    own = shard_of_this_process() if shard is None else parse_shard(shard)
     if shard is not None and (output_dir / MANIFEST).exists() and not (output_dir / UNFINISHED).exists():
         cure = "delete it to begin anew, or choose another folder"
-        raise DatasetError(str(output_dir), [f"it is finished, a share of it would spoil it; {cure}"])
+        raise DatasetError(str(output_dir), [f"it is finished, a shard of it would spoil it; {cure}"])
     if not alone:
         shown = progress and is_first_rank()
-        left_out = protect_share(cases, protector, output_dir, share, seed, num_classes, window, num_workers, shown)
+        left_out = protect_shard(cases, protector, output_dir, own, seed, num_classes, window, num_workers, shown)
         if shard is not None:
-            _report_share(len(share.of(cases)), len(left_out), share, output_dir)
+            _report_shard(len(own.of(cases)), len(left_out), own, output_dir)
             return None
         wait_for_ranks()
     manifest = None
@@ -68,8 +68,8 @@ def protect_together(
     return manifest
 
 
-def _report_share(cases: int, left_out: int, share: Share, output_dir: Path) -> None:
-    print(f"Share {share.index}/{share.count}: {cases - left_out} of {cases} cases are protected in {output_dir}.")
+def _report_shard(cases: int, left_out: int, own: Shard, output_dir: Path) -> None:
+    print(f"Shard {own.index}/{own.count}: {cases - left_out} of {cases} cases are protected in {output_dir}.")
     print(
-        "When all shares are, run the same command once more without a share: it checks them and writes the manifest."
+        "When all shards are, run the same command once more without a shard: it checks them and writes the manifest."
     )

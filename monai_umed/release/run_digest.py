@@ -32,7 +32,7 @@ _PACKAGES = (
 )
 
 
-def fingerprint(protector: Protector, **settings: Any) -> str:
+def run_digest(protector: Protector, **settings: Any) -> str:
     """Checksum of a protector's weights and settings, of this program's code and of the packages below it.
 
     Args:

@@ -26,8 +26,8 @@ from ..io.quantize import stored_limit
 from ..io.stored import CodecError, StoredImage
 from ..sealing.keys import is_key_file
 from ..sealing.records import SEALED_SUFFIX, path_inside
-from .layout import is_unfinished_mark
 from .placement import placement_problems
+from .unfinished import is_mark
 
 # How far a figure of the manifest may be from the same figure of another computer, whose sums round differently.
 _TOLERANCES = {"max_abs_delta": 1e-6, "psnr": 0.01, "ssim": 1e-4, "perturbed_fraction": 1e-9}
@@ -214,11 +214,11 @@ def _close(first: ArrayLike | None, second: ArrayLike | None, tolerance: float =
 
 
 def _foreign_files(folder: Path, manifest: Manifest, contents: dict[str, str]) -> Iterator[Problem]:
-    """What lies in the folder and belongs to no case; many sealed files are one problem."""
+    """What lies in the folder and belongs to no case; many sealed files, or marks of a run, are one problem."""
     images = (folder / name for record in manifest.cases for name in (record.image, record.label))
     listed = {folder / MANIFEST, *(file for image in images for file in files_of(image))}
     killed = set(leftovers(folder))
-    sealed = []
+    marked, sealed = False, []
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
         if path in killed:
@@ -228,8 +228,13 @@ def _foreign_files(folder: Path, manifest: Manifest, contents: dict[str, str]) -
         elif path.is_file() and path not in listed and not killed & set(path.parents):
             if path.name.endswith(SEALED_SUFFIX):
                 sealed.append(name)
+            elif is_mark(name):
+                marked = True
             else:
                 yield Problem(name, _explain_foreign(path, contents))
+    if marked:
+        reason = "a run was interrupted after its last file, or could not reach every file; protect again"
+        yield Problem(UNFINISHED, reason)
     if sealed:
         cure = "move them beside this folder, where `monai-umed restore` looks for them"
         yield Problem(
@@ -246,10 +251,6 @@ def _explain_foreign(path: Path, contents: dict[str, str]) -> str:
         return f"it cannot be read ({error}) and is not in {MANIFEST}; remove it"
     if known:
         return known
-    if is_unfinished_mark(path.name):
-        return (
-            "the mark of a run that was interrupted after its last file, or could not reach every file; protect again"
-        )
     if path.name.startswith("."):
         return "a hidden file, such as operating systems leave behind; remove it"
     return f"not in {MANIFEST}; remove it, or protect again with it"

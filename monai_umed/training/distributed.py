@@ -13,12 +13,12 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parallel import DistributedDataParallel
 
-from ..data.shard import Share
+from ..data.shard import Shard
 from ..networks import InTurn
 
 Network = TypeVar("Network", bound=nn.Module)
 
-_LONGEST_WAIT = timedelta(days=30)  # for the slowest share of an archive; a process that dies is noticed at once
+_LONGEST_WAIT = timedelta(days=30)  # for the slowest shard of an archive; a process that dies is noticed at once
 
 
 def rank() -> int:
@@ -31,13 +31,13 @@ def rank_count() -> int:
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
-def share_of_this_process() -> Share:
+def shard_of_this_process() -> Shard:
     """The part of the work that falls to this process; everything without ``torchrun``.
 
     Raises:
         ValueError: ``RANK`` is not below ``WORLD_SIZE``.
     """
-    return Share(rank(), rank_count())
+    return Shard(rank(), rank_count())
 
 
 def is_first_rank() -> bool:

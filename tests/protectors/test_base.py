@@ -12,7 +12,7 @@ from protected_folder import small_protector
 from monai_umed.protectors import BoundedProtector, Needs, NothingChangedWarning
 from monai_umed.protectors.controls import Identity, Uniform
 from monai_umed.protectors.stamps import ConstantStamp
-from monai_umed.release.run_digest import fingerprint
+from monai_umed.release.run_digest import run_digest
 
 EPS = 4 / 255
 
@@ -144,10 +144,10 @@ class Fitted(Identity):
         self.networks = [torch.nn.Identity(), torch.tensor(value)]
 
 
-def test_the_fingerprint_sees_tensors_in_dictionaries_and_lists_and_options_of_the_bound() -> None:
-    known = [fingerprint(Fitted(value)) for value in (0.0, 1.0)]
-    known += [fingerprint(Identity(2, 1, bound={"text": "band", "band_radius": radius})) for radius in (2, 3)]
-    assert known[0] == fingerprint(Fitted(0.0)) and known[2] == fingerprint(Identity(2, 1, bound="band"))
+def test_the_digest_sees_tensors_in_dictionaries_and_lists_and_options_of_the_bound() -> None:
+    known = [run_digest(Fitted(value)) for value in (0.0, 1.0)]
+    known += [run_digest(Identity(2, 1, bound={"text": "band", "band_radius": radius})) for radius in (2, 3)]
+    assert known[0] == run_digest(Fitted(0.0)) and known[2] == run_digest(Identity(2, 1, bound="band"))
     assert len(set(known)) == 4
 
 

@@ -42,10 +42,15 @@ def left_out(manifest: Manifest) -> dict[str, str]:
     return {entry.id: entry.reason for entry in manifest.quarantined}
 
 
+def without_marks(out: Path) -> dict[str, str]:
+    """All that is in the folder to stay, but the manifest."""
+    return {name: sha for name, sha in tree(out).items() if name != MANIFEST and not name.startswith(UNFINISHED)}
+
+
 def check_rest(out: Path, whole: dict[str, str], missing: str) -> None:
     """All files but those of one case are as if nothing had failed."""
     expected = {name: checksum for name, checksum in whole.items() if f"/{missing}." not in name and name != MANIFEST}
-    assert {name: sha for name, sha in tree(out).items() if name not in (MANIFEST, UNFINISHED)} == expected
+    assert without_marks(out) == expected
 
 
 # A real fault of the machine: a disk that is too small, and where mounting one is not permitted, at least a limit that
@@ -54,7 +59,7 @@ def check_rest(out: Path, whole: dict[str, str], missing: str) -> None:
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 1 MB on which all but 40 kB are taken."""
+    """A disk of 1 MB on which all but 64 kB are taken, of which every file takes 4 kB or more."""
     disk = tmp_path / "disk"
     disk.mkdir()
     command = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)]
@@ -63,7 +68,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     except (OSError, subprocess.CalledProcessError):
         pytest.skip("mounting is not permitted; the limit on files stands in")
     try:
-        (disk / "ballast").write_bytes(bytes((1 << 20) - 40_000))
+        (disk / "ballast").write_bytes(bytes((1 << 20) - 64_000))
         yield disk
     finally:
         subprocess.run(["umount", str(disk)], check=True)
@@ -95,6 +100,18 @@ def test_on_a_full_disk_small_cases_are_finished_and_space_mends_the_rest(
     (small_disk / "ballast").unlink()
     protect(dataset, small_disk / "out")
     assert tree(small_disk / "out") == tree(tmp_path / "whole")
+
+
+def test_on_a_disk_that_is_too_full_for_the_manifest_nothing_is_lost(
+    dataset: Path, tmp_path: Path, whole: dict[str, str], small_disk: Path
+) -> None:
+    (small_disk / "more").write_bytes(bytes(24_000))
+    with pytest.raises(DatasetError, match=r"No space left on device; free space .* finished will be kept"):
+        protect(dataset, small_disk / "out")
+    assert without_marks(small_disk / "out").items() <= whole.items()
+    (small_disk / "ballast").unlink()
+    protect(dataset, small_disk / "out")
+    assert tree(small_disk / "out") == whole
 
 
 def test_a_limit_on_the_size_of_files_leaves_out_what_is_too_large(
@@ -144,13 +161,12 @@ def test_a_disk_that_is_full_at_any_step_costs_no_finished_case(
             else:
                 assert not (out / UNFINISHED).exists() or reasons
                 assert all("No space left on device; free space" in reason for reason in reasons.values())
-        found = {name: sha for name, sha in tree(out).items() if name not in (MANIFEST, UNFINISHED)}
-        assert found.items() <= whole.items()
+        assert without_marks(out).items() <= whole.items()
         protect(dataset, out)
         assert tree(out) == whole
         if disk.calls < first:
             break
-    assert first > 3 * len(NAMES)  # image, mask and journal
+    assert first > 3 * len(NAMES)  # image, mask and record
 
 
 # Rights
@@ -218,7 +234,7 @@ def test_the_command_lists_what_was_left_out_and_ends_with_1(
     monkeypatch.setattr(protecting, "run_config", run)
     arguments = ["protect", str(dataset), str(tmp_path / "out"), "--checkpoint", "C.pt", "--no-progress"]
     with monkeypatch.context() as patch:
-        patch.setattr(os, "fsync", FullDisk(first=5, times=1))  # journal, three of the first case, image of the second
+        patch.setattr(os, "fsync", FullDisk(first=5, times=1))  # owner, three of the first case, an image
         done = CliRunner().invoke(cli.app, arguments)
     assert done.exit_code == 1 and isinstance(done.exception, SystemExit)
     assert "Left out 1, which were not written:\n  b: No space left on device; free space on the disk" in done.output

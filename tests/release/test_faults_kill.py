@@ -73,7 +73,8 @@ def prepare(folder: Path) -> tuple[Path, Path, dict[str, str]]:
 def check_killed(out: Path, whole: dict[str, str]) -> None:
     """Every file under a final name is that of an uninterrupted run; no folder passes for a finished one."""
     found = {name: checksum for name, checksum in tree(out).items() if not name.endswith(".tmp")}
-    marked = found.pop(UNFINISHED, None)
+    marks = [name for name in found if name.startswith(UNFINISHED)]
+    marked = [found.pop(name) for name in marks]
     assert found.items() <= whole.items()
     assert MANIFEST not in found or found.keys() == whole.keys()
     assert marked or MANIFEST in found or not found
@@ -121,6 +122,22 @@ def kill_a_second_run_before_every_step(folder: Path) -> None:
     assert last_step > 20
 
 
+def kill_while_a_journal_is_replaced(folder: Path) -> None:
+    """Of a folder that a version with a journal left: something marks it as ours at any moment."""
+    dataset, out, whole = prepare(folder)
+    last_step = 1
+    while True:
+        protect(dataset, out)
+        (out / MANIFEST).rename(out / UNFINISHED)
+        killed = is_killed(fork_protect(dataset, out, last_step))
+        check_killed(out, whole)
+        last_step += 1
+        if not killed or last_step > 20:
+            break
+    protect(dataset, out)
+    assert last_step > 15 and tree(out) == whole
+
+
 def test_fifty_kills_at_random_moments_never_leave_half_a_file(tmp_path: Path) -> None:
     run_alone(kill_at_random_moments, tmp_path)
 
@@ -131,3 +148,7 @@ def test_runs_that_are_killed_one_step_later_each_time_come_to_the_same_end(tmp_
 
 def test_a_kill_at_any_step_of_a_second_run_is_survived(tmp_path: Path) -> None:
     run_alone(kill_a_second_run_before_every_step, tmp_path)
+
+
+def test_a_kill_while_what_an_older_version_left_is_replaced_is_survived(tmp_path: Path) -> None:
+    run_alone(kill_while_a_journal_is_replaced, tmp_path)

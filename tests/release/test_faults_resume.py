@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import shutil
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +15,16 @@ import torch
 from fault_folders import NAMES, SHAPE, protect, write_dataset
 from protected_folder import noise, small_protector, square, tree, write_array
 
+from monai_umed.data.case import DatasetError
 from monai_umed.data.cases import find_cases
 from monai_umed.data.manifest import MANIFEST, UNFINISHED
+from monai_umed.data.shard import Shard
 from monai_umed.protectors import UMed
 from monai_umed.release import protect as module
-from monai_umed.release.protect import protect_dataset
-from monai_umed.release.run_digest import fingerprint
+from monai_umed.release.protect import protect_dataset, protect_shard
+from monai_umed.release.run_digest import run_digest
+from monai_umed.release.unfinished import Unfinished
+from monai_umed.release.verify import verify_folder
 
 
 @pytest.fixture
@@ -40,7 +48,7 @@ def computed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 @pytest.fixture
 def interrupted(dataset: Path, tmp_path: Path, computed: list[str]) -> Path:
-    """A run that ended after its last case: the manifest is missing, the journal is not."""
+    """A run that ended after its last case: the manifest is missing, the records are not."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module.Manifest, "save", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
@@ -57,10 +65,10 @@ def whole(dataset: Path, protector: UMed | None = None) -> dict[str, str]:
 
 
 def test_finished_cases_are_kept_and_not_computed_again(dataset: Path, interrupted: Path, computed: list[str]) -> None:
-    before = {path: path.stat().st_mtime_ns for path in interrupted.glob("*/*")}
+    before = {path: path.stat().st_mtime_ns for path in interrupted.glob("*s/*")}
     protect(dataset, interrupted, num_workers=2)
     assert computed == []
-    assert {path: path.stat().st_mtime_ns for path in interrupted.glob("*/*")} == before
+    assert {path: path.stat().st_mtime_ns for path in interrupted.glob("*s/*")} == before
     assert tree(interrupted) == whole(dataset)
 
 
@@ -133,42 +141,97 @@ def test_another_window_computes_everything_again(dataset: Path, interrupted: Pa
     assert computed == [*NAMES]
 
 
-def test_every_setting_weight_and_unknown_attribute_changes_the_fingerprint() -> None:
+def test_every_setting_weight_and_unknown_attribute_changes_the_run_digest() -> None:
     protector = small_protector()
-    known = [fingerprint(protector, seed=0, window=None), fingerprint(small_protector(), seed=1, window=None)]
-    known += [fingerprint(small_protector(), seed=0, window=(0, 1)), fingerprint(other_weights(), seed=0, window=None)]
-    assert fingerprint(small_protector(), seed=0, window=None) == known[0]
+    known = [run_digest(protector, seed=0, window=None), run_digest(small_protector(), seed=1, window=None)]
+    known += [run_digest(small_protector(), seed=0, window=(0, 1)), run_digest(other_weights(), seed=0, window=None)]
+    assert run_digest(small_protector(), seed=0, window=None) == known[0]
     protector.extra = object()  # type: ignore[attr-defined]
-    known += [fingerprint(protector, seed=0, window=None), fingerprint(protector, seed=0, window=None)]
+    known += [run_digest(protector, seed=0, window=None), run_digest(protector, seed=0, window=None)]
     assert len(set(known)) == len(known)
 
 
-def test_a_journal_that_was_cut_or_damaged_anywhere_only_costs_time(
+def path_of(case: str) -> Path:
+    return Path(UNFINISHED) / f"{hashlib.sha256(case.encode()).hexdigest()}.json"
+
+
+def test_a_record_that_was_cut_or_damaged_anywhere_only_costs_its_case(
     dataset: Path, interrupted: Path, computed: list[str]
 ) -> None:
-    journal, expected = (interrupted / UNFINISHED).read_bytes(), whole(dataset)
-    first = journal.index(b"\n")
-    second = journal.index(b"\n", first + 1)  # between them it is said which process wrote
-    places = [0, 1, first - 1, first, second + 1, second + 80, len(journal) // 2, len(journal) - 1]
-    for place in places:
-        for damaged in (journal[:place], journal[:place] + b"\0" + journal[place + 1 :]):
-            (interrupted / UNFINISHED).write_bytes(damaged)
-            (interrupted / MANIFEST).unlink(missing_ok=True)
+    expected, backup = whole(dataset), interrupted.with_name("backup")
+    shutil.copytree(interrupted, backup)
+    record = (interrupted / path_of("b")).read_bytes()
+    digits = [place for place, byte in enumerate(record) if chr(byte).isdigit()]
+    for place in (0, 1, len(record) // 2, len(record) - 1, *digits[::7]):
+        other = b"1" if record[place : place + 1] == b"2" else b"2"  # still JSON in most places
+        for damaged in (record[:place], record[:place] + b"\0" + record[place + 1 :], record[:place] + other):
+            shutil.rmtree(interrupted)
+            shutil.copytree(backup, interrupted)
+            (interrupted / path_of("b")).write_bytes(damaged + (record[place + 1 :] if damaged[-1:] == other else b""))
             computed.clear()
             protect(dataset, interrupted)
+            assert computed == ["b"]
             assert tree(interrupted) == expected
-            # A damaged first line may belong to any run; behind it, one line is lost and those after a cut.
-            lost = len(NAMES) if place < first else len(computed)
-            assert 1 <= len(computed) == lost
 
 
-def test_a_torn_line_does_not_swallow_the_next(dataset: Path, interrupted: Path, computed: list[str]) -> None:
-    """As after a moment without space on the disk."""
-    lines = (interrupted / UNFINISHED).read_bytes().split(b"\n")
-    lines.insert(2, lines[2][:50])
-    (interrupted / UNFINISHED).write_bytes(b"\n".join(lines))
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"run": 5}'])
+def test_without_knowing_whose_the_records_are_all_is_computed_again(
+    dataset: Path, interrupted: Path, computed: list[str], content: bytes
+) -> None:
+    (interrupted / UNFINISHED / "lock.json").write_bytes(content)
     protect(dataset, interrupted)
-    assert computed == []
+    assert computed == [*NAMES]
+    assert tree(interrupted) == whole(dataset)
+
+
+def test_a_record_of_another_run_or_case_is_not_taken(dataset: Path, interrupted: Path, computed: list[str]) -> None:
+    """As when a run was killed while it removed what another one had left."""
+    record = Unfinished(interrupted, run_digest(small_protector(), seed=0, num_classes=2, window=None)).find("a")
+    assert record is not None
+    Unfinished(interrupted, "other").add(record)
+    (interrupted / path_of("c")).write_bytes((interrupted / path_of("b")).read_bytes())
+    protect(dataset, interrupted)
+    assert computed == ["a", "c"]
+
+
+# Versions before kept a journal, a file in place of the folder, and one more per shard.
+
+
+def line(**content: object) -> bytes:
+    text = json.dumps(content, sort_keys=True).encode("ascii")
+    return b"\n" + hashlib.sha256(text).hexdigest().encode("ascii") + b" " + text
+
+
+@pytest.fixture
+def with_journal(dataset: Path, tmp_path: Path) -> Path:
+    """A copy that an older version was killed in, with files of other settings."""
+    out = tmp_path / "out"
+    records = protect(dataset, out, other_eps()).cases
+    (out / MANIFEST).unlink()
+    header = b"monai_umed journal 1 " + 32 * b"0f"
+    signature = line(process=7, host="there", shards=2)
+    (out / UNFINISHED).write_bytes(header + signature)
+    (out / f"{UNFINISHED}-0-of-2").write_bytes(header + signature + b"".join(line(**asdict(it)) for it in records))
+    return out
+
+
+@pytest.mark.parametrize("shard", [None, Shard(1, 2)])
+def test_what_an_older_version_left_is_ours_and_done_anew(
+    dataset: Path, with_journal: Path, computed: list[str], shard: Shard | None
+) -> None:
+    computed.clear()
+    if shard is not None:
+        protect_shard(find_cases(dataset), small_protector(), with_journal, shard, progress=False)
+        assert tree(with_journal).keys() & {"images/a.bmp", "images/b.bmp", "images/c.bmp"} == {"images/b.bmp"}
+    protect(dataset, with_journal)
+    assert sorted(computed) == [*NAMES]
+    assert tree(with_journal) == whole(dataset)
+
+
+def test_what_an_older_version_left_is_not_protected_twice(with_journal: Path, tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="an unfinished protected copy; give the folder of the originals"):
+        protect(with_journal, tmp_path / "twice")
+    assert [problem.id for problem in verify_folder(with_journal, progress=False)] == [UNFINISHED]
 
 
 def test_convention_a_finished_folder_is_protected_anew(dataset: Path, tmp_path: Path, computed: list[str]) -> None:

@@ -37,8 +37,10 @@ def without_manifest(folder: Path) -> None:
 
 
 def unfinished(folder: Path) -> None:
+    """As a kill before the manifest leaves it."""
     (folder / MANIFEST).unlink()
-    (folder / UNFINISHED).write_bytes(b"monai_umed journal 1 0")
+    (folder / UNFINISHED).mkdir()
+    (folder / UNFINISHED / "lock.json").write_text('{"tool": "monai_umed", "run": "0", "shards": 1}')
 
 
 SIGNS: dict[str, tuple[Callable[[Path], object], str]] = {
@@ -47,7 +49,7 @@ SIGNS: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda folder: (folder / MANIFEST).rename(folder / "images" / MANIFEST),
         "protected already, as its",
     ),
-    "journal": (unfinished, "an unfinished protected copy"),
+    "unfinished": (unfinished, "an unfinished protected copy"),
     "DICOM": (without_manifest, "d: its Derivation Description says that it is protected already"),
 }
 

@@ -34,6 +34,12 @@ from monai_umed.sealing.restore import seal_dataset
 BUDGET = 4  # grey levels of 8-bit files
 
 
+def write_marks(folder: Path, *names: str) -> None:
+    (folder / UNFINISHED).mkdir()
+    for name in names:
+        (folder / UNFINISHED / name).touch()
+
+
 class Folders(NamedTuple):
     """A small dataset and its protected copy."""
 
@@ -173,8 +179,12 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], list[tuple[str, str]]]] = {
     ),
     "interrupted at the end": (lambda folder: (folder / UNFINISHED).touch(), [(UNFINISHED, "interrupted after its")]),
     "one of two processes interrupted": (
-        lambda folder: (folder / f"{UNFINISHED}-1-of-2").touch(),
-        [(f"{UNFINISHED}-1-of-2", "interrupted after its")],
+        lambda folder: write_marks(folder, "lock", "lock.json", "lock-1-of-2", f"{64 * 'a'}.json"),
+        [(UNFINISHED, "interrupted after its")],
+    ),
+    "other files among the marks": (
+        lambda folder: write_marks(folder, "notes.txt"),
+        [(f"{UNFINISHED}/notes.txt", "not in manifest")],
     ),
     "key": (lambda folder: new_key(folder / "images/readme"), [("images/readme", "SECRET KEY")]),
     "link": (lambda folder: (folder / "all").symlink_to(folder), [("all", "a link")]),

@@ -10,7 +10,7 @@ from ...data.phantom import phantom_dir
 from ...io.atomic import write_json
 from ...io.provenance import command_line, source_version
 from ...io.run_folder import claim_output
-from ...training.distributed import share_of_this_process
+from ...training.distributed import shard_of_this_process
 from ..folders import check_folders
 from ..results import Comparison, read_kept
 from ..runner import run_cells
@@ -99,7 +99,7 @@ def run_audit(
     """
     comparison = set_up(audit, output_dir, progress)
     cells = audit.cells()
-    failures = run_cells(comparison, share_of_this_process().of(cells), workers=workers, progress=progress)
+    failures = run_cells(comparison, shard_of_this_process().of(cells), workers=workers, progress=progress)
     missing = [cell for cell in cells if not comparison.result_file(cell).is_file() and cell not in failures]
     if missing:
         print(

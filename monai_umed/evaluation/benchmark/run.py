@@ -11,7 +11,7 @@ from pathlib import Path
 from ...data.cases import find_cases
 from ...data.fingerprint import DatasetFacts, inspect_dataset
 from ...io.run_folder import claim_output
-from ...training.distributed import rank_count, share_of_this_process
+from ...training.distributed import rank_count, shard_of_this_process
 from ..folders import Files, check_folders
 from ..plan import Cell
 from ..progress import Estimate
@@ -169,7 +169,7 @@ def run_benchmark(
         for dataset in datasets
         for group in _candidates(benchmark, dataset, out=out, progress=progress)
     ]
-    mine, ceilings = share_of_this_process(), benchmark.cells_on(CLEAN)
+    mine, ceilings = shard_of_this_process(), benchmark.cells_on(CLEAN)
     my_groups, my_ceilings = mine.of(groups), mine.of(ceilings)
     workers = worker_count(workers, benchmark.device)
     trainings = sum(not comparison.result_file(cell).is_file() for comparison in clean.values() for cell in my_ceilings)

@@ -20,7 +20,7 @@ from monai_umed.evaluation.audit.scores import AuditScores
 from monai_umed.evaluation.cell import run_cell
 from monai_umed.evaluation.folders import check_folders
 from monai_umed.evaluation.plan import Cell
-from monai_umed.training.distributed import share_of_this_process
+from monai_umed.training.distributed import shard_of_this_process
 
 ROW_KEYS = {"exploiter", "defense", "seeds", "protected", "clean_ceiling", "untrained_floor", "ratio", "cheap"}
 
@@ -132,12 +132,12 @@ def test_machines_share_the_cells_without_overlap(small_audit: Audit, monkeypatc
     for rank in range(3):
         monkeypatch.setenv("RANK", str(rank))
         monkeypatch.setenv("WORLD_SIZE", "3")
-        shares.append(share_of_this_process().of(cells))
+        shares.append(shard_of_this_process().of(cells))
     assert sorted(map(str, cells)) == sorted(str(cell) for share in shares for cell in share)
     assert {len(share) for share in shares} <= {len(cells) // 3, len(cells) // 3 + 1}
     monkeypatch.setenv("RANK", "3")
     with pytest.raises(ValueError, match="3/3 is no share"):
-        share_of_this_process()
+        shard_of_this_process()
 
 
 def test_the_last_machine_writes_the_verdict(
