@@ -6,11 +6,9 @@ from ..functional.resampling import resize
 from .base import Needs, Protector
 from .bounded import BoundedProtector
 from .bounds import Bound, parse_bound
-from .checks import NothingChangedWarning
-from .perturbation import Perturbation
+from .perturbation import NothingChangedWarning, Perturbation
 from .registry import PROTECTORS, method_name, protector_class
-from .umed import UMed
-from .umed_noise import bound_noise
+from .umed import UMed, bound_noise
 
 _METHODS = {target.split(".")[1]: name for name, target in PROTECTORS.items()}
 

@@ -67,15 +67,10 @@ class AlternatingProtector(SurrogateProtector, ABC):
     """A method whose noise and whose surrogate are optimized in turn.
 
     Args:
-        spatial_dims: 2 or 3.
-        in_channels: channels of the images.
         rounds: turns of the noise at most.
         surrogate_steps: steps of the surrogate before each.
         stop: see :class:`Turns`; above 1 for never.
         options: what :class:`SurrogateProtector` takes.
-
-    Raises:
-        ValueError: if an argument is out of range.
     """
 
     needs: ClassVar[Needs] = Needs.fit

@@ -96,14 +96,10 @@ class AR(ClassNoise):
 
     Args:
         spatial_dims: see :class:`ClassNoise`, as all that is not named here.
-        in_channels: channels of the images.
         per_image: whether each case gets fields of its own; kernels are those of the seed in any case.
         norm: ``"linf"`` or ``"rms"``.
         rms: in units of eps, for ``norm="rms"``.
         common: further arguments of :class:`BoundedProtector`.
-
-    Raises:
-        ValueError: if an argument is out of range.
     """
 
     paper = "Sandoval-Segura et al. 2022, arXiv 2206.03693"

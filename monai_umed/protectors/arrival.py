@@ -11,8 +11,7 @@ from torch.nn import functional as F
 
 from ..data.working_grid import fitting_grid, say_sides
 from .base import Protector
-from .checks import NothingChangedWarning
-from .perturbation import Perturbation
+from .perturbation import NothingChangedWarning, Perturbation
 
 LEAST_SHARE = 0.5
 """Share of its perturbation that must arrive in a protected image."""

@@ -12,8 +12,7 @@ import torch
 from ..data.slices import foreground_slices, slice_id
 from ..functional import add_bounded, check_eps
 from .arguments import constructor_arguments
-from .checks import check_case, warn_if_unchanged
-from .perturbation import Part, Perturbation, round_down
+from .perturbation import Part, Perturbation, check_case, round_down, warn_if_unchanged
 
 SLICES_AT_ONCE = 16
 """Slices of a volume that are handed to a method together."""
@@ -48,7 +47,8 @@ class Protector(ABC):
         slice_axis: axis (0, 1 or 2) along which a method for images takes volumes apart; None refuses volumes.
 
     Raises:
-        ValueError: if an argument is out of range.
+        ValueError: if an argument is out of range. What is said here of arguments and errors holds for all subclasses
+            and is not said again.
     """
 
     needs: ClassVar[Needs]
@@ -103,12 +103,11 @@ class Protector(ABC):
         return [self.noise(*part) for part in parts]
 
     def fit(self, items: Sequence[dict], progress: bool = True) -> None:
-        """Prepare for :attr:`needs`; methods that need nothing do nothing.
+        """Prepare for :attr:`needs`, with a progress bar if wanted; methods that need nothing do nothing.
 
         Args:
             items: cases on the working grid with ``image``, ``label``, ``id`` and ``bounds``, see
                 :attr:`monai_umed.data.training_set.TrainingSet.items`.
-            progress: whether to show a progress bar.
         """
         if self.needs is not Needs.nothing:
             raise NotImplementedError(f"{type(self).__name__} needs a {self.needs.value} and does not say how.")
@@ -137,10 +136,7 @@ class Protector(ABC):
         return constructor_arguments(cls)
 
     def settings(self) -> dict[str, Any]:
-        """The constructor's arguments as plain values, for checkpoints and for the record.
-
-        Every argument is looked up as the attribute of the same name.
-        """
+        """The constructor's arguments as plain values; each is looked up as the attribute of the same name."""
         return {name: getattr(self, name) for name in self.argument_names()}
 
     @classmethod
@@ -183,21 +179,18 @@ class Protector(ABC):
         levels: float | None = None,
         case_id: str | None = None,
     ) -> Perturbation:
-        """Perturb one image at its own size; arguments and errors as in :meth:`limits`.
+        """Perturb one image at its own size.
 
         With a ``slice_axis`` the image may be a volume. Its slices are images of their own, bounds included; those
         without foreground stay as they are. Warns with :class:`NothingChangedWarning` if nothing changed although
         something could have been changed.
 
         Args:
-            image: see :meth:`limits`, as the next three.
-            label: class of every pixel.
-            spacing: size of a pixel.
-            levels: stored grey levels per unit.
+            image, label, spacing, levels: see :meth:`limits`.
             case_id: which case it is, for methods whose noise differs from case to case.
 
         Raises:
-            ValueError: also if the method is not fitted yet, or not for this case.
+            ValueError: as :meth:`limits`, or if the method is not fitted yet, or not for this case.
         """
         volume = self.slice_axis is not None and image.ndim == 4
         self._check(image, label, volume)

@@ -25,8 +25,6 @@ class BoundedProtector(Protector):
     images, but not volumes, which they see in windows of native voxels; ``native`` is for these.
 
     Args:
-        spatial_dims: 2 or 3.
-        in_channels: channels of the images.
         eps: largest change of any pixel as a share of the [0, 1] intensity window.
         size: working grid, one number per spatial axis.
         bound: where changes are allowed, see :func:`monai_umed.protectors.bounds.parse_bound`: ``"full"``, ``"roi"``,
@@ -37,9 +35,6 @@ class BoundedProtector(Protector):
         slice_axis: axis along which a method for images takes volumes apart, see :class:`Protector`.
         native: whether the working grid is a window of native pixels, and as many of them, side by side, as the image
             fills; False for an image that is resampled to it.
-
-    Raises:
-        ValueError: if an argument is out of range.
     """
 
     default_bound: ClassVar[str] = "full"

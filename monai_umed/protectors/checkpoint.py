@@ -1,16 +1,20 @@
-"""Fitted protectors on disk: one file that holds weights and settings, and loads without unpickling code."""
+"""Fitted protectors on disk: one file that holds weights and settings, and loads without unpickling code.
+
+The file of a bundle, which MONAI loads as a plain state dictionary, carries the settings where nothing that loads one
+looks: in the dictionary's ``_metadata``, where PyTorch keeps versions of modules, under a name that no module has.
+"""
 
 from __future__ import annotations
 
-import os
-import tempfile
+import io
+from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from ..io.atomic import write_atomically
 from . import Protector, method_name, protector_class
-from .settled_weights import detach_settings
 
 FORMAT_VERSION = 2
 """1 holds a UMed protector, whose network's settings lie under ``network``; 2 holds any, by the name of its method."""
@@ -20,6 +24,8 @@ CHECKPOINT = "protector.pt"
 """Name of the fitted protector in the folder of its fit."""
 OLD_CHECKPOINT = "perturbator.pt"
 """What version 0.1 called it, whatever the protector."""
+_METADATA = "_metadata"
+_NAME = "monai_umed settings"
 
 
 def find_checkpoint(folder: str | Path) -> Path:
@@ -50,9 +56,6 @@ def save_protector(path: str | Path, protector: Protector, record: dict[str, Any
         protector: the fitted protector, of a method in :data:`monai_umed.protectors.PROTECTORS`.
         record: where it comes from (seed, dataset, epochs): text, numbers, lists and dictionaries of them.
 
-    Returns:
-        The path.
-
     Raises:
         ValueError: if it is not fitted, or its method has no name.
     """
@@ -67,16 +70,9 @@ def save_protector(path: str | Path, protector: Protector, record: dict[str, Any
         "protector": protector.settings(),
         "record": record or {},
     }
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            torch.save(content, file)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    write_atomically(path, buffer.getvalue())
     return path
 
 
@@ -139,3 +135,23 @@ def load_protector(path: str | Path, device: str | torch.device = "cpu", *, slic
     except (RuntimeError, TypeError, ValueError, KeyError) as error:
         raise CheckpointError(f"{path.name} holds weights that do not fit its own settings; fit again.") from error
     return protector
+
+
+def attach_settings(content: dict[str, Any]) -> OrderedDict[str, torch.Tensor]:
+    """A state dictionary from the content of a checkpoint.
+
+    Args:
+        content: weights by name under ``model``; everything else must be plain values.
+
+    Returns:
+        The weights alone, which any network of that kind loads, with everything else out of sight.
+    """
+    weights = OrderedDict(content["model"])
+    setattr(weights, _METADATA, {_NAME: {name: value for name, value in content.items() if name != "model"}})
+    return weights
+
+
+def detach_settings(loaded: Any) -> Any:
+    """The content of a checkpoint from what :func:`attach_settings` made; anything else comes back as it is."""
+    settings = getattr(loaded, _METADATA, {}).get(_NAME)
+    return loaded if settings is None else {**settings, "model": dict(loaded)}

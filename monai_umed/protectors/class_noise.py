@@ -31,15 +31,11 @@ class ClassNoise(BoundedProtector):
 
     Args:
         spatial_dims: see :class:`BoundedProtector`, as ``in_channels`` and ``common``.
-        in_channels: channels of the images.
         per_image: whether each case gets fields of its own, or all share the same ones.
         norm: ``"linf"`` scales each field to a peak of eps, ``"rms"`` to a root mean square of ``rms * eps``. The
             bound clips what is beyond it.
         rms: see ``norm``.
         common: further arguments of :class:`BoundedProtector`.
-
-    Raises:
-        ValueError: if an argument is out of range.
     """
 
     needs = Needs.nothing

@@ -52,13 +52,8 @@ class ClassWiseEM(AlternatingProtector):
     all cases instead of a fifth of them.
 
     Args:
-        spatial_dims: 2 or 3.
-        in_channels: channels of the images.
         noise_step: length of a step as a share of eps; the tiles take one per batch and turn.
         options: what :class:`AlternatingProtector` takes.
-
-    Raises:
-        ValueError: if an argument is out of range.
     """
 
     paper: ClassVar[str] = "Huang et al. 2021, arXiv 2101.04898"

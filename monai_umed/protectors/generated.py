@@ -21,8 +21,6 @@ class GeneratedProtector(AlternatingProtector, ABC):
     The generator is MONAI's U-Net with instance normalization, trained with Adam in the turns of the noise.
 
     Args:
-        spatial_dims: 2 or 3.
-        in_channels: channels of the images.
         generator_channels: widths of the generator from its first to its deepest level.
         passes: of the generator over the training set per turn.
         generator_learning_rate: of Adam, constant.

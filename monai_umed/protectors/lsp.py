@@ -25,16 +25,12 @@ class LSP(ClassNoise):
 
     Args:
         spatial_dims: see :class:`ClassNoise`, as all that is not named here.
-        in_channels: channels of the images.
         patch: side of a tile in pixels of the working grid; None for a 28th of the longest side, but two.
         class_sep: :math:`s`.
         per_image: whether each case gets a draw of its own.
         norm: ``"linf"`` or ``"rms"``.
         rms: in units of eps, for ``norm="rms"``.
         common: further arguments of :class:`BoundedProtector`.
-
-    Raises:
-        ValueError: if an argument is out of range.
     """
 
     paper = "Yu et al. 2022, arXiv 2111.00898"

@@ -1,13 +1,13 @@
-"""What a method is given for one image, and what comes of it."""
+"""What a protector is given for one image, what of it is refused, what comes of it, and whether that is anything."""
 
 from __future__ import annotations
 
+import warnings
 from typing import NamedTuple
 
 import torch
 
-# eps * levels may miss a whole number of grey levels by rounding.
-LEVEL_TOLERANCE = 1e-3
+from ..io.quantize import LEVEL_TOLERANCE
 
 
 class Perturbation(NamedTuple):
@@ -37,3 +37,65 @@ def round_down(bounds: torch.Tensor, levels: float | None) -> torch.Tensor:
         return bounds
     # In place: a volume's bounds are what takes most memory.
     return bounds.mul_(levels).add_(LEVEL_TOLERANCE).floor_().div_(levels)
+
+
+class NothingChangedWarning(UserWarning):
+    """An image came out as it went in although something could have been changed."""
+
+
+def check_case(image: torch.Tensor, label: torch.Tensor, spatial_dims: int | None, in_channels: int) -> None:
+    """Refuse an image and a label that do not fit a protector or each other.
+
+    Args:
+        image: intensities in [0, 1], shape ``(C, *spatial)``.
+        label: class of every pixel, shape ``(1, *spatial)``.
+        spatial_dims: axes that the protector works on; None for any.
+        in_channels: channels that it works on.
+
+    Raises:
+        ValueError: if shapes, channels or values do not fit.
+    """
+    if spatial_dims is not None and image.ndim != spatial_dims + 1:
+        slices = ", or give slice_axis to protect it slice by slice" if image.ndim == 4 else ""
+        raise ValueError(
+            f"This protector works on {spatial_dims}D images of shape (C, *spatial), got "
+            f"{tuple(image.shape)}; use a checkpoint fitted on {image.ndim - 1}D images{slices}."
+        )
+    if image.shape[0] != in_channels:
+        raise ValueError(
+            f"The image has {image.shape[0]} channel(s), the protector was fitted on {in_channels}; "
+            "use a checkpoint fitted on such images."
+        )
+    if label.shape != (1, *image.shape[1:]):
+        raise ValueError(
+            f"The label's shape is {tuple(label.shape)}, the image needs {(1, *image.shape[1:])}; "
+            "pass one channel of class numbers on the image's grid."
+        )
+    if not torch.isfinite(image).all():
+        raise ValueError("The image holds NaN or infinite values; remove or repair it.")
+    if image.min() < -1e-4 or image.max() > 1 + 1e-4:
+        raise ValueError(
+            f"Intensities range from {image.min():.4g} to {image.max():.4g}, not over [0, 1]; scale the image "
+            "first, for example with ScaleIntensityRanged(b_min=0, b_max=1, clip=True)."
+        )
+
+
+def warn_if_unchanged(method: str, eps: float, delta: torch.Tensor, bound: torch.Tensor, levels: float | None) -> None:
+    """Warn with :class:`NothingChangedWarning` of a perturbation that leaves its file as it is.
+
+    Args:
+        method: name of the protector.
+        eps: its largest change.
+        delta: perturbation in [0, 1] units.
+        bound: limit of it, of its shape or with one channel.
+        levels: stored grey levels per unit of the window; None for real numbers.
+    """
+    largest = max(abs(float(value)) for value in torch.aminmax(delta))
+    if largest > (0 if levels is None else 0.5 / levels):
+        return
+    if levels is not None and not bound.any():
+        reason = f"every bound is below one grey level of its file, {1 / levels:.4g}; raise eps, now {eps:.4g}"
+    else:
+        reason = f"the noise is at most {largest:.4g}, too little for this file; raise eps or check the method"
+    # The caller of the protector, above torch.no_grad's wrapper and the protector itself.
+    warnings.warn(f"{method} changed nothing: {reason}.", NothingChangedWarning, stacklevel=4)

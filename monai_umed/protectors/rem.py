@@ -50,16 +50,11 @@ class RobustProtector(SampleWiseProtector, ABC):
     The surrogate is trained adversarially on random views of the protected images, to a radius below the noise's own.
 
     Args:
-        spatial_dims: 2 or 3.
-        in_channels: channels of the images.
         radius: largest disturbance, as a share of eps; half of it in the papers.
         attack_steps: gradients of an adversarial disturbance.
         attack_step: length of each as a share of the radius.
         views: random transforms per gradient of the noise.
         options: what :class:`SampleWiseProtector` takes.
-
-    Raises:
-        ValueError: if an argument is out of range.
     """
 
     def __init__(

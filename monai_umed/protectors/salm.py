@@ -39,13 +39,8 @@ class SALM(SampleWiseProtector):
     Differs from the paper beyond that: as :class:`monai_umed.protectors.em.EM`.
 
     Args:
-        spatial_dims: 2 or 3.
-        in_channels: channels of the images.
         share: pixels that may change, of all pixels of an image.
         options: what :class:`SampleWiseProtector` takes.
-
-    Raises:
-        ValueError: if an argument is out of range.
     """
 
     paper: ClassVar[str] = "Sun et al. 2024, arXiv 2403.10573 (our reading)"

@@ -24,14 +24,9 @@ class SampleWiseProtector(AlternatingProtector, ABC):
     ``"resampled"``, or of slices whose ``id`` is ``"<case>:<index>"``.
 
     Args:
-        spatial_dims: 2 or 3.
-        in_channels: channels of the images.
         noise_steps: gradients per case and turn.
         noise_step: length of a step as a share of eps.
         options: what :class:`AlternatingProtector` takes.
-
-    Raises:
-        ValueError: if an argument is out of range.
     """
 
     protects_new_images: ClassVar[bool] = False
@@ -63,9 +58,6 @@ class SampleWiseProtector(AlternatingProtector, ABC):
             label: ``(B, 1, *size)``.
             bound: ``(B, 1, *size)`` in [0, 1] units.
             noise: ``(B, C, *size)`` in [0, 1] units, to start from.
-
-        Returns:
-            The perturbed images.
         """
 
     def begin(self, items: list[dict]) -> None:

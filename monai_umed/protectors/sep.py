@@ -27,8 +27,6 @@ class SEP(TargetedProtector):
     for the time that they take on a CPU; a uniform start.
 
     Args:
-        spatial_dims: 2 or 3.
-        in_channels: channels of the images.
         checkpoints: snapshots, evenly spaced over the training, the last epoch among them.
         epochs: of the surrogate.
         noise_steps: averaged gradients per image.

@@ -72,13 +72,9 @@ class ConstantStamp(_Stamp):
 
     Args:
         spatial_dims: see :class:`BoundedProtector`, as ``in_channels`` and ``common``.
-        in_channels: channels of the images.
         period: :math:`p` in pixels of the working grid.
         pattern: ``"grating"``, or ``"checkerboard"`` for its signs: squares of half a period.
         common: further arguments of :class:`BoundedProtector`.
-
-    Raises:
-        ValueError: if an argument is out of range.
     """
 
     def raw(self, image: torch.Tensor, label: torch.Tensor, case_id: str | None) -> torch.Tensor:

@@ -65,8 +65,6 @@ class SurrogateProtector(BoundedProtector, ABC):
     """A method that trains a surrogate: an exploiter's network on the owner's machine.
 
     Args:
-        spatial_dims: 2 or 3.
-        in_channels: channels of the images.
         channels: widths of the surrogate, MONAI's U-Net, from its first to its deepest level.
         learning_rate: of the surrogate, Adam, constant.
         batch_size: images per step.

@@ -24,8 +24,6 @@ class TAP(TargetedProtector):
     the best of eight; 40 steps of eps/20 instead of 250, for the time that they take on a CPU.
 
     Args:
-        spatial_dims: 2 or 3.
-        in_channels: channels of the images.
         epochs: of the surrogate.
         noise_steps: gradients per image.
         noise_step: length of a step as a share of eps.

@@ -49,8 +49,6 @@ class TargetedProtector(SurrogateProtector, ABC):
     """A method that trains a surrogate on the clean images and moves each image to where its snapshots are wrong.
 
     Args:
-        spatial_dims: 2 or 3.
-        in_channels: channels of the images.
         epochs: of the surrogate.
         noise_steps: gradients per image.
         noise_step: length of a step as a share of eps.

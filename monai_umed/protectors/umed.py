@@ -15,7 +15,36 @@ from ..functional.local_binary_pattern import MODES
 from ..networks import UMedPerturbator
 from .base import Needs, Protector
 from .bounds import band_widths
-from .umed_noise import bound_noise
+
+
+def bound_noise(raw: torch.Tensor, bounds: torch.Tensor, eps: float, output: str = "tanh") -> torch.Tensor:
+    """Bring raw contour and texture noise under the bounds of their regions (UMed, Eq. 4 and 5).
+
+    Where there is a third region, the background, the contour noise is continued there with the opposite sign.
+
+    ``"tanh"`` gives ``bound * tanh(raw)``: the same limit as the paper's clip, with gradients that live. ``"clip"``
+    gives ``eps * raw`` within each region, which :func:`monai_umed.functional.add_bounded` then clips: Eq. 4 and 5 to
+    the letter but for the factor eps, without which the generators would start far outside their bounds and only the
+    sign of their output would count.
+
+    Args:
+        raw: ``(B, 2 * C, *spatial)``, contour noise then texture noise, as :class:`UMedPerturbator` gives it.
+        bounds: ``(B, 2 or 3, *spatial)``, contour bound, texture bound and perhaps that of the background, in [0, 1]
+            units; nowhere does more than one of them differ from 0.
+        eps: unit of clipped noise.
+        output: ``"tanh"`` or ``"clip"``.
+
+    Returns:
+        ``(B, C, *spatial)`` in [0, 1] units.
+    """
+    contour, texture = raw.chunk(2, dim=1)
+    if output == "tanh":
+        contour, texture = contour.tanh(), texture.tanh()
+        on_contour, on_texture, *on_background = bounds.split(1, dim=1)
+    else:
+        on_contour, on_texture, *on_background = (eps * (bounds > 0)).split(1, dim=1)
+    noise = contour * on_contour + texture * on_texture
+    return noise - contour * on_background[0] if on_background else noise
 
 
 class UMed(Protector):
@@ -47,10 +76,6 @@ class UMed(Protector):
         perceptual_weight: how far the contour's bound follows the texture as well, from 0, the paper, to 1, where flat
             parts of the contour stay as they are.
         native: whether the generators see native pixels in windows.
-        slice_axis: axis along which generators for images take volumes apart, see :class:`Protector`.
-
-    Raises:
-        ValueError: if an argument is out of range.
     """
 
     needs = Needs.fit
@@ -135,11 +160,7 @@ class UMed(Protector):
         return f"UMed(UMedPerturbator({network}), {', '.join(f'{name}={value!r}' for name, value in settings.items())})"
 
     def fit(self, items: Sequence[dict], progress: bool = True) -> None:
-        """Refused: fitting the generators takes optimizers and a surrogate, which the bundle's ``train.json`` names.
-
-        Raises:
-            ValueError: always.
-        """
+        """Refused with a ``ValueError``: it takes optimizers and a surrogate, which ``train.json`` names."""
         raise ValueError("UMed's generators are fitted by `monai-umed fit` (the bundle's train.json); use that.")
 
     def state(self) -> dict[str, Any]:

@@ -22,16 +22,11 @@ class UnSeg(GeneratedProtector):
     budget for fit and use instead of a small one enlarged afterwards. All foreground classes are one object.
 
     Args:
-        spatial_dims: 2 or 3.
-        in_channels: channels of the images.
         background: budget of the background as a share of the object's; a quarter in the paper.
         rounds: turns of the generator.
         surrogate_steps: steps of the surrogate before each.
         passes: of the generator per turn; three in the paper, too.
         options: what :class:`GeneratedProtector` takes.
-
-    Raises:
-        ValueError: if an argument is out of range.
     """
 
     paper: ClassVar[str] = "Sun et al. 2024, arXiv 2410.09909 (in its manner)"

@@ -45,14 +45,9 @@ class VoxShield(GeneratedProtector):
     10, where a network is certain of either class: without a limit it grows forever.
 
     Args:
-        spatial_dims: 2 or 3.
-        in_channels: channels of the images.
         spectrum_weight: :math:`w_s`.
         logit_weight: :math:`w_l`.
         options: what :class:`GeneratedProtector` takes.
-
-    Raises:
-        ValueError: if an argument is out of range.
     """
 
     paper: ClassVar[str] = "VoxShield 2026, arXiv 2605.17345 (in its manner)"

@@ -12,8 +12,7 @@ import torch
 
 from ..io.atomic import write_atomically
 from ..protectors import UMed
-from ..protectors.checkpoint import CheckpointError, load_protector
-from ..protectors.settled_weights import attach_settings, detach_settings
+from ..protectors.checkpoint import CheckpointError, attach_settings, detach_settings, load_protector
 
 
 def write_bundle_model(checkpoint: str | Path, output: str | Path) -> Path:
@@ -25,9 +24,6 @@ def write_bundle_model(checkpoint: str | Path, output: str | Path) -> Path:
     Args:
         checkpoint: ``protector.pt`` of a fit.
         output: target file, written all at once or not at all; its folder is made if needed.
-
-    Returns:
-        The target file.
 
     Raises:
         CheckpointError: if the checkpoint cannot be used, or holds no generators.
