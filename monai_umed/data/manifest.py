@@ -3,6 +3,7 @@
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 from ..io.atomic import write_atomically
@@ -118,6 +119,11 @@ class Manifest:
         except ValueError as error:
             raise ManifestError(f"{Path(path).name}: {error}; measure() gives None instead of infinity") from error
         write_atomically(path, (text + "\n").encode("ascii"))
+
+    def mean_fidelity(self) -> dict[str, float | None]:
+        """Mean ``psnr`` in dB, None if no image changed, and mean ``ssim`` of the cases; there must be one."""
+        psnr = [case.psnr for case in self.cases if case.psnr is not None]
+        return {"psnr": mean(psnr) if psnr else None, "ssim": mean(case.ssim for case in self.cases)}
 
     @staticmethod
     def load(path: str | Path) -> "Manifest":

@@ -99,9 +99,6 @@ def encode_dicom(array: np.ndarray, source: StoredImage) -> bytes:
         array: stored values, shape and dtype as ``source.array``.
         source: image with the header from `decode_dicom`.
 
-    Returns:
-        The whole file.
-
     Raises:
         CodecError: a changed value is or becomes padding, or needs more than the stored bits.
     """
@@ -117,9 +114,6 @@ def read_file(source: Source) -> DicomFile:
 
     Args:
         source: DICOM file.
-
-    Returns:
-        Elements and pixels apart.
 
     Raises:
         CodecError: see `decode_dicom`.
@@ -155,9 +149,6 @@ def encode_file(pixels: np.ndarray, content: bytes, *series_entropy: str) -> byt
         pixels: ``([frames,] rows, columns)`` or ``(rows, columns, 3)``.
         content: from `DicomFile`.
         series_entropy: what the new Series Instance UID depends on besides the old one.
-
-    Returns:
-        The whole file.
     """
     dataset: Any = pydicom.dcmread(io.BytesIO(content))
     ordered = np.moveaxis(pixels, -1, 0) if dataset.get("PlanarConfiguration") == 1 else pixels

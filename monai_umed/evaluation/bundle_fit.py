@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..fitting.run_config import run_config
+from ..io.causes import first_cause
 
 
 def fit_by_config(
@@ -28,7 +29,4 @@ def fit_by_config(
         with log.open("w", encoding="utf-8") as file, redirect_stdout(file):
             run_config(config, dict(settings), overlays)
     except RuntimeError as error:
-        cause: BaseException = error
-        while isinstance(cause, RuntimeError) and cause.__cause__ is not None:
-            cause = cause.__cause__
-        raise cause from None
+        raise first_cause(error) from None

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
+from ..io.display import GAIN
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-GAIN = 20  # of the difference, which is too small to see
 WIDTH, DPI, GRAYS = 9.0, 130, 31  # inch, dots per inch, gray levels (odd, for a middle): crisp at 900 px, < 300 kB
 TRUE, PREDICTED, OPACITY = "#ffd400", "#00a0ff", 0.5
 

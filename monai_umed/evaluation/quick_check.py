@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from statistics import mean
 from typing import Any
 
 import torch
@@ -19,13 +18,6 @@ from ..io.atomic import write_json
 from ..training.metrics import evaluate
 
 EXPLOITER = "unet-batch"
-
-
-def mean_fidelity(protected_dir: str | Path) -> dict[str, float | None]:
-    """Mean PSNR in dB and mean SSIM over the images of a protected folder, from its manifest."""
-    cases = Manifest.load(Path(protected_dir) / MANIFEST).cases
-    psnr = [case.psnr for case in cases if case.psnr is not None]
-    return {"psnr": mean(psnr) if psnr else None, "ssim": mean(case.ssim for case in cases)}
 
 
 def train_reference(
@@ -104,7 +96,7 @@ def quick_check(
         network = train_reference(load(folder, section), seed=seed, num_classes=num_classes, device=device, **training)
         scores = evaluate(network, test.items, num_classes, device=device, window=sliding, slice_axis=slice_axis)
         figures[f"{name}_dice"] = scores.dice
-    figures |= mean_fidelity(protected_dir)
+    figures |= Manifest.load(Path(protected_dir) / MANIFEST).mean_fidelity()
     write_json(output_file, figures)
     psnr = "unchanged" if figures["psnr"] is None else f"{figures['psnr']:.2f} dB"
     print(

@@ -125,9 +125,6 @@ def fit_method(
         progress: whether to show progress bars.
         adjust: what is done to the fitted protector before it is saved.
 
-    Returns:
-        The fitted protector.
-
     Raises:
         DatasetError: if no case is usable.
         ValueError: if bound and eps leave nothing to change, or the fit refuses the cases.

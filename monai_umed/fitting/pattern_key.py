@@ -10,11 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from ..networks import UMedPerturbator
-from ..sealing.keys import read_key
+from ..sealing.keys import derive_key, read_key
 
 BAND = (0.2, 0.37)
 """Cycles per pixel of the pattern: coarse enough for blur and JPEG, fine enough to stand out from anatomy. Patches of
@@ -23,10 +21,6 @@ more than :data:`USUAL` pixels are for coarser patterns, with as many waves as o
 USUAL = 8
 
 _SMALLEST = 4
-
-
-def _derive(key: bytes, purpose: bytes) -> bytes:
-    return HKDF(SHA256(), length=32, salt=None, info=purpose).derive(key)
 
 
 def key_tile(key: bytes, patch: int, spatial_dims: int) -> torch.Tensor:
@@ -46,7 +40,7 @@ def key_tile(key: bytes, patch: int, spatial_dims: int) -> torch.Tensor:
     """
     if patch < _SMALLEST:
         raise ValueError(f"patch is {patch}; a pattern from a key needs at least {_SMALLEST} pixels a side.")
-    seed = int.from_bytes(_derive(key, b"monai_umed pattern 1"), "big")
+    seed = int.from_bytes(derive_key(key, "pattern 1"), "big")
     noise = np.random.default_rng(seed).standard_normal((patch,) * spatial_dims)
     axes = np.meshgrid(*[np.fft.fftfreq(patch)] * spatial_dims, indexing="ij")
     frequency = np.sqrt(sum(axis**2 for axis in axes))
@@ -78,4 +72,4 @@ def key_mark(key_file: str | Path) -> str:
     Raises:
         KeyFileError: if the file cannot be used.
     """
-    return _derive(read_key(key_file), b"monai_umed key mark 1").hex()[:8]
+    return derive_key(read_key(key_file), "key mark 1").hex()[:8]

@@ -18,8 +18,9 @@ from ..data.case import Case
 from ..data.cases import Section, find_cases
 from ..data.codec import read_image
 from ..data.loading import load_case
+from ..data.manifest import MANIFEST, Manifest
 from ..data.two_folders import DatasetDir
-from ..evaluation.audit.report_pictures import difference
+from ..io.display import difference, gray_levels
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -63,13 +64,13 @@ def track_results(
         num_classes: classes of the masks, background included.
         window: intensities that map to 0 and 1.
     """
-    from ..evaluation.quick_check import mean_fidelity
-
     output_dir = Path(output_dir)
     protected, check = output_dir / "protected", output_dir / "quick_check.json"
     for handler in _mlflow(handlers):
         run = cast(Any, handler.cur_run).info.run_id
-        figures = json.loads(check.read_bytes()) if check.is_file() else mean_fidelity(protected)
+        figures = (
+            json.loads(check.read_bytes()) if check.is_file() else Manifest.load(protected / MANIFEST).mean_fidelity()
+        )
         for name, value in figures.items():
             if value is not None:
                 handler.client.log_metric(run, name, value)
@@ -98,19 +99,11 @@ def _pictures(
     for case in shared[:: -(-len(shared) // PICTURES)]:
         loaded = load_case(case, num_classes, window)
         foreground = loaded.label[0] > 0
-        index = int(foreground.sum(axis=(0, 1)).argmax()) if foreground.ndim == 3 else None
+        index = int(foreground.sum(axis=(0, 1)).argmax()) if foreground.ndim == 3 else 0
         stored = loaded.stored
         before, after = (
-            _gray_levels(image.color, stored.window, index) for image in (stored, read_image(copies[case.id].image))
+            gray_levels(image.color, stored.window, index) for image in (stored, read_image(copies[case.id].image))
         )
         buffer = io.BytesIO()
         Image.fromarray(np.concatenate([before, after, difference(before, after)], axis=1)).save(buffer, "png")
         yield case, buffer.getvalue()
-
-
-def _gray_levels(color: np.ndarray, window: tuple[float, float], index: int | None) -> np.ndarray:
-    """Stored values ``(C, *spatial)`` as 8-bit ``(H, W)`` or ``(H, W, 3)``; of volumes one slice."""
-    shown = color if index is None else color[..., index]
-    scaled = (shown.astype(np.float64) - window[0]) / (window[1] - window[0])
-    levels = np.clip(255 * scaled, 0, 255).round().astype(np.uint8)
-    return np.moveaxis(levels, 0, -1) if len(levels) == 3 else levels[0]

@@ -7,13 +7,16 @@ from itertools import combinations, product
 
 import torch
 
+from .filters import LUMA
+
 MODES = ("activity", "code")
-# Luma of ITU-R BT.601: a color image has one texture, the one that the eye and a grayscale conversion see.
-LUMA = (0.299, 0.587, 0.114)
 
 
 def luma(image: torch.Tensor) -> torch.Tensor:
-    """Reduce ``(C, *spatial)`` to one channel: BT.601 luma for three channels, the mean for any other number."""
+    """Reduce ``(C, *spatial)`` to one channel: BT.601 luma for three channels, the mean for any other number.
+
+    A color image has one texture, the one that the eye and a grayscale conversion see.
+    """
     if image.shape[0] == 1:
         return image
     if image.shape[0] == 3:

@@ -43,9 +43,6 @@ def measure(before: np.ndarray, after: np.ndarray, data_range: float) -> Fidelit
         data_range: stored units that count as full scale, the width of the intensity window, not zero (its sign is
             ignored).
 
-    Returns:
-        The measures.
-
     Raises:
         ValueError: shapes or dtypes differ, fewer than two sides are >= 7, or ``data_range`` is zero.
     """

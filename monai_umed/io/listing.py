@@ -1,4 +1,4 @@
-"""Which entries of a folder belong to a dataset, and which are links out of it."""
+"""Which entries of a folder belong to a dataset, which are links out of it, and which folders share files."""
 
 from pathlib import Path
 
@@ -24,3 +24,9 @@ def leaves(path: Path, root: Path) -> bool:
         return not path.resolve().is_relative_to(root.resolve())
     except RuntimeError:  # a link to itself, before Python 3.13
         return True
+
+
+def overlap(first: Path, second: Path) -> bool:
+    """Whether two folders are the same or one lies in the other, links followed."""
+    first, second = first.resolve(), second.resolve()
+    return first.is_relative_to(second) or second.is_relative_to(first)

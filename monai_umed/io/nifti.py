@@ -129,9 +129,6 @@ def encode_nifti(array: np.ndarray, header: NiftiHeader, compress_level: int, co
         header: from `decode_nifti`.
         compress_level: 0 to 9, used if ``compressed``.
         compressed: write gzip (``.nii.gz``); without a time stamp, so that equal volumes give equal files.
-
-    Returns:
-        The whole file.
     """
     voxels = array[0].astype(header.dtype).tobytes(order="F")
     content = header.prefix + voxels + header.suffix

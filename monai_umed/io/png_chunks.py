@@ -60,9 +60,6 @@ def with_metadata(encoded: bytes, header: PngHeader) -> bytes:
     Args:
         encoded: a whole PNG file as an encoder made it; its pixel layout must be that of ``header``.
         header: where the metadata come from.
-
-    Returns:
-        The whole new PNG file.
     """
     critical: dict[bytes, bytes] = dict.fromkeys(_CRITICAL, b"")
     for name, chunk in _chunks(encoded):

@@ -52,29 +52,6 @@ def stored_limit(bound: np.ndarray, stored: StoredImage) -> np.ndarray:
     return limit
 
 
-def floor_bound(bound: np.ndarray, stored: StoredImage) -> np.ndarray:
-    """Bound floored to what the file can hold, so that a method optimizes against the file and not against a wish.
-
-    Args:
-        bound: limit per voxel in window units, ``(1 or C, *spatial)``, not negative.
-        stored: image that the perturbation will be added to.
-
-    Returns:
-        float32 array ``(1 or C, *spatial)`` in window units: whole grey levels for integer images, and zero where
-        the stored value lies outside the window (with a window narrower than the dtype, C channels are returned).
-
-    Raises:
-        ValueError: wrong shape, or ``bound`` is negative or not finite.
-    """
-    bound = _checked("bound", bound, stored)
-    _check_not_negative(bound)
-    limit = stored_limit(bound, stored)
-    outside = _outside(stored)
-    if outside is not None:
-        limit = np.where(outside, 0, limit)
-    return (limit / abs(stored.width)).astype(np.float32, copy=False)
-
-
 def add_delta(stored: StoredImage, delta: np.ndarray, bound: np.ndarray) -> np.ndarray:
     """Add a perturbation within a bound.
 

@@ -97,9 +97,6 @@ def encode_png(array: np.ndarray, header: PngHeader | dict[str, Any] | None, com
         array: ``(C, H, W)`` uint8 or uint16.
         header: from `decode_png`, the metadata of `decode_jpeg`, or None for none.
         compress_level: 0 (none) to 9 (smallest). 16-bit RGB is always written at the encoder's own level.
-
-    Returns:
-        The whole file.
     """
     if not isinstance(header, PngHeader):
         return _encode_with_pillow(array, "PNG", header or {}, compress_level=compress_level)
@@ -118,9 +115,6 @@ def encode_bmp(array: np.ndarray, header: dict[str, Any] | None, compress_level:
         array: ``(1 or 3, H, W)`` uint8.
         header: from `decode_bmp`, or None for no metadata.
         compress_level: without effect, BMP files are not compressed.
-
-    Returns:
-        The whole file.
     """
     return _encode_with_pillow(array, "BMP", header or {})
 

@@ -78,9 +78,6 @@ def encode_tiff(array: np.ndarray, header: TiffHeader | None, compress_level: in
         array: ``(C, H, W)`` uint8 or uint16.
         header: from `decode_tiff`, or None for a plain file.
         compress_level: 0 to 9 for Deflate, used if the source was compressed.
-
-    Returns:
-        The whole file.
     """
     header = header or TiffHeader(_plain_arguments(array), compressed=True, bilevel=False)
     pixels = array[0] if array.shape[0] == 1 else np.moveaxis(array, 0, -1)

@@ -9,13 +9,10 @@ _TEMPLATE = Path(__file__).parent / "app"
 
 
 def write_app(folder: str | Path) -> Path:
-    """Write the app's folder.
+    """Write the app's folder, and return its absolute path.
 
     Args:
         folder: target; made if needed.
-
-    Returns:
-        Absolute path of the folder.
 
     Raises:
         FileExistsError: ``folder`` is a file, or holds anything.

@@ -11,6 +11,7 @@ from fastapi import HTTPException
 from filelock import Timeout
 from monailabel.interfaces.exception import ImageNotFoundException, LabelNotFoundException
 
+from ..io.causes import first_cause
 from ..release.faults import FAULTS, explain, find_fault
 
 
@@ -39,15 +40,8 @@ _FAULT_STATUS = {
 }
 
 
-def _cause(error: BaseException) -> BaseException:
-    """MONAI's configs wrap errors into RuntimeErrors, one per level."""
-    while isinstance(error, RuntimeError) and error.__cause__ is not None:
-        error = error.__cause__
-    return error
-
-
 def _answer(error: Exception) -> HTTPException | None:
-    cause = _cause(error)
+    cause = first_cause(error)
     fault = find_fault(cause)
     if isinstance(fault, OSError) and fault.errno in _FAULT_STATUS:
         return HTTPException(_FAULT_STATUS[fault.errno], explain(fault))

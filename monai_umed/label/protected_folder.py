@@ -15,13 +15,11 @@ from filelock import FileLock
 from ..data.case import Case
 from ..data.manifest import MANIFEST, TOOL, UNFINISHED, CaseRecord, Manifest
 from ..data.windows import as_window
-from ..io.atomic import remove
-from ..io.image_files import files_of
 from ..io.provenance import tool_version
 from ..protectors import Protector
 from ..protectors.checkpoint import find_checkpoint, load_protector
 from ..release.already_protected import refuse_protected
-from ..release.case import protect_case
+from ..release.case import clear_cases, protect_case
 from ..release.layout import check_folders, protected_names
 from ..release.protect import protect_dataset
 from .http_errors import ConflictError
@@ -132,12 +130,6 @@ def _alone(folder: Path) -> Iterator[None]:
         yield
 
 
-def _clear(case: Case, folder: Path) -> None:
-    for name in protected_names(case):
-        for file in (*files_of(folder / name), folder / name):
-            remove(file)
-
-
 def _checked_manifest(release: Release, case: Case) -> Manifest:
     """The folder's manifest without ``case``, after making sure that nothing foreign is lost."""
     folder, manifest = release.folder, release.manifest
@@ -190,7 +182,7 @@ def _forget(folder: Path, case: Case) -> None:
         manifest = Manifest.load(folder / MANIFEST)
         manifest.cases = [record for record in manifest.cases if record.id != case.id]
         manifest.save(folder / MANIFEST)
-    _clear(case, folder)
+    clear_cases([case], folder)
 
 
 def protect_all(release: Release, cases: Sequence[Case]) -> Manifest:

@@ -10,6 +10,7 @@ from ..data.case import Case, DatasetError
 from ..data.manifest import MANIFEST
 from ..io.atomic import is_temporary
 from ..io.image_files import part_path, parts_of
+from ..io.listing import overlap
 from ..io.suffixes import output_name
 from .unfinished import is_mark
 
@@ -46,11 +47,9 @@ def _name_problems(cases: Sequence[Case], output_dir: Path) -> Iterator[str]:
 
 
 def _overlaps(cases: Sequence[Case], output_dir: Path) -> Iterator[str]:
-    target = output_dir.resolve()
     sources = {path.resolve().parent for case in cases for path in (case.image, case.label)}
-    roots = sources | {source.parent for source in sources}
-    overlaps = (source == target or target in source.parents or source in target.parents for source in sources)
-    if any(overlaps) or target in roots:
+    roots = {source.parent for source in sources}
+    if output_dir.resolve() in roots or any(overlap(source, output_dir) for source in sources):
         yield f"{output_dir}: the output folder overlaps with the input images; choose a folder outside of them"
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from statistics import mean
 from typing import Any
 
 from ..data.case import Case, CaseError, DatasetError
@@ -206,9 +205,9 @@ def report(manifest: Manifest | None, output_dir: str | Path) -> Manifest | None
     """
     if manifest is None:
         return None
-    psnr = [case.psnr for case in manifest.cases if case.psnr is not None]
-    figures = f"PSNR {mean(psnr):.2f} dB, " if psnr else ""
-    figures += f"SSIM {mean(case.ssim for case in manifest.cases):.4f}"
+    means = manifest.mean_fidelity()
+    figures = "" if means["psnr"] is None else f"PSNR {means['psnr']:.2f} dB, "
+    figures += f"SSIM {means['ssim']:.4f}"
     print(f"Protected {len(manifest.cases)} cases ({figures}) into {output_dir}; the record is {MANIFEST} beside them.")
     if manifest.quarantined:
         print(f"Left out {len(manifest.quarantined)}, which were not written:")

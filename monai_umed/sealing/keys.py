@@ -10,6 +10,9 @@ import stat
 from collections.abc import Iterable
 from pathlib import Path
 
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
 KEY_BYTES = 32
 """Length of a key: 256 random bits."""
 
@@ -52,14 +55,16 @@ def new_key(path: str | Path) -> bytes:
     return key
 
 
+def derive_key(key: bytes, purpose: str, salt: bytes | None = None) -> bytes:
+    """A key of 32 bytes for one purpose, by HKDF-SHA256 (RFC 5869): nobody learns ``key`` from it, nor any other."""
+    return HKDF(SHA256(), KEY_BYTES, salt, f"monai_umed {purpose}".encode("ascii")).derive(key)
+
+
 def read_key(path: str | Path) -> bytes:
     """Read a key.
 
     Args:
         path: file that :func:`new_key` wrote.
-
-    Returns:
-        32 bytes.
 
     Raises:
         KeyFileError: no such file, no key file, or (POSIX) others may read or change it.

@@ -12,6 +12,7 @@ from ..data.parallel import track
 from ..io.checksum import sha256_path
 from ..io.content import Content, read_content, write_content
 from ..io.image_files import is_complete, part_path
+from ..io.listing import overlap
 from .records import SEALED_SUFFIX, open_original, original_name, path_inside, read_inside, read_mask, read_records
 from .seal import WrongKeyError, open_case, seal_case
 
@@ -159,11 +160,10 @@ def restore_dataset(
 
 
 def _check_apart(output_dir: Path, used: Iterable[Path]) -> None:
-    target = output_dir.resolve()
     offenders = [
         f"{folder}: overlaps with {output_dir}, which would be written; choose a folder outside of it"
         for folder in sorted(used)
-        if target.is_relative_to(folder.resolve()) or folder.resolve().is_relative_to(target)
+        if overlap(folder, output_dir)
     ]
     if offenders:
         raise DatasetError(str(output_dir), offenders)

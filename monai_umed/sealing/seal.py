@@ -22,14 +22,12 @@ from typing import Any
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from ..data.case import CaseError
 from ..data.manifest import CaseRecord
 from ..io.content import Content, sha256_content
 from ..io.image_files import PAIR
-from .keys import KEY_BYTES
+from .keys import KEY_BYTES, derive_key
 from .residual import decode_file, decode_folder, encode_file, encode_folder
 
 MAX_BYTES = 2**31 - 1
@@ -163,7 +161,7 @@ def check_content(record: CaseRecord, what: str, content: Content, sha256: str) 
 def _derive(key: bytes, salt: bytes, purpose: str) -> bytes:
     if len(key) != KEY_BYTES:
         raise ValueError(f"the key has {len(key)} bytes, must be {KEY_BYTES}; take it from read_key or new_key")
-    return HKDF(SHA256(), KEY_BYTES, salt, f"monai_umed seal 1 {purpose}".encode("ascii")).derive(key)
+    return derive_key(key, f"seal 1 {purpose}", salt)
 
 
 def _case_key(key: bytes, identity: bytes) -> bytes:

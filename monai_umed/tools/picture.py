@@ -16,9 +16,10 @@ from ..data.case import Case, DatasetError
 from ..data.cases import Section, find_cases
 from ..data.loading import load_case
 from ..data.training_set import load_training_set
-from ..evaluation.panels import GAIN, Panels, draw
+from ..evaluation.panels import Panels, draw
 from ..evaluation.quick_check import train_reference
 from ..io.atomic import write_atomically
+from ..io.display import GAIN, channels_last
 from ..io.stored import StoredImage
 from ..training.metrics import evaluate
 
@@ -74,7 +75,7 @@ def for_display(stored: StoredImage) -> np.ndarray:
     values = stored.scaled()
     if values.ndim != 3:
         raise ValueError(f"The picture shows 2D images, the shape is {stored.shape}; export slices as images first.")
-    return values[0] if len(values) == 1 else np.moveaxis(values, 0, -1)
+    return channels_last(values)
 
 
 def predict(network: torch.nn.Module, image: torch.Tensor, shape: tuple[int, int]) -> np.ndarray:

@@ -12,6 +12,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
 
+from ..io.causes import first_cause
+
 T = TypeVar("T")
 
 # Options of `python -m monai.bundle run` itself, which are no ids of a config.
@@ -79,9 +81,7 @@ def show_plain_errors() -> None:
     """
 
     def report(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
-        cause = error
-        while isinstance(cause, RuntimeError) and cause.__cause__ is not None:
-            cause = cause.__cause__
+        cause = first_cause(error)
         if isinstance(cause, ValueError | OSError | ImportError) and not os.environ.get("MONAI_UMED_TRACEBACK"):
             print(f"error: {cause}", file=sys.stderr)
         else:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monai_umed.io import quantize
-from monai_umed.io.quantize import LEVEL_TOLERANCE, add_delta, floor_bound
+from monai_umed.io.quantize import LEVEL_TOLERANCE, add_delta, stored_limit
 from monai_umed.io.stored import StoredImage
 
 # Windows in stored units: whole range, part of it, odd ends, and a descending one (negative slope).
@@ -78,16 +78,15 @@ def test_zero_delta_gives_the_identical_array(case: tuple[StoredImage, np.ndarra
 
 @settings(max_examples=100, deadline=None)
 @given(inputs())
-def test_a_delta_within_the_floored_bound_survives_whole(
+def test_a_delta_within_the_limit_survives_whole(
     case: tuple[StoredImage, np.ndarray, np.ndarray, float],
 ) -> None:
     stored, _, bound, _ = case
-    floored = floor_bound(bound, stored)
+    floored = (stored_limit(bound, stored) / abs(stored.width)).astype(np.float32)
     assert (floored <= bound + 1e-3 / abs(stored.width) + 1e-7).all()
-    np.testing.assert_allclose(floor_bound(floored, stored), floored, rtol=1e-6)
+    np.testing.assert_allclose(stored_limit(floored, stored), stored_limit(bound, stored), rtol=1e-6)
     low, high = sorted(stored.window)
     middle = StoredImage(np.full_like(stored.array, low + (high - low) / 2), stored.window, has_alpha=stored.has_alpha)
-    floored = floor_bound(bound, middle)
     moved = (add_delta(middle, floored, bound).astype(np.float64) - middle.array)[: len(middle.color)]
     if middle.array.dtype.kind != "f":
         np.testing.assert_allclose(moved, np.broadcast_to(floored * middle.width, moved.shape), rtol=1e-5, atol=1e-9)

@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from ...data.codec import read_image
+from ...io.display import gray_levels
 from ..folders import Folders, pair_cases
 from ..predictions import flat, read_prediction, shown_slice
 from ..results import Comparison
 from .report_pictures import BeforeAfter, Pictures, Prediction
 
 COUNT = 4
-
-
-def _gray_or_rgb(color: np.ndarray, window: tuple[float, float], index: int) -> np.ndarray:
-    """Stored values ``(C, *spatial)`` as 8-bit ``(H, W)`` or ``(H, W, 3)``; of volumes one slice."""
-    color = color if color.ndim == 3 else color[..., index]
-    scaled = (color.astype(np.float64) - window[0]) / (window[1] - window[0])
-    shown = np.clip(255 * scaled, 0, 255).round().astype(np.uint8)
-    return shown[0] if len(shown) != 3 else np.moveaxis(shown, 0, -1)
 
 
 def _evenly(ids: tuple[str, ...]) -> list[str]:
@@ -34,7 +25,7 @@ def before_and_after(comparison: Comparison) -> list[BeforeAfter]:
         before = read_image(cases[id][0].image, comparison.files.window)
         after = read_image(cases[id][1].image)
         middle = before.color.shape[-1] // 2
-        shown = (_gray_or_rgb(image.color, before.window, middle) for image in (before, after))
+        shown = (gray_levels(image.color, before.window, middle) for image in (before, after))
         pairs.append(BeforeAfter(id, *shown))
     return pairs
 
@@ -55,7 +46,7 @@ def predictions(comparison: Comparison) -> list[Prediction]:
         image = flat(item["image"], item["label"]).numpy()
         truth = flat(item["label"], item["label"])[0].numpy() > 0.5
         clean, protected = (read_prediction(folder / data, id) > 0 for data in ("clean", "protected"))
-        shown = _gray_or_rgb(image, (0.0, 1.0), shown_slice(item["label"]) if image.ndim == 4 else 0)
+        shown = gray_levels(image, (0.0, 1.0), shown_slice(item["label"]) if image.ndim == 4 else 0)
         found.append(Prediction(id, shown, truth, clean, protected, dice[0][id], dice[1][id]))
     return found
 

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...io.atomic import write_atomically
-from ..panels import GAIN, OPACITY, PREDICTED, TRUE
-from .report_pictures import LINES, MID_GRAY, Pictures, draw_curves, view_before_after, view_prediction
+from ...io.display import GAIN, MID_GRAY
+from ..panels import OPACITY, PREDICTED, TRUE
+from .report_pictures import LINES, Pictures, draw_curves, view_before_after, view_prediction
 from .scores import AuditScores, ScoreRow, Spread, Utility
 
 if TYPE_CHECKING:

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from PIL import Image
 
-from ..panels import GAIN, show
+from ...io.display import difference
+from ..panels import show
 
 LONGEST = 400  # px of a cut-out: four cases stay below 3 MB, even of pure gray noise, which nothing compresses
 OVERLAY, DPI = 360, 96  # px of the longer side of a prediction; dots per inch
-MID_GRAY = 128
 LINES = {"clean": ("#2f7fbf", "-"), "protected": ("#d9772b", "--")}  # differ in dashes, too, for print and color blind
 NEUTRAL = "#7d858f"  # legible on white and on black, since the page has both schemes
 
@@ -91,12 +91,6 @@ def _check(case_id: str, images: Mapping[str, np.ndarray], masks: Mapping[str, n
                 f"{name} of case {case_id!r} is {mask.dtype} {mask.shape}; it must be bool {shape[:2]} like the image. "
                 "Compare a class map with its class."
             )
-
-
-def difference(original: np.ndarray, protected: np.ndarray) -> np.ndarray:
-    """``protected - original``, `GAIN` times, around mid-gray; uint8 of the same shape."""
-    change = protected.astype(np.int16) - original.astype(np.int16)
-    return np.clip(MID_GRAY + GAIN * change, 0, 255).astype(np.uint8)
 
 
 def cut_out(changed: np.ndarray, longest: int = LONGEST) -> tuple[slice, slice]:

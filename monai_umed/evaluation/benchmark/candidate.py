@@ -20,7 +20,6 @@ from ...io.provenance import source_version
 from ...protectors.checkpoint import CHECKPOINT, find_checkpoint, load_protector, save_protector
 from ...release.protect import protect_dataset
 from ..bundle_fit import fit_by_config
-from ..quick_check import mean_fidelity
 from ..results import read_kept
 from ..workers import attempt_alone
 from .variants import ProtectorSpec
@@ -141,7 +140,7 @@ def _make(candidate: Candidate) -> None:
     record = Record(
         bound=candidate.spec.bound,
         eps=manifest.eps,
-        **mean_fidelity(candidate.protected),
+        **manifest.mean_fidelity(),
         fit_seconds=round(fit_seconds, 2),
         apply_seconds=round(apply_seconds, 2),
         peak_mb=round(_peak_mb(), 1),

@@ -14,7 +14,7 @@ import pytest
 from monai_umed.evaluation.audit.report import MEASURES, VERDICTS, write_report
 from monai_umed.evaluation.audit.report_pictures import BeforeAfter, Pictures, Prediction
 from monai_umed.evaluation.audit.scores import AuditScores
-from monai_umed.evaluation.panels import GAIN
+from monai_umed.io.display import GAIN
 
 VOID = {"meta", "img", "input", "br", "link", "hr"}
 NBSP, TIMES = "\N{NO-BREAK SPACE}", "\N{MULTIPLICATION SIGN}"

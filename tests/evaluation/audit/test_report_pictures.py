@@ -17,11 +17,10 @@ from monai_umed.evaluation.audit.report_pictures import (
     Pictures,
     Prediction,
     cut_out,
-    difference,
     view_before_after,
     view_prediction,
 )
-from monai_umed.evaluation.panels import GAIN
+from monai_umed.io.display import GAIN, difference
 
 
 def decode(address: str) -> np.ndarray:
