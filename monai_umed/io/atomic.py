@@ -12,7 +12,7 @@ from uuid import uuid4
 _TEMPORARY = re.compile(r"\.[0-9a-f]{32}\.tmp")
 
 
-def write_atomically(path: str | Path, content: bytes) -> None:
+def write_atomically(path: str | Path, content: bytes, *, private: bool = False) -> None:
     """Write ``content`` to ``path`` so that a reader never sees half a file.
 
     The bytes go to a hidden file in the same folder, are flushed to the disk and then renamed onto ``path``.
@@ -21,20 +21,22 @@ def write_atomically(path: str | Path, content: bytes) -> None:
     Args:
         path: target; its folder must exist.
         content: whole content of the file.
+        private: whether nobody but its owner may read the file, whatever is usual there.
 
     Raises:
         OSError: the folder is missing or read-only, or the disk is full.
     """
-    write_together({Path(path): content})
+    write_together({Path(path): content}, private=private)
 
 
-def write_together(contents: Mapping[Path, bytes]) -> None:
+def write_together(contents: Mapping[Path, bytes], *, private: bool = False) -> None:
     """Write files as :func:`write_atomically` does, none of them before all are on the disk.
 
     A kill or a fault while they are renamed may leave the first ones without the others; nothing else does.
 
     Args:
         contents: whole content of each file by its path, whose folder must exist; renamed in this order.
+        private: see :func:`write_atomically`.
 
     Raises:
         OSError: as :func:`write_atomically`.
@@ -42,7 +44,7 @@ def write_together(contents: Mapping[Path, bytes]) -> None:
     temporaries = {path: _temporary(path) for path in contents}
     try:
         for path, content in contents.items():
-            _write(temporaries[path], content)
+            _write(temporaries[path], content, private)
         for path, temporary in temporaries.items():
             temporary.replace(path)
     finally:
@@ -138,8 +140,12 @@ def _temporary(path: Path) -> Path:
     return path.with_name(f".{uuid4().hex}.tmp")
 
 
-def _write(path: Path, content: bytes) -> None:
-    with path.open("xb") as file:
+def _for_owner(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def _write(path: Path, content: bytes, private: bool = False) -> None:
+    with open(path, "xb", opener=_for_owner if private else None) as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())

@@ -47,7 +47,7 @@ def _on_cpu(value: Any) -> Any:
 
 
 def save_protector(path: str | Path, protector: Protector, record: dict[str, Any] | None = None) -> Path:
-    """Write a fitted protector, all at once or not at all.
+    """Write a fitted protector, all at once or not at all; nobody but its owner can read the file.
 
     What was fitted lies under ``model``, where MONAI's bundle commands look for weights (``--key_in_ckpt model``).
 
@@ -72,7 +72,7 @@ def save_protector(path: str | Path, protector: Protector, record: dict[str, Any
     }
     buffer = io.BytesIO()
     torch.save(content, buffer)
-    write_atomically(path, buffer.getvalue())
+    write_atomically(path, buffer.getvalue(), private=True)
     return path
 
 

@@ -1,5 +1,6 @@
 """A fitted protector comes back from its file bit for bit, and a file that is none says why."""
 
+import os
 import pickle
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,12 @@ def test_a_loaded_protector_is_ready_to_use(saved: Path) -> None:
     network = load_umed(saved).perturbator
     assert not network.training
     assert not any(parameter.requires_grad for parameter in network.parameters())
+
+
+@pytest.mark.skipif(os.name != "posix", reason="rights are others there")
+def test_nobody_but_the_owner_reads_what_was_fitted(saved: Path) -> None:
+    save_protector(saved, make_protector())
+    assert saved.stat().st_mode & 0o777 == 0o600
 
 
 def test_the_file_holds_plain_values_and_weights_under_monais_key(saved: Path) -> None:
