@@ -14,9 +14,12 @@ if TYPE_CHECKING:
     from .data.case import Case, CaseError, DatasetError
     from .data.cases import find_cases, find_sections
     from .data.manifest import CaseRecord, Manifest, ManifestError, Quarantined
-    from .data.phantom import write_phantom
-    from .data.two_folders import DatasetDir
+    from .data.phantom import phantom_dir, write_phantom
+    from .data.two_folders import DatasetDir, as_dataset, places_of
+    from .data.windows import as_window
+    from .io.bundle_folder import bundle_root
     from .io.stored import CodecError
+    from .label.folder import write_label_app
     from .protectors.base import Protector
     from .protectors.checkpoint import load_protector
     from .release.verify import Problem
@@ -28,20 +31,27 @@ if TYPE_CHECKING:
     from .transforms.restore import UMedRestore, UMedRestored
     from .workflows.audit import audit
     from .workflows.benchmark import benchmark
+    from .workflows.bundle import show_plain_errors
     from .workflows.fit import Fit, fit
+    from .workflows.names import list_names
     from .workflows.options import FitOptions, OptionError
     from .workflows.presets import PRESETS
     from .workflows.protect import Release, protect
-    from .workflows.undo import new_key, restore, seal
-    from .workflows.verify import verify
+    from .workflows.undo import find_protected, new_key, restore, seal
+    from .workflows.verify import load_manifest, verify
 
 # Where each name is, for those who ask for it; the imports above say the same to type checkers, and a test compares.
 _HOMES = {
+    "workflows.bundle": ("show_plain_errors",),
+    "data.windows": ("as_window",),
+    "io.bundle_folder": ("bundle_root",),
+    "label.folder": ("write_label_app",),
+    "workflows.names": ("list_names",),
     "data.case": ("Case", "CaseError", "DatasetError"),
     "data.cases": ("find_cases", "find_sections"),
     "data.manifest": ("CaseRecord", "Manifest", "ManifestError", "Quarantined"),
-    "data.phantom": ("write_phantom",),
-    "data.two_folders": ("DatasetDir",),
+    "data.phantom": ("phantom_dir", "write_phantom"),
+    "data.two_folders": ("DatasetDir", "as_dataset", "places_of"),
     "io.stored": ("CodecError",),
     "protectors.base": ("Protector",),
     "protectors.checkpoint": ("load_protector",),
@@ -58,8 +68,8 @@ _HOMES = {
     "workflows.options": ("FitOptions", "OptionError"),
     "workflows.presets": ("PRESETS",),
     "workflows.protect": ("Release", "protect"),
-    "workflows.undo": ("new_key", "restore", "seal"),
-    "workflows.verify": ("verify",),
+    "workflows.undo": ("find_protected", "new_key", "restore", "seal"),
+    "workflows.verify": ("load_manifest", "verify"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from protected_folder import noise, small_protector, square, write_array
 
-from monai_umed.label.folder import write_app
+from monai_umed.label.folder import write_label_app
 from monai_umed.protectors.checkpoint import save_protector
 
 SHAPE = (40, 48)
@@ -44,7 +44,7 @@ def client_of(studies: Path, tmp_path: Path, **conf: str) -> Iterator[Any]:
 
     folder = tmp_path / "app"
     if not folder.exists():
-        write_app(folder)
+        write_label_app(folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(settings, "MONAI_LABEL_APP_DIR", str(folder))
         patch.setattr(settings, "MONAI_LABEL_STUDIES", str(studies))

@@ -67,6 +67,7 @@ def test_restoring_loads_neither_torch_nor_most_of_the_package() -> None:
 
 @pytest.mark.parametrize("name", EXPLAINED)
 def test_the_examples_run(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
     monkeypatch.setenv("MONAI_UMED_CACHE", str(tmp_path / "cache"))
     [test] = doctest.DocTestFinder(recurse=False).find(getattr(mu, name), name, globs={"mu": mu, "work": tmp_path})
     assert test.examples, f"mu.{name} has no example"

@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 import typer
 
+import monai_umed as mu
+
 from .auditing import audit, list_names
 from .benchmarking import benchmark
 from .labeling import label_app
@@ -33,9 +35,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 @app.callback()
 def main() -> None:
     """Publish segmentation datasets that people can look at but nobody can usefully train on."""
-    from ..workflows.bundle import show_plain_errors
-
-    show_plain_errors()
+    mu.show_plain_errors()
 
 
 for _name, _verb in VERBS.items():

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+import monai_umed as mu
+
 from .datasets import Labels, join_labels
 from .options import NumClasses, Progress, SliceAxis, Window, parse_names, parse_numbers, parse_window
 
@@ -45,10 +47,8 @@ def audit(
     Trains exploiters on the files under test and on their clean originals, under the same defenses, scores all of them
     on clean test images and writes a verdict, scores.json and report.html. Interrupted, it goes on where it stopped.
     """
-    from ..workflows.audit import audit as audit_release
-
     same = test.resolve() == clean.resolve()
-    audit_release(
+    mu.audit(
         protected,
         output,
         clean=join_labels(clean, labels),
@@ -71,18 +71,4 @@ def audit(
 
 def list_names() -> None:
     """Print the names of protectors, exploiters and defenses."""
-    from ..defenses import DEFENSES
-    from ..exploiters.architectures import ARCHITECTURES
-    from ..exploiters.registry import exploiter_names
-    from ..protectors import PROTECTORS, protector_class
-
-    print("protectors (what they need; those marked * protect new images without another fit):")
-    for name in PROTECTORS:
-        method = protector_class(name)
-        print(f"  {name:<15} {method.needs.value:<10} {'*' if method.protects_new_images else ' '} {method.paper}")
-    print("exploiters:")
-    for name in exploiter_names():
-        print(f"  {name:<22} {ARCHITECTURES[name.split('-')[0]].summary}")
-    print("defenses (the verdict counts those marked *; join several by +):")
-    for name, entry in DEFENSES.items():
-        print(f"  {name:<20} {'*' if entry.cheap else ' '} {entry.summary}")
+    print(mu.list_names())

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+import monai_umed as mu
+
 from .auditing import NetworkSize
 from .options import Progress, parse_names, parse_numbers
 
@@ -41,10 +43,8 @@ def benchmark(
     """
     if len(places) < 2:
         raise typer.BadParameter("one place was given; give DATA... OUT, where OUT is a folder to write")
-    from ..workflows.benchmark import benchmark as compare
-
     *datasets, out = places
-    rows = compare(
+    rows = mu.benchmark(
         datasets,
         out,
         protectors=parse_names(protectors) or [],

@@ -10,12 +10,12 @@ from typing import Annotated
 
 import typer
 
-from ..workflows.presets import PRESETS
+import monai_umed as mu
 
 
 def _describe_presets() -> str:
     """One line for all presets, from their table."""
-    return "; ".join(f"{name}: {preset.summary}" for name, preset in PRESETS.items())
+    return "; ".join(f"{name}: {preset.summary}" for name, preset in mu.PRESETS.items())
 
 
 Released = Annotated[Path, typer.Argument(help="OUT of protect, or the protected folder itself", show_default=False)]
@@ -75,10 +75,8 @@ def parse_window(text: str | None) -> list[float] | None:
     Raises:
         typer.BadParameter: there is no such preset, or there are not two different numbers.
     """
-    from ..data.windows import as_window
-
     try:
-        window = as_window(text)
+        window = mu.as_window(text)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
     return None if window is None else list(window)
@@ -94,11 +92,9 @@ def chosen_key(seal_key: Path | None, key: Path | None) -> Path | None:
 @contextmanager
 def plain_options() -> Iterator[None]:
     """Tell of options that contradict each other as of any that cannot be read."""
-    from ..workflows.options import OptionError
-
     try:
         yield
-    except OptionError as error:
+    except mu.OptionError as error:
         # The command line calls a method a protector.
         names = ("protector" if name == "method" else name.replace("_", "-") for name in error.options)
         raise typer.BadParameter(f"{', '.join(f'--{name}' for name in names)}: {error.reason}") from error

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+import monai_umed as mu
+
 from .options import say_next
 
 
@@ -16,9 +18,7 @@ def phantom(
     spatial_dims: Annotated[int, typer.Option(min=2, max=3, help="2 for images, 3 for volumes")] = 2,
 ) -> None:
     """Write the synthetic dataset, or say where it is, to try everything without data of one's own."""
-    from ..data.phantom import phantom_dir, write_phantom
-
-    found = phantom_dir(spatial_dims) if folder is None else write_phantom(folder, spatial_dims=spatial_dims)
+    found = mu.phantom_dir(spatial_dims) if folder is None else mu.write_phantom(folder, spatial_dims=spatial_dims)
     split = json.loads((found / "split.json").read_text(encoding="utf-8"))
     print(f"{len(split['train'])} training and {len(split['test'])} test cases of synthetic scans are in {found}.")
     dims = ["--spatial-dims", "3"] if spatial_dims == 3 else []
@@ -27,6 +27,4 @@ def phantom(
 
 def bundle_path() -> None:
     """Print the folder of the MONAI bundle, and nothing else, for use in other commands."""
-    from ..io.bundle_folder import bundle_root
-
-    print(bundle_root("umed"))
+    print(mu.bundle_root())

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
+
+import monai_umed as mu
 
 from .datasets import Labels, Places, SectionName, as_arguments, folder_of, join_labels, read_places
 from .options import (
@@ -33,11 +35,7 @@ from .options import (
     plain_options,
     say_next,
 )
-
-if TYPE_CHECKING:
-    from ..data.manifest import Manifest
-    from ..data.two_folders import DatasetDir
-    from ..release.verify import Problem
+from .reports import say_done, say_verified
 
 
 def fit(
@@ -64,11 +62,9 @@ def fit(
     Writes OUT/protector.pt, OUT/protected and OUT/quick_check.json. Interrupted, it goes on where it stopped; the fit
     of another method than umed begins anew.
     """
-    from ..workflows.fit import fit as fit_dataset
-
     data, out = read_places(places)
     with plain_options():
-        done = fit_dataset(
+        done = mu.fit(
             data,
             out,
             quick_check=quick_check,
@@ -127,12 +123,10 @@ def protect(
     originals back is sealed into OUT/sealed. Interrupted, it goes on where it stopped. With --shard, several runs
     protect a part each, in any order; one without it then checks all of them and finishes the folder.
     """
-    from ..workflows.protect import protect as protect_dataset
-
     seal_key = chosen_key(seal_key, key)
     data, out = read_places(places)
     with plain_options():
-        release = protect_dataset(
+        release = mu.protect(
             data,
             out,
             checkpoint=checkpoint,
@@ -159,12 +153,13 @@ def protect(
         return
     if checkpoint is None:
         _say_fitted(data, release.section)
-    _say_problems(list(release.problems), release.protected, data)
+    say_verified(release.problems, release.protected, data)
+    if release.problems:
+        raise typer.Exit(1)
     steps = _after(data, release.protected, release.manifest)
     if release.sealed is not None:
-        from ..sealing.restore import report
-
-        if report(release.sealed, "Sealed", out / "sealed").failed:
+        say_done("Sealed", release.sealed, out / "sealed")
+        if release.sealed.failed:
             raise typer.Exit(1)
         print(f"Without {seal_key} nobody gets the originals back, you included: keep a copy of it in a safe place.")
         back: list[str | Path] = ["restore", out, "--seal-key", str(seal_key), "--output", "ORIGINALS"]
@@ -181,56 +176,42 @@ def verify(
     progress: Progress = True,
 ) -> None:
     """Check that protected files are those of their manifest and, with the originals, that no pixel left its budget."""
-    from ..data.manifest import MANIFEST, Manifest
-    from ..workflows.undo import find_protected
-    from ..workflows.verify import verify as verify_release
-
     if original is None and labels is not None:
         raise typer.BadParameter(f"--labels {labels}: these belong to images; name them with --original")
-    protected = find_protected(out)
+    protected = mu.find_protected(out)
     data = None if original is None else join_labels(original, labels)
-    _say_problems(verify_release(out, original=data, progress=progress), protected, data)
+    problems = mu.verify(out, original=data, progress=progress)
+    say_verified(problems, protected, data)
+    if problems:
+        raise typer.Exit(1)
     if data is None:
         say_next([("compare pixels, too", ["verify", out, "--original", "DATA"])])
     else:
-        say_next(_after(data, protected, Manifest.load(protected / MANIFEST)))
+        say_next(_after(data, protected, mu.load_manifest(protected)))
 
 
-def _say_problems(problems: list[Problem], protected: Path, original: DatasetDir | None) -> None:
-    from ..release.verify import report
-
-    if report(problems, protected, original):
-        raise typer.Exit(1)
-
-
-def _say_fitted(data: DatasetDir, section: str) -> None:
+def _say_fitted(data: mu.DatasetDir, section: str) -> None:
     """Print what the fit saw and what was protected."""
-    from ..data.cases import find_sections
-
-    sections, named = find_sections(data)
+    sections, named = mu.find_sections(data)
     count = list(sections.values()).count("train")
     print(f"Fitted to the {count} cases of the section train of {data}; the section {section} is protected.")
     if not named:
         print(f"No split.json names sections: the fit left out {len(sections) - count} cases, chosen by their names.")
 
 
-def _after(data: DatasetDir, protected: Path, manifest: Manifest) -> list[tuple[str, list[str | Path]]]:
+def _after(data: mu.DatasetDir, protected: Path, manifest: mu.Manifest) -> list[tuple[str, list[str | Path]]]:
     """An audit, with the test section of the originals if no protected copy of it could be trained on."""
-    from ..data.cases import find_sections
-
     released = {record.id for record in manifest.cases}
-    test = {id for id, section in find_sections(data)[0].items() if section == "test"}
+    test = {id for id, section in mu.find_sections(data)[0].items() if section == "test"}
     audit = ["audit", protected, *as_arguments("--clean", data), "--test"]
     if test and not test & released:
         return [("find out how far it holds", [*audit, folder_of(data)])]
     return [("find out how far it holds, where TEST are clean cases without a protected copy", [*audit, "TEST"])]
 
 
-def _say_left_out(data: DatasetDir, manifest: Manifest) -> int:
+def _say_left_out(data: mu.DatasetDir, manifest: mu.Manifest) -> int:
     """Say which cases are still unprotected; those that could not be protected are what is counted."""
-    from ..data.cases import find_cases
-
-    others = len(find_cases(data)) - len(manifest.cases) - len(manifest.quarantined)
+    others = len(mu.find_cases(data)) - len(manifest.cases) - len(manifest.quarantined)
     if others:
         cure = "protect again with --section all, or them alone with --checkpoint and --section into another folder"
         print(f"{others} cases of {data} are in other sections and have no protected copy there; {cure}.")

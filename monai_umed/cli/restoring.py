@@ -7,16 +7,16 @@ from typing import Annotated
 
 import typer
 
+import monai_umed as mu
+
 from .options import OldKey, Progress, Released, chosen_key, parse_names, say_next
+from .reports import say_done
 
 
 def new_key(file: Annotated[Path, typer.Argument(help="file to write; it must not exist", show_default=False)]) -> None:
     """Make a secret key that seals originals and brings them back."""
-    from ..sealing.keys import KEY_BYTES
-    from ..workflows.undo import new_key as write_key
-
-    write_key(file)
-    print(f"Wrote 1 new key of {8 * KEY_BYTES} bits to {file}, which you alone can read.")
+    mu.new_key(file)
+    print(f"Wrote 1 new key of 256 bits to {file}, which you alone can read.")
     print("Who has it gets every original back; who loses it, none. Keep a copy in a safe place, away from the data.")
     say_next([("seal the originals while protecting", ["protect", "DATA", "OUT", "--seal-key", file])])
 
@@ -33,17 +33,13 @@ def restore(
     progress: Progress = True,
 ) -> None:
     """Get the original files back, bit by bit, each checked before it is written. Nothing is overwritten."""
-    from ..data.manifest import MANIFEST
-    from ..sealing.restore import report
-    from ..workflows.undo import find_protected
-    from ..workflows.undo import restore as restore_release
-
     secret = chosen_key(seal_key, key)
     if secret is None:
         raise typer.BadParameter("--seal-key is missing; name the file of new-key that sealed the dataset")
-    protected = find_protected(out)
-    found = restore_release(out, output, key=secret, cases=parse_names(cases), sealed=sealed, progress=progress)
-    if report(found, "Restored", output).failed:
+    protected = mu.find_protected(out)
+    found = mu.restore(out, output, key=secret, cases=parse_names(cases), sealed=sealed, progress=progress)
+    say_done("Restored", found, output)
+    if found.failed:
         raise typer.Exit(1)
-    print(f"They equal, bit by bit, the originals whose checksums are in {protected / MANIFEST}.")
+    print(f"They equal, bit by bit, the originals whose checksums are in {protected / 'manifest.json'}.")
     say_next([("compare with the protected files", ["verify", protected, "--original", output])])

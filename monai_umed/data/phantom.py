@@ -114,11 +114,16 @@ def _counts(spatial_dims: int, num_train: int | None, num_test: int | None) -> t
 
 
 def phantom_dir(
-    spatial_dims: int = 2, num_train: int | None = None, num_test: int | None = None, seed: int = 0
+    spatial_dims: int = 2, *, num_train: int | None = None, num_test: int | None = None, seed: int = 0
 ) -> Path:
     """The dataset in the cache, written on first use; arguments and errors as in `write_phantom`.
 
-    The cache is the folder in the environment variable `MONAI_UMED_CACHE`, otherwise `~/.cache/monai_umed`."""
+    The cache is the folder in the environment variable `MONAI_UMED_CACHE`, otherwise `~/.cache/monai_umed`.
+
+    Example:
+        >>> mu.phantom_dir(num_train=2, num_test=1).name
+        'phantom2d_v1_train2_test1_seed0'
+    """
     cache = Path(os.environ.get("MONAI_UMED_CACHE") or Path.home() / ".cache/monai_umed")
     num_train, num_test = _counts(spatial_dims, num_train, num_test)
     version = VERSIONS.get(spatial_dims)  # other dimensions are refused where all parameters are

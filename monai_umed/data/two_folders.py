@@ -31,7 +31,12 @@ DatasetDir = str | Path | TwoFolders
 
 
 def places_of(dataset: DatasetDir) -> tuple[str, str | None]:
-    """Where a dataset is, as two settings: its folder, or that of its images; and that of the labels, if apart."""
+    """Where a dataset is, as two settings: its folder, or that of its images; and that of the labels, if apart.
+
+    Example:
+        >>> mu.places_of(work / "data")[1] is None
+        True
+    """
     return (dataset.images, dataset.labels) if isinstance(dataset, TwoFolders) else (str(dataset), None)
 
 
@@ -41,6 +46,10 @@ def as_dataset(dataset_dir: str | Path, labels_dir: str | Path | None = None) ->
     Args:
         dataset_dir: the dataset's folder, or its images alone.
         labels_dir: the labels if ``dataset_dir`` holds images alone.
+
+    Example:
+        >>> mu.as_dataset("images")
+        'images'
     """
     if labels_dir is None:
         return str(dataset_dir)

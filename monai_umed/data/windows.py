@@ -27,6 +27,10 @@ def as_window(value: str | Sequence[float] | None) -> tuple[float, float] | None
 
     Raises:
         ValueError: it is none of these (the nearest name is offered), or not two different finite numbers.
+
+    Example:
+        >>> mu.as_window("ct-soft")
+        (-160.0, 240.0)
     """
     if value is None:
         return None

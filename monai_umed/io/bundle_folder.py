@@ -17,6 +17,10 @@ def bundle_root(name: str = "umed") -> str:
 
     Raises:
         FileNotFoundError: if there is no such bundle; all places that were searched are named.
+
+    Example:
+        >>> mu.bundle_root().endswith("umed")
+        True
     """
     places = [Path.cwd(), Path.cwd() / "bundles" / name, _CHECKOUT / name, _INSTALLED / name]
     for place in places:

@@ -8,7 +8,7 @@ from pathlib import Path
 _TEMPLATE = Path(__file__).parent / "app"
 
 
-def write_app(folder: str | Path) -> Path:
+def write_label_app(folder: str | Path) -> Path:
     """Write the app's folder, and return its absolute path.
 
     Args:
@@ -17,6 +17,10 @@ def write_app(folder: str | Path) -> Path:
     Raises:
         FileExistsError: ``folder`` is a file, or holds anything.
         OSError: it cannot be written.
+
+    Example:
+        >>> sorted(file.name for file in mu.write_label_app(work / "app").iterdir())
+        ['main.py']
     """
     folder = Path(folder).absolute()
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):

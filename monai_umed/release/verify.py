@@ -99,22 +99,6 @@ def verify_folder(
     return problems + list(_foreign_files(folder, manifest, contents))
 
 
-def report(problems: list[Problem], protected_dir: str | Path, original_dir: DatasetDir | None = None) -> list[Problem]:
-    """Print what :func:`verify_folder` found in which folder."""
-    if problems:
-        print(f"Verified {protected_dir}: {len(problems)} problem{'s' if len(problems) > 1 else ''}")
-        for problem in problems:
-            print(f"  {problem.id}: {problem.what}")
-        return problems
-    count = len(Manifest.load(Path(protected_dir) / MANIFEST).cases)
-    print(f"Verified {count} cases in {protected_dir}: all files are there, none was changed or added.")
-    if original_dir is None:
-        print("Pixels were not compared, which takes the originals.")
-    else:
-        print(f"No pixel is further from its original in {original_dir} than the budget permits.")
-    return problems
-
-
 def _manifest_problems(manifest: Manifest) -> Iterator[str]:
     try:
         check_eps(manifest.eps)

@@ -32,23 +32,6 @@ class CaseReport:
     failed: list[Quarantined] = field(default_factory=list)
 
 
-def report(cases: CaseReport, verb: str, output_dir: str | Path) -> CaseReport:
-    """Print how many cases were sealed or restored into which folder, and why the others were not.
-
-    Args:
-        cases: what :func:`seal_dataset` or :func:`restore_dataset` returned.
-        verb: ``"Sealed"`` or ``"Restored"``.
-        output_dir: the folder that was written.
-    """
-    kept = f"; {len(cases.kept)} more were there already and are right" if cases.kept else ""
-    print(f"{verb} {len(cases.done)} cases into {output_dir}{kept}.")
-    if cases.failed:
-        print(f"Failed {len(cases.failed)}, for which nothing was overwritten:")
-        for entry in cases.failed:
-            print(f"  {entry.id}: {entry.reason}")
-    return cases
-
-
 def seal_dataset(
     cases: Sequence[Case], protected_dir: str | Path, sealed_dir: str | Path, key: bytes, progress: bool = True
 ) -> CaseReport:

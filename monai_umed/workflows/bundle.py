@@ -78,6 +78,9 @@ def show_plain_errors() -> None:
 
     Errors of the program itself, as opposed to bad input, keep their traceback. Set ``MONAI_UMED_TRACEBACK=1`` to see
     all of them.
+
+    Example:
+        >>> mu.show_plain_errors()
     """
 
     def report(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:

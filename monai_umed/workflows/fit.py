@@ -72,14 +72,17 @@ def fit(
         4
     """
     from ..protectors.checkpoint import find_checkpoint
+    from ..release.already_protected import refuse_protected_folder
     from ..release.layout import check_folders
 
     output = Path(output)
     dataset = data if labels is None else as_dataset(str(data), labels)
+    images, own_labels = places_of(dataset)
+    # Before anything is said about cases that a release does not list.
+    refuse_protected_folder(Path(images).parent if own_labels else Path(images))
     overlays, ids = config_of(options)
     # Again when files are written, but nobody should learn after a fit of an hour that they cannot be.
     check_folders(find_cases(dataset, section), output / PROTECTED)
-    images, own_labels = places_of(dataset)
     places = {"dataset_dir": images, "labels_dir": own_labels, "output_dir": str(output), "section": section}
     run_config("train.json", {**places, **ids, "quick_check": quick_check}, overlays)
     figures = output / QUICK_CHECK

@@ -13,7 +13,12 @@ from ..sealing.restore import CaseReport, restore_dataset, seal_dataset
 
 
 def find_protected(release: str | Path) -> Path:
-    """The protected folder in the output folder of ``protect``; any other folder is taken for one itself."""
+    """The protected folder in the output folder of :func:`monai_umed.protect`; any other is taken for one itself.
+
+    Example:
+        >>> mu.find_protected(work / "elsewhere").name
+        'elsewhere'
+    """
     inner = Path(release) / "protected"
     return inner if inner.is_dir() else Path(release)
 

@@ -4,9 +4,29 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ..data.manifest import MANIFEST, Manifest
 from ..data.two_folders import DatasetDir, as_dataset
 from ..release.verify import Problem, verify_folder
 from .undo import find_protected
+
+
+def load_manifest(release: str | Path) -> Manifest:
+    """Read what was done to every case of a release.
+
+    Args:
+        release: what :func:`monai_umed.protect` wrote, or the protected folder itself.
+
+    Raises:
+        ManifestError: if there is no manifest that can be read.
+
+    Example:
+        >>> data = mu.write_phantom(work / "data", num_train=4, num_test=2)
+        >>> release = mu.protect(data, work / "out", preset="stamp", progress=False)
+        Protected 4 cases ...
+        >>> round(mu.load_manifest(work / "out").cases[0].psnr) > 40
+        True
+    """
+    return Manifest.load(find_protected(release) / MANIFEST)
 
 
 def verify(

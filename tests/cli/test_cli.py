@@ -15,6 +15,7 @@ import pytest
 from protected_folder import noise, small_protector, square, tree, write_array
 from typer.testing import CliRunner
 
+import monai_umed as mu
 from monai_umed import cli
 from monai_umed.data.case import DatasetError
 from monai_umed.data.cases import find_cases
@@ -414,6 +415,7 @@ def test_the_phantom_is_named_with_its_cases(tmp_path: Path, monkeypatch: pytest
         return write(folder, spatial_dims=spatial_dims, num_train=2, num_test=1)
 
     monkeypatch.setattr(phantom, "write_phantom", few)
+    monkeypatch.setattr(mu, "write_phantom", few)
     monkeypatch.setenv("MONAI_UMED_CACHE", str(tmp_path / "cache"))
     for place in ([], [tmp_path / "mine"]):
         printed = run("phantom", *place, "--spatial-dims", str(dims))

@@ -260,14 +260,14 @@ def test_cache_folder_follows_the_environment_and_the_parameters(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MONAI_UMED_CACHE", str(tmp_path / "cache"))
-    first, second = phantom_dir(2, 1, 1), phantom_dir(2, 1, 1, seed=4)
+    first, second = phantom_dir(2, num_train=1, num_test=1), phantom_dir(2, num_train=1, num_test=1, seed=4)
     assert first.parent == second.parent == tmp_path / "cache"
     assert first != second
-    assert phantom_dir(2, 1, 1) == first
-    assert "phantom2d_v1" in first.name and "phantom3d_v2" in phantom_dir(3, 1, 0).name
+    assert phantom_dir(2, num_train=1, num_test=1) == first
+    assert "phantom2d_v1" in first.name and "phantom3d_v2" in phantom_dir(3, num_train=1, num_test=0).name
 
 
 def test_cache_folder_defaults_to_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MONAI_UMED_CACHE", raising=False)
     monkeypatch.setattr(Path, "home", lambda: tmp_path)
-    assert phantom_dir(3, 1, 0).parent == tmp_path / ".cache" / "monai_umed"
+    assert phantom_dir(3, num_train=1, num_test=0).parent == tmp_path / ".cache" / "monai_umed"

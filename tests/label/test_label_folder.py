@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from monai_umed.cli import app
-from monai_umed.label.folder import write_app
+from monai_umed.label.folder import write_label_app
 
 
 def test_the_verb_writes_an_app_and_says_how_to_start_it(tmp_path: Path) -> None:
@@ -21,14 +21,14 @@ def test_the_verb_writes_an_app_and_says_how_to_start_it(tmp_path: Path) -> None
 
 
 def test_an_empty_folder_is_filled_and_any_other_is_left_as_it_is(tmp_path: Path) -> None:
-    write_app(tmp_path)
+    write_label_app(tmp_path)
     before = (tmp_path / "main.py").read_bytes()
     (tmp_path / "main.py").write_bytes(b"mine")
     with pytest.raises(FileExistsError, match="is not empty; name a new or an empty folder"):
-        write_app(tmp_path)
+        write_label_app(tmp_path)
     assert (tmp_path / "main.py").read_bytes() == b"mine" != before
     with pytest.raises(FileExistsError, match="is not empty"):
-        write_app(tmp_path / "main.py")
+        write_label_app(tmp_path / "main.py")
 
 
 def test_the_command_line_loads_neither_monai_label_nor_the_dicom_modules() -> None:

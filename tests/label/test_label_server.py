@@ -21,7 +21,7 @@ pytest.importorskip("monailabel", reason="MONAI Label lives in an environment of
 import httpx
 
 from monai_umed.data.manifest import MANIFEST, Manifest
-from monai_umed.label.folder import write_app
+from monai_umed.label.folder import write_label_app
 from monai_umed.release.verify import verify_folder
 
 SECONDS = 90  # for a server to answer, on a busy machine
@@ -72,7 +72,7 @@ def studies(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def client(studies: Path, port: int) -> Iterator[httpx.Client]:
-    app = write_app(studies.parent / "app")
+    app = write_label_app(studies.parent / "app")
     process = start_server(app, studies, port)
     try:
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=SECONDS) as client:
@@ -133,7 +133,7 @@ def test_a_batch_runs_in_the_background(client: httpx.Client) -> None:
 def test_a_second_server_on_the_same_port_says_so_and_the_first_lives_on(
     client: httpx.Client, studies: Path, port: int, tmp_path: Path
 ) -> None:
-    other = start_server(write_app(tmp_path / "app"), write_studies(tmp_path / "studies"), port)
+    other = start_server(write_label_app(tmp_path / "app"), write_studies(tmp_path / "studies"), port)
     assert other.wait(timeout=SECONDS) != 0
     [log] = tmp_path.glob("server_*.log")
     assert "address already in use" in log.read_text()

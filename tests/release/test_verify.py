@@ -21,13 +21,14 @@ from hypothesis import strategies as st
 from PIL import Image
 from protected_folder import noise, read_array, small_protector, square, tree, write_array
 
+from monai_umed.cli.reports import say_verified
 from monai_umed.data.case import DatasetError
 from monai_umed.data.cases import find_cases
 from monai_umed.data.manifest import MANIFEST, UNFINISHED
 from monai_umed.io.checksum import sha256_path
 from monai_umed.protectors.controls import Identity
 from monai_umed.release.protect import protect_dataset
-from monai_umed.release.verify import Problem, report, verify_folder
+from monai_umed.release.verify import Problem, verify_folder
 from monai_umed.sealing.keys import new_key
 from monai_umed.sealing.restore import seal_dataset
 
@@ -394,10 +395,11 @@ def test_wrong_folders_are_errors_not_problems(folders: Folders, tmp_path: Path)
 
 
 def test_the_report_names_folder_count_and_every_problem(folders: Folders, capsys: pytest.CaptureFixture[str]) -> None:
-    assert report([], folders.protected) == []
+    say_verified([], folders.protected)
     assert f"Verified 3 cases in {folders.protected}" in capsys.readouterr().out
     flip(folders.protected / IMAGE_A)
-    problems = report(check(folders), folders.protected, folders.dataset)
+    problems = check(folders)
+    say_verified(problems, folders.protected, folders.dataset)
     printed = capsys.readouterr().out.splitlines()
     assert printed == [f"Verified {folders.protected}: 1 problem", f"  a: {problems[0].what}"]
 
