@@ -207,7 +207,7 @@ def test_a_submitted_label_protects_its_image_if_the_server_was_told_to(
         ("nobody", {}, 404, "no image 'nobody'; upload it"),
         ("../secret", {}, 404, "no image '../secret'"),
         ("a", {"eps": "9"}, 422, "eps is '9'"),
-        ("a", {"preset": "loud"}, 422, "must be default or strong"),
+        ("a", {"preset": "loud"}, 422, "must be default or invisible or strong"),
         ("a", {"eps": "four"}, 422, "write it as 0.0157 or as 4/255"),
         ("a", {"band_mm": -1}, 422, "band_mm is -1: must be a positive number of mm"),
         ("a", {"band_mm": 2}, 422, "needs the spacing"),  # PNG files have none
@@ -275,7 +275,7 @@ def test_a_preset_is_another_name_of_its_eps(tmp_path: Path) -> None:
     assert read_parameters({"preset": "default"}, usual).eps == 4 / 255
     assert read_parameters({"preset": "strong", "eps": "2/255"}, usual).eps == 2 / 255
     with pytest.raises(ValueError, match="others are for umed_fit"):
-        read_parameters({"preset": "invisible"}, usual)
+        read_parameters({"preset": "contour"}, usual)
 
 
 @pytest.mark.parametrize("code", [errno.EROFS, errno.EACCES])
