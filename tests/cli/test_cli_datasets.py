@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,6 @@ from protected_folder import noise, small_protector, square, tree, write_array
 from typer.testing import CliRunner
 
 from monai_umed import cli
-from monai_umed.cli import protecting
 from monai_umed.data.case import DatasetError
 from monai_umed.data.cases import find_cases, find_sections
 from monai_umed.data.manifest import MANIFEST, Manifest
@@ -24,6 +24,7 @@ from monai_umed.data.two_folders import TwoFolders, as_dataset
 from monai_umed.fitting.run_config import run_config
 from monai_umed.release.protect import protect_dataset
 from monai_umed.sealing.keys import new_key
+from monai_umed.workflows import fit, protect
 
 SHAPE = (40, 48)
 runner = CliRunner()
@@ -39,13 +40,14 @@ def hook(monkeypatch: pytest.MonkeyPatch) -> None:
 def without_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     """Instead of a fit, an unfitted protector writes the files."""
 
-    def protect(name: str, overrides: dict[str, Any]) -> None:
+    def write(name: str, overrides: dict[str, Any], overlays: Sequence[str] = ()) -> None:
         cases = find_cases(as_dataset(overrides["dataset_dir"], overrides["labels_dir"]), overrides["section"])
         volumes = any(case.image.is_dir() or ".nii" in case.image.name for case in cases)
         folder = Path(overrides["output_dir"]) / ("protected" if name == "train.json" else "")
         protect_dataset(cases, small_protector(1, 3 if volumes else 2), folder, progress=False)
 
-    monkeypatch.setattr(protecting, "run_config", protect)
+    for module in (fit, protect):
+        monkeypatch.setattr(module, "run_config", write)
 
 
 @pytest.fixture
