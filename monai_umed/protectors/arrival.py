@@ -124,7 +124,7 @@ def _explain_grid(protector: Protector, image: torch.Tensor, enlarged: tuple[int
     grid = protector.grid or ()
     axes = [axis for axis in range(image.ndim - 1) if len(grid) == image.ndim - 1 or axis != protector.slice_axis]
     sides = [image.shape[axis + 1] for axis in axes]
-    fitting = fitting_grid(sides)
+    fitting = fitting_grid(sides) if len(sides) == 2 else None  # the grid of resampled volumes is the fit's own
     refit = "" if fitting is None else f", or fit to such images with the working grid {','.join(map(str, fitting))}"
     needed = say_sides([enlarged[axis] for axis in axes])
     return (

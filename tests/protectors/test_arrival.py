@@ -155,3 +155,11 @@ def test_noise_that_is_weaker_than_its_limit_by_nature_is_no_reason(
     data = write_case(tmp_path / "in", shape)
     protector = method(name, eps=EPS, bound=bound, size=inspect_dataset(data).working_size)
     assert len(protect_dataset(find_cases(data), protector, tmp_path / "out", progress=False).cases) == 1
+
+
+def test_a_volume_below_the_grid_of_its_protector_is_refused_with_the_size_that_it_needs(tmp_path: Path) -> None:
+    shape = (20, 24, 8)
+    write_array(tmp_path / "in" / "images" / "a.nii.gz", noise(shape).astype(np.uint8))
+    write_array(tmp_path / "in" / "masks" / "a.nii.gz", square(shape, 1))
+    with pytest.raises(DatasetError, match="20 x 24 x 8 pixels are less than the working grid of 32 x 32 x 32"):
+        protect_dataset(find_cases(tmp_path / "in"), small_protector(1, 3), tmp_path / "out", progress=False)
