@@ -75,7 +75,9 @@ def test_the_scripted_network_equals_the_eager_one(setting: dict[str, Any]) -> N
 def test_images_of_a_batch_do_not_see_each_other_in_evaluation(setting: dict[str, Any]) -> None:
     network = make_network(setting).eval()
     images = make_images(setting, (17,) * setting["spatial_dims"])
-    torch.testing.assert_close(network(images), torch.cat([network(images[:1]), network(images[1:])]))
+    # One image and two go through other kernels, whose rounding grows through the layers: to 6.8e-5 on CPUs with AVX2.
+    alone = torch.cat([network(images[:1]), network(images[1:])])
+    torch.testing.assert_close(network(images), alone, rtol=1e-3, atol=5e-4)
 
 
 @pytest.mark.parametrize(("spatial_dims", "patch"), [(2, 4), (2, 8), (3, 4)])

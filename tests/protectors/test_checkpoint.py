@@ -207,7 +207,7 @@ def test_weights_that_do_not_fit_the_settings_are_refused(saved: Path, change: d
 )
 def test_settings_that_no_version_wrote_are_refused(saved: Path, change: dict[str, Any]) -> None:
     torch.save({**content_of(saved), **change}, saved)
-    with pytest.raises(CheckpointError, match=r"perturbator\.pt"):
+    with pytest.raises(CheckpointError, match=r"protector\.pt"):
         load_protector(saved)
 
 
