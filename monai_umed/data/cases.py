@@ -1,10 +1,12 @@
 """Find the image-label pairs of a dataset folder and say everything that is wrong with it at once."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 from .case import Case, DatasetError, Found
 from .datalist import read_datalist
+from .dataset_json import DATASET_JSON
 from .folders import scan_folders
 from .splits import hash_sections, read_split
 from .two_folders import DatasetDir, TwoFolders
@@ -123,13 +125,21 @@ def _scan_layout(dataset: Path) -> Found:
     if not dataset.is_dir():
         raise DatasetError(str(dataset), ["no such folder; check the path"])
     if (dataset / "imagesTr").is_dir():
-        return scan_folders(dataset / "imagesTr", dataset / "labelsTr")
+        return _scan_decathlon(dataset)
     if (dataset / "images").is_dir():
         label_dirs = [dataset / name for name in ("masks", "labels") if (dataset / name).is_dir()]
         if len(label_dirs) > 1:
             raise DatasetError(str(dataset), ["both masks/ and labels/ exist; remove or rename the one not meant"])
         return scan_folders(dataset / "images", label_dirs[0] if label_dirs else dataset / "masks")
-    if (dataset / "dataset.json").is_file():
-        return read_datalist(dataset / "dataset.json")
+    if (dataset / DATASET_JSON).is_file():
+        return read_datalist(dataset / DATASET_JSON)
     layouts = "images/ with masks/ or labels/, imagesTr/ with labelsTr/, or a dataset.json"
     raise DatasetError(str(dataset), [f"no known layout; it needs {layouts}; or give two folders, images and labels"])
+
+
+def _scan_decathlon(dataset: Path) -> Found:
+    """Folders of Decathlon or nnU-Net, whose ``dataset.json`` belongs to them."""
+    found = scan_folders(dataset / "imagesTr", dataset / "labelsTr")
+    if (dataset / DATASET_JSON).is_file():
+        found.cases = [replace(case, root=dataset, listing=dataset / DATASET_JSON) for case in found.cases]
+    return found

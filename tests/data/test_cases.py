@@ -152,11 +152,11 @@ def test_datalist_refuses_paths_that_leave_the_folder(tmp_path: Path) -> None:
         assert text in offender
 
 
-def test_datalist_refuses_equal_names_several_channels_and_unlabelled_training_cases(tmp_path: Path) -> None:
+def test_datalist_refuses_an_image_listed_twice_several_channels_and_unlabelled_training_cases(tmp_path: Path) -> None:
     touch(tmp_path, "p1/t1.nii", "p2/t1.nii", "gt.nii")
     entries = [
         {"image": "p1/t1.nii", "label": "gt.nii"},
-        {"image": "p2/t1.nii", "label": "gt.nii"},
+        {"image": "./p1/t1.nii", "label": "gt.nii"},
         {"image": ["p1/t1.nii"], "label": "gt.nii"},
         "p1/t1.nii",
     ]
