@@ -39,7 +39,8 @@ def find_cases(dataset_dir: DatasetDir, section: Section = "all") -> list[Case]:
     Sections come from a ``split.json`` = ``{"train": [id, ...], "test": [id, ...]}`` in the folder, or beside that
     of the images of `TwoFolders`, if there is one, else from a datalist that names labelled test cases, else from the
     SHA-256 of the case id: about 80 % train and 20 % test, and a file that is added later moves no other case. Cases
-    that ``split.json`` does not name are only in ``"all"``. A single image with its label file is for training.
+    that ``split.json`` does not name are only in ``"all"``. A single image with its label file is for training, as are
+    all cases if their names leave none for it.
 
     Args:
         dataset_dir: the dataset's folder, a datalist, or two folders.

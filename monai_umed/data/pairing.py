@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import defaultdict
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
@@ -15,7 +16,15 @@ _MARKS: dict[Kind, tuple[str, ...]] = {
     "image": ("0000", "image", "img"),
     "label": ("seg", "segmentation", "mask", "label", "labels", "gt"),
 }
+# What may stand before it (LiTS).
+_LEADING: dict[Kind, tuple[str, ...]] = {
+    "image": ("volume", "image", "img"),
+    "label": ("segmentation", "seg", "mask", "labels", "label", "gt"),
+}
 _PATTERNS = {kind: re.compile(rf"(?P<case>.+)[ _.-](?:{'|'.join(marks)})", re.I) for kind, marks in _MARKS.items()}
+_LEADING_PATTERNS = {
+    kind: re.compile(rf"(?:{'|'.join(marks)})[ _.-](?P<case>.+)", re.I) for kind, marks in _LEADING.items()
+}
 
 
 @dataclass
@@ -31,19 +40,24 @@ class Pairing:
     alone: dict[tuple[Kind, str], list[tuple[Kind, str]]] = field(default_factory=dict)
 
 
-def case_names(stem: str, kind: Kind) -> list[str]:
+def case_names(stem: str, kind: Kind, *, leading: bool = False) -> list[str]:
     """What the case of a file may be called: as the file, or as the file without the mark of its kind.
 
     Args:
         stem: file name without ending.
         kind: ``"image"`` (marks such as ``_0000``) or ``"label"`` (``_seg``, ``_mask``, ``_label``, ``_gt``).
+        leading: whether marks may stand before the name, too (``volume-0``, ``segmentation-0``).
     """
-    match = _PATTERNS[kind].fullmatch(stem)
-    return [stem, match["case"]] if match else [stem]
+    patterns = (_PATTERNS, _LEADING_PATTERNS) if leading else (_PATTERNS,)
+    matches = [match for pattern in patterns if (match := pattern[kind].fullmatch(stem))]
+    return [stem, *(match["case"] for match in matches)]
 
 
 def pair_names(images: AbstractSet[str], labels: AbstractSet[str]) -> Pairing:
     """Pair equal names, then those that are equal without their marks if nothing else comes into question.
+
+    Marks behind the name come first, then those before it. Where files are left over, names that merely look equal,
+    because their accents are encoded in two ways (composed, or decomposed as on macOS), count as equal.
 
     A case keeps its files and its id in every part of the dataset that holds whole cases, so a release of some of them
     can be compared with all of them.
@@ -52,24 +66,63 @@ def pair_names(images: AbstractSet[str], labels: AbstractSet[str]) -> Pairing:
         images: names of images without ending.
         labels: names of labels without ending.
     """
+    found = _pair(images, labels)
+    if found.alone:
+        looks = {name: unicodedata.normalize("NFC", name) for name in images | labels}
+        by_look: tuple[dict[str, str], ...] = tuple({looks[name]: name for name in names} for names in (images, labels))
+        # Two files of one kind that look alike must stay two.
+        if (len(by_look[0]), len(by_look[1])) == (len(images), len(labels)):
+            alike = _pair(by_look[0].keys(), by_look[1].keys())
+            if len(alike.alone) < len(found.alone):
+                return _spelled(alike, *by_look)
+    return found
+
+
+def _spelled(pairing: Pairing, images: dict[str, str], labels: dict[str, str]) -> Pairing:
+    """A pairing of composed names, with the names of the files; a case is spelled as its image."""
+    spelling: dict[Kind, dict[str, str]] = {"image": images, "label": labels}
+    found = Pairing()
+    for look, (image, label) in pairing.pairs.items():
+        names = case_names(images[image], "image", leading=True)
+        case_id = next(name for name in names if unicodedata.normalize("NFC", name) == look)
+        found.pairs[case_id] = (images[image], labels[label])
+    for (kind, stem), rivals in pairing.alone.items():
+        found.alone[kind, spelling[kind][stem]] = [(other, spelling[other][name]) for other, name in rivals]
+    return found
+
+
+def _pair(images: AbstractSet[str], labels: AbstractSet[str]) -> Pairing:
     found = Pairing({stem: (stem, stem) for stem in images & labels})
+    _pair_marked(found, images, labels, leading=False)
+    if found.alone:
+        _pair_marked(found, images, labels, leading=True)
+    return found
+
+
+def _pair_marked(found: Pairing, images: AbstractSet[str], labels: AbstractSet[str], *, leading: bool) -> None:
+    """Pair what ``found`` has not settled yet."""
+    found.alone.clear()
+    settled_as = {("image", image): case for case, (image, _) in found.pairs.items()}
+    settled_as |= {("label", label): case for case, (_, label) in found.pairs.items()}
     by_case: dict[str, set[tuple[Kind, str]]] = defaultdict(set)
     left: list[tuple[Kind, str]] = []
     stems_of: dict[Kind, AbstractSet[str]] = {"image": images, "label": labels}
     for kind, stems in stems_of.items():
         for stem in sorted(stems):
-            settled = stem in found.pairs
-            for name in [stem] if settled else case_names(stem, kind):
+            settled = settled_as.get((kind, stem))
+            for name in case_names(stem, kind, leading=leading) if settled is None else [settled]:
                 by_case[name].add((kind, stem))
-            if not settled:
+            if settled is None:
                 left.append((kind, stem))
     for kind, stem in left:
-        rivals = set().union(*(by_case[name] for name in case_names(stem, kind)))
+        rivals = set().union(*(by_case[name] for name in case_names(stem, kind, leading=leading)))
         found.alone[kind, stem] = sorted(rivals - {(kind, stem)})
     for kind, stem in left:
         match found.alone.get((kind, stem)):
             case [("label", label)] if kind == "image" and found.alone.get(("label", label)) == [("image", stem)]:
-                case_id = max(set(case_names(stem, "image")) & set(case_names(label, "label")), key=len)
+                names = set(case_names(stem, "image", leading=leading)) & set(
+                    case_names(label, "label", leading=leading)
+                )
+                case_id = max(sorted(names), key=len)
                 found.pairs[case_id] = (stem, label)
                 del found.alone["image", stem], found.alone["label", label]
-    return found

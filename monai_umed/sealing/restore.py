@@ -15,7 +15,7 @@ from ..io.content import Content, read_content, write_content
 from ..io.image_files import is_complete, part_path
 from ..io.listing import overlap
 from .listing import restore_listing
-from .records import SEALED_SUFFIX, open_original, original_name, path_inside, read_inside, read_mask, read_records
+from .records import open_original, original_name, path_inside, read_inside, read_mask, read_records, sealed_name
 from .seal import WrongKeyError, open_case, seal_case
 
 
@@ -88,7 +88,7 @@ def seal_dataset(
             raise CaseError(record.id, "its original is not among the cases; pass the dataset that was protected")
         original = read_content(originals[record.id])
         protected = read_inside(protected_dir, record.image, record, read_content)
-        target = path_inside(sealed_dir, record.image + SEALED_SUFFIX, record)
+        target = path_inside(sealed_dir, sealed_name(record), record)
         if target.exists():
             try:
                 if open_case(target.read_bytes(), protected, record, key) == original:

@@ -121,9 +121,16 @@ def test_convention_hashed_sections_are_80_to_20_and_never_change(tmp_path: Path
 
 def test_empty_section_is_refused_with_a_cure(tmp_path: Path) -> None:
     touch(tmp_path, "images/a.png", "masks/a.png")
-    empty = "train" if hashed_section("a") == "test" else "test"
     with pytest.raises(DatasetError, match="none of 1 cases"):
-        ids(tmp_path, empty)
+        ids(tmp_path, "test")
+
+
+def test_a_case_alone_is_for_training_whatever_its_name(tmp_path: Path) -> None:
+    assert (hashed_section("patient001"), hashed_section("a")) == ("test", "train")
+    touch(tmp_path, "images/patient001.png", "masks/patient001.png")
+    assert ids(tmp_path, "train") == ["patient001"]
+    touch(tmp_path, "images/a.png", "masks/a.png")
+    assert (ids(tmp_path, "train"), ids(tmp_path, "test")) == (["a"], ["patient001"])
 
 
 def write_datalist(root: Path, name: str = "dataset.json", **lists: object) -> Path:

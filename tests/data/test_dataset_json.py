@@ -65,9 +65,7 @@ def test_what_is_no_object_is_refused(tmp_path: Path, content: bytes) -> None:
 def test_annotations_of_coco_are_named_and_their_cure_works(tmp_path: Path) -> None:
     coco: dict[str, object] = {"images": [{"file_name": "1.jpg"}], "annotations": [], "categories": []}
     (tmp_path / "dataset.json").write_text(json.dumps(coco))
-    with pytest.raises(
-        DatasetError, match=r"COCO annotations, which are no mask files.*one mask file per image.*train"
-    ):
+    with pytest.raises(DatasetError, match=r"COCO annotations, .*one mask file per image.*train"):
         find_cases(tmp_path)
     for name in ("1.jpg", "1.png"):
         (tmp_path / name).touch()
