@@ -8,6 +8,7 @@ from .case import Case, DatasetError, Found
 from .datalist import read_datalist
 from .dataset_json import DATASET_JSON
 from .folders import scan_folders
+from .mixed_folders import scan_mixed
 from .splits import hash_sections, read_split
 from .two_folders import DatasetDir, TwoFolders
 
@@ -23,11 +24,13 @@ def find_cases(dataset_dir: DatasetDir, section: Section = "all") -> list[Case]:
     * ``images/`` and ``masks/`` or ``labels/``,
     * ``dataset.json``, or the path of any ``.json`` file: ``{"training" or "train": [{"image", "label"}], "test" or
       "validation": [...]}`` with paths relative to its folder. Test entries without a label are ignored.
+    * images beside their labels, in the folder or in its subfolders, see `scan_mixed`.
 
     `TwoFolders` names images and labels that lie anywhere.
 
     In folders, image and label have equal names up to the ending. A label may add ``_seg``, ``_segmentation``,
-    ``_mask``, ``_label(s)`` or ``_gt``, an image ``_0000``, ``_image`` or ``_img``, where that leaves no doubt.
+    ``_mask``, ``_label(s)`` or ``_gt``, an image ``_0000``, ``_image`` or ``_img``, where that leaves no doubt; both
+    may have such a word in front (``volume-0`` with ``segmentation-0``).
 
     A folder of ``.dcm`` files in the place of an image is one case, a series; its id is the folder's name. Its label is
     one file like any other: a label map on its grid, or a DICOM SEG.
@@ -134,7 +137,13 @@ def _scan_layout(dataset: Path) -> Found:
         return scan_folders(dataset / "images", label_dirs[0] if label_dirs else dataset / "masks")
     if (dataset / DATASET_JSON).is_file():
         return read_datalist(dataset / DATASET_JSON)
-    layouts = "images/ with masks/ or labels/, imagesTr/ with labelsTr/, or a dataset.json"
+    mixed = scan_mixed(dataset)
+    if mixed.cases:
+        return mixed
+    layouts = (
+        "images/ with masks/ or labels/, imagesTr/ with labelsTr/, a dataset.json, images beside their labels "
+        "(x.png with x_mask.png), or one folder per case (CASE/image.nii.gz with CASE/label.nii.gz)"
+    )
     raise DatasetError(str(dataset), [f"no known layout; it needs {layouts}; or give two folders, images and labels"])
 
 

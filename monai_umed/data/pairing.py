@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import defaultdict
+from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 Kind = Literal["image", "label"]
@@ -21,6 +23,7 @@ _LEADING: dict[Kind, tuple[str, ...]] = {
     "image": ("volume", "image", "img"),
     "label": ("segmentation", "seg", "mask", "labels", "label", "gt"),
 }
+_NUMBERED = re.compile(r"(?P<first>.+)[ _.-]\d+")
 _PATTERNS = {kind: re.compile(rf"(?P<case>.+)[ _.-](?:{'|'.join(marks)})", re.I) for kind, marks in _MARKS.items()}
 _LEADING_PATTERNS = {
     kind: re.compile(rf"(?:{'|'.join(marks)})[ _.-](?P<case>.+)", re.I) for kind, marks in _LEADING.items()
@@ -51,6 +54,33 @@ def case_names(stem: str, kind: Kind, *, leading: bool = False) -> list[str]:
     patterns = (_PATTERNS, _LEADING_PATTERNS) if leading else (_PATTERNS,)
     matches = [match for pattern in patterns if (match := pattern[kind].fullmatch(stem))]
     return [stem, *(match["case"] for match in matches)]
+
+
+def bare_mark(stem: str, kind: Kind) -> bool:
+    """Whether the whole name of a file only says of which kind it is: ``imaging``, ``segmentation``."""
+    return stem.lower() in {*_MARKS[kind], *_LEADING[kind], *(("imaging", "scan") if kind == "image" else ())}
+
+
+def is_label(stem: str) -> bool:
+    """Whether the name of a file says that it is a label: ``x_mask``, ``x_mask_1``, ``segmentation-0``, ``label``."""
+    numbered = _NUMBERED.fullmatch(stem)
+    stems = [stem, numbered["first"]] if numbered else [stem]
+    return any(bare_mark(name, "label") or len(case_names(name, "label", leading=True)) > 1 for name in stems)
+
+
+def further_label(stem: str, labels: Mapping[str, Path]) -> str | None:
+    """Reason and cure for a label that is a second one of a case (``x_mask_1`` beside ``x_mask``); None if it is none.
+
+    Args:
+        stem: name of the label without ending.
+        labels: all labels by such names.
+    """
+    match = _NUMBERED.fullmatch(stem)
+    if match is None or match["first"] not in labels:
+        return None
+    first, second = labels[match["first"]].name, labels[stem].name
+    merge = "ImageChops.lighter(Image.open(FIRST), Image.open(SECOND)).save(FIRST)"
+    return f"a second mask beside {first}; merge them, for images with Pillow's {merge}, and move {second} away"
 
 
 def pair_names(images: AbstractSet[str], labels: AbstractSet[str]) -> Pairing:
@@ -120,9 +150,7 @@ def _pair_marked(found: Pairing, images: AbstractSet[str], labels: AbstractSet[s
     for kind, stem in left:
         match found.alone.get((kind, stem)):
             case [("label", label)] if kind == "image" and found.alone.get(("label", label)) == [("image", stem)]:
-                names = set(case_names(stem, "image", leading=leading)) & set(
-                    case_names(label, "label", leading=leading)
-                )
-                case_id = max(sorted(names), key=len)
+                names = set(case_names(label, "label", leading=leading))
+                case_id = max(names.intersection(case_names(stem, "image", leading=leading)), key=len)
                 found.pairs[case_id] = (stem, label)
                 del found.alone["image", stem], found.alone["label", label]

@@ -61,7 +61,9 @@ def decode_nifti(source: Source) -> Decoded:
     is_single = header["magic"].item().startswith(b"n+")
     if is_single and header.get_data_offset() < header.sizeof_hdr:
         where = f"its voxels begin at byte {header.get_data_offset():g} (vox_offset), inside of its header"
-        cure = "load it with nibabel, check that it looks right, and save it again"
+        # Readers disagree here: some take the header for voxels, some begin behind it, four bytes too early.
+        usual = f"{header.single_vox_offset}, where voxels begin in files without extensions"
+        cure = f"export it again, or set it to {usual}"
         raise CodecError(source.name, where, cure)
     if not is_single:
         cure = "give it the endings .hdr and .img, or save it as one .nii.gz file"

@@ -58,6 +58,8 @@ def _name_problems(cases: Sequence[Case], output_dir: Path) -> Iterator[str]:
 def _overlaps(cases: Sequence[Case], output_dir: Path) -> Iterator[str]:
     sources = {path.resolve().parent for case in cases for path in (case.image, case.label)}
     roots = {source.parent for source in sources}
+    # Cases that are searched for in all of a dataset's subfolders would be found in the output as well.
+    sources |= {case.root.resolve() for case in cases if case.root is not None and case.listing is None}
     roots |= {case.root.resolve() for case in cases if case.root is not None}
     if output_dir.resolve() in roots or any(overlap(source, output_dir) for source in sources):
         yield f"{output_dir}: the output folder overlaps with the input images; choose a folder outside of them"
