@@ -15,11 +15,16 @@ class Case:
         id: file name of the image without its ending, or name of its folder; unique in the dataset.
         image: image file, voxels of a NIfTI pair (``.img``), or folder of DICOM slices.
         label: label file, or voxels of a pair.
+        root: folder of the dataset if a release keeps the folders below it; None if it sorts images and labels into
+            folders of its own.
+        listing: the dataset's ``dataset.json``, which a release carries; None if there is none.
     """
 
     id: str
     image: Path
     label: Path
+    root: Path | None = None
+    listing: Path | None = None
 
 
 @dataclass

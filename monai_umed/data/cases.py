@@ -1,11 +1,14 @@
 """Find the image-label pairs of a dataset folder and say everything that is wrong with it at once."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 from .case import Case, DatasetError, Found
 from .datalist import read_datalist
+from .dataset_json import DATASET_JSON
 from .folders import scan_folders
+from .mixed_folders import scan_mixed
 from .splits import hash_sections, read_split
 from .two_folders import DatasetDir, TwoFolders
 
@@ -21,11 +24,13 @@ def find_cases(dataset_dir: DatasetDir, section: Section = "all") -> list[Case]:
     * ``images/`` and ``masks/`` or ``labels/``,
     * ``dataset.json``, or the path of any ``.json`` file: ``{"training" or "train": [{"image", "label"}], "test" or
       "validation": [...]}`` with paths relative to its folder. Test entries without a label are ignored.
+    * images beside their labels, in the folder or in its subfolders, see `scan_mixed`.
 
     `TwoFolders` names images and labels that lie anywhere.
 
     In folders, image and label have equal names up to the ending. A label may add ``_seg``, ``_segmentation``,
-    ``_mask``, ``_label(s)`` or ``_gt``, an image ``_0000``, ``_image`` or ``_img``, where that leaves no doubt.
+    ``_mask``, ``_label(s)`` or ``_gt``, an image ``_0000``, ``_image`` or ``_img``, where that leaves no doubt; both
+    may have such a word in front (``volume-0`` with ``segmentation-0``).
 
     A folder of ``.dcm`` files in the place of an image is one case, a series; its id is the folder's name. Its label is
     one file like any other: a label map on its grid, or a DICOM SEG.
@@ -37,7 +42,8 @@ def find_cases(dataset_dir: DatasetDir, section: Section = "all") -> list[Case]:
     Sections come from a ``split.json`` = ``{"train": [id, ...], "test": [id, ...]}`` in the folder, or beside that
     of the images of `TwoFolders`, if there is one, else from a datalist that names labelled test cases, else from the
     SHA-256 of the case id: about 80 % train and 20 % test, and a file that is added later moves no other case. Cases
-    that ``split.json`` does not name are only in ``"all"``. A single image with its label file is for training.
+    that ``split.json`` does not name are only in ``"all"``. A single image with its label file is for training, as are
+    all cases if their names leave none for it.
 
     Args:
         dataset_dir: the dataset's folder, a datalist, or two folders.
@@ -123,13 +129,27 @@ def _scan_layout(dataset: Path) -> Found:
     if not dataset.is_dir():
         raise DatasetError(str(dataset), ["no such folder; check the path"])
     if (dataset / "imagesTr").is_dir():
-        return scan_folders(dataset / "imagesTr", dataset / "labelsTr")
+        return _scan_decathlon(dataset)
     if (dataset / "images").is_dir():
         label_dirs = [dataset / name for name in ("masks", "labels") if (dataset / name).is_dir()]
         if len(label_dirs) > 1:
             raise DatasetError(str(dataset), ["both masks/ and labels/ exist; remove or rename the one not meant"])
         return scan_folders(dataset / "images", label_dirs[0] if label_dirs else dataset / "masks")
-    if (dataset / "dataset.json").is_file():
-        return read_datalist(dataset / "dataset.json")
-    layouts = "images/ with masks/ or labels/, imagesTr/ with labelsTr/, or a dataset.json"
+    if (dataset / DATASET_JSON).is_file():
+        return read_datalist(dataset / DATASET_JSON)
+    mixed = scan_mixed(dataset)
+    if mixed.cases:
+        return mixed
+    layouts = (
+        "images/ with masks/ or labels/, imagesTr/ with labelsTr/, a dataset.json, images beside their labels "
+        "(x.png with x_mask.png), or one folder per case (CASE/image.nii.gz with CASE/label.nii.gz)"
+    )
     raise DatasetError(str(dataset), [f"no known layout; it needs {layouts}; or give two folders, images and labels"])
+
+
+def _scan_decathlon(dataset: Path) -> Found:
+    """Folders of Decathlon or nnU-Net, whose ``dataset.json`` belongs to them."""
+    found = scan_folders(dataset / "imagesTr", dataset / "labelsTr")
+    if (dataset / DATASET_JSON).is_file():
+        found.cases = [replace(case, root=dataset, listing=dataset / DATASET_JSON) for case in found.cases]
+    return found

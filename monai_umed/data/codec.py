@@ -139,6 +139,9 @@ def read_label(path: str | Path, image: StoredImage | None = None) -> np.ndarray
     values = decoded.array[:-1] if decoded.has_alpha else decoded.array
     if len(values) > 1 and (values != values[:1]).any():
         raise CodecError(path.name, "the color channels of the mask differ", "save the class numbers as 8-bit gray")
+    if decoded.has_alpha and np.ptp(values) == 0 < np.ptp(decoded.array[-1]):
+        reason = "the mask has one color everywhere, what is drawn is its transparency alone"
+        raise CodecError(path.name, reason, "save its alpha channel as 8-bit gray (Pillow: image.getchannel('A'))")
     values = values[:1]
     if image is not None:
         grid = decoded.affine if is_dicom and decoded.grid is None else decoded.grid

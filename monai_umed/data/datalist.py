@@ -1,19 +1,25 @@
 """Datasets described by a Decathlon-style list in a JSON file."""
 
-import json
+from __future__ import annotations
+
+from collections import Counter
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 from ..io.image_files import link_out, pair_problem, series_problem
 from ..io.suffixes import SUPPORTED, split_name
 from .case import Case, DatasetError, Found
+from .dataset_json import TEST_KEYS, TRAIN_KEYS, ListingError, read_listing
+from .manifest import MANIFEST, Manifest, ManifestError
 
-_TRAIN_KEYS = ("training", "train")
-_TEST_KEYS = ("test", "validation")
+_COCO = {"annotations", "categories"}
 
 
 def read_datalist(path: Path) -> Found:
     """Read a datalist.
+
+    The id of a case is its image's file name without ending, or the path without ending where several images have one
+    file name (``case_00000/imaging``). In a release, which may lack some of them, ids are those of its manifest.
 
     Args:
         path: JSON file ``{"training" or "train": [{"image": str, "label": str}, ...], "test" or "validation": ...}``
@@ -23,46 +29,88 @@ def read_datalist(path: Path) -> Found:
         Cases, offenders and, if there are labelled test cases, sections.
 
     Raises:
-        DatasetError: the file is no JSON object.
+        DatasetError: the file is no JSON object, or lists no cases but annotations as COCO does.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DatasetError(str(path), [f"{path.name}: no valid JSON ({error}); repair it"]) from error
-    if not isinstance(content, dict):
-        raise DatasetError(str(path), [f"{path.name}: must be a JSON object with the list 'training'; repair it"])
+        _, content = read_listing(path)
+    except ListingError as error:
+        raise DatasetError(str(path), [str(error)]) from error
+    if not any(key in content for key in (*TRAIN_KEYS, *TEST_KEYS)):
+        raise DatasetError(str(path), [_no_list(path, content)])
     found = Found()
-    images: dict[str, str] = {}
-    for keys, section in ((_TRAIN_KEYS, "train"), (_TEST_KEYS, "test")):
+    entries: list[tuple[str, Any, str]] = []
+    for keys, section in ((TRAIN_KEYS, "train"), (TEST_KEYS, "test")):
         for key in keys:
-            entries = content.get(key, [])
-            if not isinstance(entries, list):
+            listed = content.get(key, [])
+            if not isinstance(listed, list):
                 found.offenders.append(f"{path.name}: {key!r} must be a list; repair it")
                 continue
-            for number, entry in enumerate(entries):
-                _add_entry(found, images, path.parent, f"{key}[{number}]", entry, section)
+            entries += [(f"{key}[{number}]", entry, section) for number, entry in enumerate(listed)]
+    entries = [(name, entry, section) for name, entry, section in entries if section == "train" or _has_label(entry)]
+    images = {PurePosixPath(entry["image"]) for _, entry, _ in entries if _is_pair(entry)}
+    counts = Counter(_stem(path.parent, image) for image in images)
+    ids = {image: stem for image in images if counts[stem := _stem(path.parent, image)] == 1} | _released_ids(path)
+    listed_as: dict[PurePosixPath, str] = {}
+    for name, entry, section in entries:
+        _add_entry(found, ids, listed_as, path, name=name, entry=entry, section=section)
     if "test" not in found.sections.values():
         found.sections.clear()
     return found
 
 
-def _add_entry(found: Found, images: dict[str, str], root: Path, name: str, entry: Any, section: str) -> None:
-    if section == "test" and (isinstance(entry, str) or (isinstance(entry, dict) and "label" not in entry)):
-        return
-    if not isinstance(entry, dict) or not all(isinstance(entry.get(key), str) for key in ("image", "label")):
+def _no_list(path: Path, content: dict[str, Any]) -> str:
+    needed = '{"training": [{"image": "a.png", "label": "a_mask.png"}, ...]}'
+    if content.keys() >= _COCO:
+        cure = "draw its annotations as one mask file per image (pycocotools: COCO.annToMask) and list them as"
+        return f"{path.name}: COCO annotations, which are no mask files; {cure} {needed}"
+    return f"{path.name}: has no list 'training'; add {needed}, paths relative to it"
+
+
+def _has_label(entry: Any) -> bool:
+    return not (isinstance(entry, str) or (isinstance(entry, dict) and "label" not in entry))
+
+
+def _is_pair(entry: Any) -> bool:
+    return isinstance(entry, dict) and all(isinstance(entry.get(key), str) for key in ("image", "label"))
+
+
+def _stem(root: Path, image: PurePosixPath) -> str:
+    return image.name if "\0" not in image.name and (root / image).is_dir() else split_name(image.name)[0]
+
+
+def _released_ids(path: Path) -> dict[PurePosixPath, str]:
+    """Ids by image in a release; nothing elsewhere. Whether the manifest is sound is for others to say."""
+    try:
+        return {PurePosixPath(record.image): record.id for record in Manifest.load(path.parent / MANIFEST).cases}
+    except ManifestError:
+        return {}
+
+
+def _add_entry(
+    found: Found,
+    ids: dict[PurePosixPath, str],
+    listed_as: dict[PurePosixPath, str],
+    listing: Path,
+    *,
+    name: str,
+    entry: Any,
+    section: str,
+) -> None:
+    root = listing.parent
+    if not _is_pair(entry):
         found.offenders.append(f"{name}: must hold one image and one label path; one channel per case is supported")
         return
-    name_of_image = PurePosixPath(entry["image"]).name
-    case_id = name_of_image if (root / entry["image"]).is_dir() else split_name(name_of_image)[0]
+    image = PurePosixPath(entry["image"])
+    case_id = ids.get(image, (image.parent / _stem(root, image)).as_posix())
     reasons = [reason for key in ("image", "label") if (reason := _path_problem(root, entry[key], key))]
-    if case_id in images:
-        reasons.append(f"{entry['image']}: same name as {images[case_id]}; list each image once, rename equal names")
-    images[case_id] = entry["image"]
+    if image in listed_as:
+        reasons.append(f"{image}: listed as {listed_as[image]}, too; list each image once")
+    listed_as[image] = name
     if reasons:
         found.offenders.extend(f"{name}: {reason}" for reason in reasons)
         found.broken_ids.add(case_id)
         return
-    found.cases.append(Case(case_id, root / entry["image"], root / entry["label"]))
+    found.cases.append(Case(case_id, root / image, root / entry["label"], root, listing))
     found.sections[case_id] = section
 
 

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..io.stored import CodecError
-from .case import DatasetError
+from .case import CaseError, DatasetError
 from .cases import Section, find_cases
-from .codec import read_image, read_label
+from .loading import read_case
 from .two_folders import DatasetDir
 from .working_grid import IMAGE_SIZE, STRIDE, fitting_grid, held_sides, say_sides
 
@@ -114,11 +113,11 @@ def inspect_dataset(
     highest = 1
     for case in sample:
         try:
-            stored = read_image(case.image)
-            highest = max(highest, int(np.max(read_label(case.label, stored), initial=0)))
-        except CodecError as error:
-            reasons.append(f"{case.id}: {error}")
+            stored, values = read_case(case)
+        except CaseError as error:
+            reasons.append(f"{case.id}: {error.reason}")
             continue
+        highest = max(highest, int(np.max(values, initial=0)))
         shapes.append(stored.shape)
         spacings.append(stored.spacing or (1.0,) * len(stored.shape))
         channels.append(len(stored.color))

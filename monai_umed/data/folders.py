@@ -8,7 +8,7 @@ from ..io.image_files import is_pair_header, pair_problem, series_problem
 from ..io.listing import visible
 from ..io.suffixes import SUPPORTED, split_name
 from .case import Case, Found
-from .pairing import Kind, Pairing, case_names, pair_names
+from .pairing import Kind, Pairing, case_names, further_label, pair_names
 
 _CHANNEL = re.compile(r"(?P<case>.+)_\d{4}")
 
@@ -62,8 +62,11 @@ def _explain(pairing: Pairing, files: dict[Kind, dict[str, Path]], folders: dict
     known = {name for stem in files["label"] for name in case_names(stem, "label")}
     offenders = []
     for (kind, stem), rivals in sorted(pairing.alone.items(), key=lambda entry: entry[0][::-1]):
+        second = further_label(stem, files["label"]) if kind == "label" else None
         channel = _CHANNEL.fullmatch(stem)
-        if rivals:
+        if second:
+            problem = second
+        elif rivals:
             others = ", ".join(names[rival] for rival in rivals)
             problem = f"may belong to the same case as {others}; keep one image and one label of it, or rename"
         elif kind == "image" and channel and channel["case"] in known:

@@ -1,6 +1,9 @@
 """Read one case and refuse it, with a reason, if nothing sensible can be done with it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -12,6 +15,7 @@ MIN_SIDE = 16
 """Smallest permitted spatial side in pixels or voxels, but for the thinnest side of a volume."""
 _MAX_LISTED = 10
 _BINARY_FOREGROUNDS = (1, 255, 65535)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,11 +51,7 @@ def load_case(case: Case, num_classes: int = 2, window: tuple[float, float] | No
     """
     if not 2 <= num_classes <= 256:
         raise ValueError(f"num_classes is {num_classes}, must be 2 to 256")
-    try:
-        stored = read_image(case.image, window)
-        values = read_label(case.label, stored)
-    except CodecError as error:
-        raise CaseError(case.id, str(error)) from error
+    stored, values = read_case(case, window)
     reason = _shape_problem(stored, values) or _image_problem(stored)
     if reason:
         raise CaseError(case.id, reason)
@@ -61,6 +61,25 @@ def load_case(case: Case, num_classes: int = 2, window: tuple[float, float] | No
     if label.all():
         raise CaseError(case.id, "the mask covers everything; leave background around the structure or remove the case")
     return LoadedCase(case, stored, label)
+
+
+def read_case(case: Case, window: tuple[float, float] | None = None) -> tuple[StoredImage, np.ndarray]:
+    """Read image and label of a case as they are, see `read_image` and `read_label`.
+
+    Raises:
+        CaseError: one of them cannot be read; it is named with its folder, because both may have one name.
+        ValueError: ``window`` is out of range.
+    """
+    stored = _named(case, case.image, lambda: read_image(case.image, window))
+    return stored, _named(case, case.label, lambda: read_label(case.label, stored))
+
+
+def _named(case: Case, path: Path, read: Callable[[], T]) -> T:
+    try:
+        return read()
+    except CodecError as error:
+        folder = path if error.name != path.name and path.is_dir() else path.parent
+        raise CaseError(case.id, f"{folder.name}/{error}") from error
 
 
 def _shape_problem(stored: StoredImage, values: np.ndarray) -> str | None:

@@ -18,8 +18,11 @@ MANIFEST = "manifest.json"
 UNFINISHED = ".unfinished"
 """Marks a folder as ours while it has no manifest yet, and lists the finished cases."""
 
-FORMAT_VERSION = 1
-"""Version of the manifest's layout; raised when a reader of the old one would go wrong."""
+FORMAT_VERSION = 2
+"""Version of the manifest's layout; raised when a reader of the old one would go wrong.
+
+The second names the checksum of a ``dataset.json``; a release without one still has the first.
+"""
 
 
 class ManifestError(ValueError):
@@ -91,6 +94,7 @@ class Manifest:
         eps: budget in window units, in (0, 1].
         cases: one record per protected case.
         quarantined: cases that were left out.
+        dataset_json_sha256: checksum of the ``dataset.json`` in the folder; None if there is none.
     """
 
     tool: str
@@ -100,6 +104,7 @@ class Manifest:
     eps: float
     cases: list[CaseRecord] = field(default_factory=list)
     quarantined: list[Quarantined] = field(default_factory=list)
+    dataset_json_sha256: str | None = None
 
     def save(self, path: str | Path) -> None:
         """Write the manifest, sorted by case id, all at once or not at all.
@@ -112,6 +117,9 @@ class Manifest:
             OSError: the file cannot be written.
         """
         content = {"format": FORMAT_VERSION, **asdict(self)}
+        if self.dataset_json_sha256 is None:
+            del content["dataset_json_sha256"]
+            content["format"] = 1
         content["cases"].sort(key=lambda record: record["id"])
         content["quarantined"].sort(key=lambda record: record["id"])
         try:

@@ -27,8 +27,9 @@ def hashed_section(case_id: str) -> str:
 
 
 def hash_sections(cases: Iterable[Case]) -> dict[str, str]:
-    """`hashed_section` of every case by its id."""
-    return {case.id: hashed_section(case.id) for case in cases}
+    """`hashed_section` of every case by its id; all are for training if none would be, such as a case alone."""
+    sections = {case.id: hashed_section(case.id) for case in cases}
+    return sections if "train" in sections.values() else dict.fromkeys(sections, "train")
 
 
 def check_held_out(section: str) -> None:

@@ -46,7 +46,7 @@ def parse_fields(record_type: type, content: Any, where: str, skip: tuple[str, .
         if not _matches(value, hints[name]):
             raise FieldError(f"field {where + name!r} is {value!r}, must be {_describe(hints[name])}; {_CURE}")
         check = _CHECKS.get("sha256" if "sha256" in name else name)
-        if check and (reason := check(value)):
+        if check and value is not None and (reason := check(value)):
             raise FieldError(f"field {where + name!r} is {value!r}, {reason}; {_CURE}")
         values[name] = tuple(value) if isinstance(value, list) else value
     return values

@@ -58,7 +58,14 @@ def decode_nifti(source: Source) -> Decoded:
     if content.startswith(_GZIP_MAGIC):
         content = gzip.decompress(content)
     header = _parse(content, _FILE_KINDS)
-    if not header["magic"].item().startswith(b"n+") or header.get_data_offset() < header.sizeof_hdr:
+    is_single = header["magic"].item().startswith(b"n+")
+    if is_single and header.get_data_offset() < header.sizeof_hdr:
+        where = f"its voxels begin at byte {header.get_data_offset():g} (vox_offset), inside of its header"
+        # Readers disagree here: some take the header for voxels, some begin behind it, four bytes too early.
+        usual = f"{header.single_vox_offset}, where voxels begin in files without extensions"
+        cure = f"export it again, or set it to {usual}"
+        raise CodecError(source.name, where, cure)
+    if not is_single:
         cure = "give it the endings .hdr and .img, or save it as one .nii.gz file"
         raise CodecError(source.name, "header and voxels are in two files", cure)
     return _decode(source.name, "nifti", header, content)
@@ -107,7 +114,7 @@ def _decode(name: str, format_: str, header: Nifti1Header, content: bytes, file:
         raise CodecError(name, f"the file ends after {len(content)} of {end} bytes", "fetch or export it again")
     voxels = np.frombuffer(content, dtype, offset=begin, count=int(np.prod(shape))).reshape(spatial, order="F")
     slope, intercept = header.get_slope_inter()
-    affine = _LPS @ header.get_best_affine()
+    affine = _LPS @ _best_affine(name, header)
     is_placed = bool(header["sform_code"] > 0 or header["qform_code"] > 0)
     return Decoded(
         array=np.array(voxels, dtype=dtype.newbyteorder("="), order="C")[None],
@@ -119,6 +126,16 @@ def _decode(name: str, format_: str, header: Nifti1Header, content: bytes, file:
         affine=affine if len(spatial) == 3 else None,
         grid=filled_grid(affine, spatial) if is_placed else None,
     )
+
+
+def _best_affine(name: str, header: Nifti1Header) -> np.ndarray:
+    try:
+        return header.get_best_affine()
+    except ValueError as error:
+        numbers = [float(header[f"quatern_{letter}"]) for letter in "bcd"]
+        reason = f"its qform is no rotation: the quaternion {numbers} is longer than 1"
+        cure = "load and save it with SimpleITK, which takes the nearest rotation, and check its orientation"
+        raise CodecError(name, reason, cure) from error
 
 
 def encode_nifti(array: np.ndarray, header: NiftiHeader, compress_level: int, compressed: bool) -> bytes:

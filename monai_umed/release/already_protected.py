@@ -17,7 +17,8 @@ _CURE = "give the folder of the originals"
 def refuse_protected(cases: Sequence[Case]) -> None:
     """Refuse images that this program protected, as far as they tell.
 
-    Folders are known by the manifest or what an unfinished run left, beside the images or one folder up; DICOM
+    Folders are known by the manifest or what an unfinished run left, beside the images, one folder up or where the
+    dataset begins; DICOM
     files also by their Derivation Description. Other files that were moved away from their manifest pass.
 
     Raises:
@@ -25,6 +26,7 @@ def refuse_protected(cases: Sequence[Case]) -> None:
     """
     places = {place for case in cases for place in (case.image, case.image.resolve())}
     folders = {folder for place in places for folder in (place.parent, place.parent.parent)}
+    folders |= {case.root for case in cases if case.root is not None}
     offenders = [f"{folder}: {reason}; {_CURE}" for folder in sorted(folders) if (reason := _folder_reason(folder))]
     if not offenders:
         offenders = [

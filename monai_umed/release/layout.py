@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path, PureWindowsPath
+from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from ..data.case import Case, DatasetError
+from ..data.dataset_json import DATASET_JSON
 from ..data.manifest import MANIFEST
 from ..io.atomic import is_temporary
 from ..io.image_files import part_path, parts_of
@@ -16,7 +17,13 @@ from .unfinished import is_mark
 
 
 def protected_names(case: Case) -> tuple[str, str]:
-    """Where the image and the mask of a case go, relative to the protected folder: names and layout are mirrored."""
+    """Where the image and the mask of a case go, relative to the protected folder: names and layout are mirrored.
+
+    Cases of a dataset whose folders are kept stay in these folders.
+    """
+    if case.root is not None:
+        image, label = (path.relative_to(case.root) for path in (case.image, case.label))
+        return image.with_name(output_name(case.image)).as_posix(), label.as_posix()
     images, masks = ("imagesTr", "labelsTr") if case.image.parent.name == "imagesTr" else ("images", "masks")
     return f"{images}/{output_name(case.image)}", f"{masks}/{case.label.name}"
 
@@ -39,7 +46,9 @@ def check_folders(cases: Sequence[Case], output_dir: Path) -> None:
 
 
 def _name_problems(cases: Sequence[Case], output_dir: Path) -> Iterator[str]:
-    for name in sorted({path.name for case in cases for path in (case.image, case.label)}):
+    paths = {PurePosixPath(name) for case in cases for name in protected_names(case)}
+    names = {part for path in paths for part in path.parts} | {case.image.name for case in cases}
+    for name in sorted(names):
         if name in ("", "..") or PureWindowsPath(name).name != name:
             yield f"{name!r}: no plain file name on every system; rename it, without colons and backslashes"
         elif name != name.encode(errors="replace").decode():
@@ -49,6 +58,9 @@ def _name_problems(cases: Sequence[Case], output_dir: Path) -> Iterator[str]:
 def _overlaps(cases: Sequence[Case], output_dir: Path) -> Iterator[str]:
     sources = {path.resolve().parent for case in cases for path in (case.image, case.label)}
     roots = {source.parent for source in sources}
+    # Cases that are searched for in all of a dataset's subfolders would be found in the output as well.
+    sources |= {case.root.resolve() for case in cases if case.root is not None and case.listing is None}
+    roots |= {case.root.resolve() for case in cases if case.root is not None}
     if output_dir.resolve() in roots or any(overlap(source, output_dir) for source in sources):
         yield f"{output_dir}: the output folder overlaps with the input images; choose a folder outside of them"
 
@@ -72,6 +84,7 @@ def _foreign(cases: Sequence[Case], output_dir: Path) -> Iterator[str]:
     if not output_dir.is_dir():
         return
     expected = {MANIFEST, *(name for case in cases for name in _protected_files(case))}
+    expected |= {DATASET_JSON for case in cases if case.listing is not None}
     files = (path.relative_to(output_dir) for path in output_dir.rglob("*") if not path.is_dir())
     # Hidden temporary files and folders are left when a write is killed, or come and go while another process of the
     # same run is at work; they are nobody's data.

@@ -19,6 +19,7 @@ from .already_protected import refuse_protected
 from .case import clear_cases, is_finished, protect_case
 from .faults import FAULTS, explain, find_fault
 from .layout import check_folders, protected_names
+from .listing import check_listing, clear_listing, write_listing
 from .run_digest import run_digest
 from .unfinished import HeldError, Unfinished
 
@@ -79,6 +80,7 @@ def protect_dataset(
             quarantined=quarantined,
         )
         with _named_faults(output_dir, quarantined):
+            manifest.dataset_json_sha256 = write_listing(cases, records, output_dir)
             # All files before the manifest: it promises that they are there, after a power cut as well.
             for folder in {(output_dir / name).parent for record in records for name in (record.image, record.label)}:
                 sync_folder(folder)
@@ -171,6 +173,7 @@ def _opened(
     def prepare(anew: bool) -> None:
         for leftover in [output_dir / MANIFEST, *leftovers(output_dir)]:
             remove(leftover)
+        clear_listing(cases, output_dir)
         if anew:
             clear_cases(cases, output_dir)
 
@@ -179,6 +182,7 @@ def _opened(
     with ExitStack() as stack:
         with _named_faults(output_dir):
             check_folders(cases, output_dir)
+            check_listing(cases)
             for folder in {Path(name).parent for case in cases for name in protected_names(case)}:
                 (output_dir / folder).mkdir(parents=True, exist_ok=True)
             stack.enter_context(unfinished.hold(prepare))

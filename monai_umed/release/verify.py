@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 from ..data.case import Case, CaseError, DatasetError
 from ..data.cases import find_cases
 from ..data.codec import read_image
+from ..data.dataset_json import DATASET_JSON
 from ..data.manifest import MANIFEST, UNFINISHED, CaseRecord, Manifest, ManifestError
 from ..data.parallel import track
 from ..data.two_folders import DatasetDir
@@ -26,6 +27,7 @@ from ..io.quantize import stored_limit
 from ..io.stored import CodecError, StoredImage
 from ..sealing.keys import is_key_file
 from ..sealing.records import SEALED_SUFFIX, path_inside
+from .listing import listing_problems
 from .placement import placement_problems
 from .unfinished import is_mark
 
@@ -96,6 +98,7 @@ def verify_folder(
         except (CodecError, OSError) as error:
             found = [f"{error}; {_AGAIN}" if isinstance(error, OSError) else str(error)]
         problems += [Problem(record.id, text) for text in found]
+    problems += [Problem(DATASET_JSON, f"{text}; {_AGAIN}") for text in listing_problems(folder, manifest, originals)]
     return problems + list(_foreign_files(folder, manifest, contents))
 
 
@@ -201,6 +204,7 @@ def _foreign_files(folder: Path, manifest: Manifest, contents: dict[str, str]) -
     """What lies in the folder and belongs to no case; many sealed files, or marks of a run, are one problem."""
     images = (folder / name for record in manifest.cases for name in (record.image, record.label))
     listed = {folder / MANIFEST, *(file for image in images for file in files_of(image))}
+    listed |= {folder / DATASET_JSON} if manifest.dataset_json_sha256 is not None else set()
     killed = set(leftovers(folder))
     marked, sealed = False, []
     for path in sorted(folder.rglob("*")):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -17,6 +19,15 @@ T = TypeVar("T")
 
 SEALED_SUFFIX = ".sealed"
 """What a sealed file's name ends with; the rest of it is the public name of the protected image."""
+_LONGEST_NAME = 255  # bytes that a file's name may have on the file systems in use
+
+
+def sealed_name(record: CaseRecord) -> str:
+    """Where a case's sealed file lies in its folder: as the protected image, under the checksum of a name too long."""
+    image = PurePosixPath(record.image)
+    if len(os.fsencode(image.name + SEALED_SUFFIX)) > _LONGEST_NAME:
+        image = image.with_name(hashlib.sha256(os.fsencode(image.name)).hexdigest())
+    return f"{image.as_posix()}{SEALED_SUFFIX}"
 
 
 def original_name(record: CaseRecord) -> str:
@@ -107,5 +118,5 @@ def open_original(protected_dir: Path, sealed_dir: Path, record: CaseRecord, key
         OSError: a file cannot be read.
         ValueError: ``key`` has another length.
     """
-    sealed = read_inside(sealed_dir, record.image + SEALED_SUFFIX, record, Path.read_bytes)
+    sealed = read_inside(sealed_dir, sealed_name(record), record, Path.read_bytes)
     return open_case(sealed, read_inside(protected_dir, record.image, record, read_content), record, key)

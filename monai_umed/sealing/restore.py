@@ -7,13 +7,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..data.case import Case, CaseError, DatasetError
+from ..data.dataset_json import DATASET_JSON
 from ..data.manifest import CaseRecord, Quarantined
 from ..data.parallel import track
 from ..io.checksum import sha256_path
 from ..io.content import Content, read_content, write_content
 from ..io.image_files import is_complete, part_path
 from ..io.listing import overlap
-from .records import SEALED_SUFFIX, open_original, original_name, path_inside, read_inside, read_mask, read_records
+from .listing import restore_listing
+from .records import open_original, original_name, path_inside, read_inside, read_mask, read_records, sealed_name
 from .seal import WrongKeyError, open_case, seal_case
 
 
@@ -69,7 +71,7 @@ def seal_dataset(
             raise CaseError(record.id, "its original is not among the cases; pass the dataset that was protected")
         original = read_content(originals[record.id])
         protected = read_inside(protected_dir, record.image, record, read_content)
-        target = path_inside(sealed_dir, record.image + SEALED_SUFFIX, record)
+        target = path_inside(sealed_dir, sealed_name(record), record)
         if target.exists():
             try:
                 if open_case(target.read_bytes(), protected, record, key) == original:
@@ -96,7 +98,8 @@ def restore_dataset(
 
     A case is written only if its sealed file, its protected image and its mask are all unchanged; all of this is
     authenticated with the key, not just compared with the manifest. Files that are there already are kept if they are
-    the originals and otherwise never overwritten, so an interrupted run goes on where it stopped.
+    the originals and otherwise never overwritten, so an interrupted run goes on where it stopped. A ``dataset.json``
+    comes last, once all cases are there, see `restore_listing`.
 
     Args:
         protected_dir: the public folder with its manifest.
@@ -139,7 +142,15 @@ def restore_dataset(
             _write(path, content)
         return True
 
-    return _for_each(restore, records, f"restore into {output_dir.name}", progress)
+    report = _for_each(restore, records, f"restore into {output_dir.name}", progress)
+    if cases is None and not report.failed:
+        try:
+            restore_listing(protected_dir, output_dir)
+        except CaseError as error:
+            report.failed.append(Quarantined(error.case_id, error.reason))
+        except OSError as error:
+            report.failed.append(Quarantined(DATASET_JSON, f"{error}; repair it and run again"))
+    return report
 
 
 def _check_apart(output_dir: Path, used: Iterable[Path]) -> None:

@@ -121,9 +121,16 @@ def test_convention_hashed_sections_are_80_to_20_and_never_change(tmp_path: Path
 
 def test_empty_section_is_refused_with_a_cure(tmp_path: Path) -> None:
     touch(tmp_path, "images/a.png", "masks/a.png")
-    empty = "train" if hashed_section("a") == "test" else "test"
     with pytest.raises(DatasetError, match="none of 1 cases"):
-        ids(tmp_path, empty)
+        ids(tmp_path, "test")
+
+
+def test_a_case_alone_is_for_training_whatever_its_name(tmp_path: Path) -> None:
+    assert (hashed_section("patient001"), hashed_section("a")) == ("test", "train")
+    touch(tmp_path, "images/patient001.png", "masks/patient001.png")
+    assert ids(tmp_path, "train") == ["patient001"]
+    touch(tmp_path, "images/a.png", "masks/a.png")
+    assert (ids(tmp_path, "train"), ids(tmp_path, "test")) == (["a"], ["patient001"])
 
 
 def write_datalist(root: Path, name: str = "dataset.json", **lists: object) -> Path:
@@ -152,11 +159,11 @@ def test_datalist_refuses_paths_that_leave_the_folder(tmp_path: Path) -> None:
         assert text in offender
 
 
-def test_datalist_refuses_equal_names_several_channels_and_unlabelled_training_cases(tmp_path: Path) -> None:
+def test_datalist_refuses_an_image_listed_twice_several_channels_and_unlabelled_training_cases(tmp_path: Path) -> None:
     touch(tmp_path, "p1/t1.nii", "p2/t1.nii", "gt.nii")
     entries = [
         {"image": "p1/t1.nii", "label": "gt.nii"},
-        {"image": "p2/t1.nii", "label": "gt.nii"},
+        {"image": "./p1/t1.nii", "label": "gt.nii"},
         {"image": ["p1/t1.nii"], "label": "gt.nii"},
         "p1/t1.nii",
     ]

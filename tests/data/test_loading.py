@@ -117,3 +117,28 @@ def test_truncated_or_missing_files_are_refused_by_name(tmp_path: Path, part: st
 def test_impossible_number_of_classes_is_refused(tmp_path: Path, num_classes: int) -> None:
     with pytest.raises(ValueError, match="must be 2 to 256"):
         load_case(write_case(tmp_path, noise(), square()), num_classes)
+
+
+@pytest.mark.parametrize("damaged", ["images", "masks"])
+def test_a_damaged_file_is_named_with_its_folder(tmp_path: Path, damaged: str) -> None:
+    case = Case("a", tmp_path / "images/a.png", tmp_path / "masks/a.png")
+    for path, pixels in ((case.image, noise()), (case.label, square(255))):
+        path.parent.mkdir()
+        Image.fromarray(pixels).save(path)
+    path = tmp_path / damaged / "a.png"
+    path.write_bytes(path.read_bytes()[:40])
+    with pytest.raises(CaseError, match=rf"case 'a': {damaged}/a\.png: cannot be read .*fetch it again"):
+        load_case(case)
+
+
+@pytest.mark.parametrize("color", [0, 255])
+def test_a_mask_drawn_in_its_transparency_is_refused_with_a_cure_that_works(tmp_path: Path, color: int) -> None:
+    case = write_case(tmp_path, noise(), square(255))
+    layers = [np.full((SIDE, SIDE), color, np.uint8)] * 3
+    Image.fromarray(np.dstack([*layers, square(255)])).save(case.label)
+    with pytest.raises(CaseError, match="drawn is its transparency alone; save its alpha channel as 8-bit gray"):
+        load_case(case)
+    with Image.open(case.label) as image:
+        alpha = image.getchannel("A")
+    alpha.save(case.label)
+    np.testing.assert_array_equal(load_case(case).label[0], square(1))

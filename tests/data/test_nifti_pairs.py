@@ -4,11 +4,13 @@ import hashlib
 import json
 import os
 import shutil
+import struct
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
+import SimpleITK
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from nibabel.analyze import AnalyzeImage
@@ -95,6 +97,33 @@ def test_a_single_file_with_the_header_of_a_pair_is_refused(tmp_path: Path) -> N
     write_pair(tmp_path / "a.img").with_suffix(".hdr").rename(tmp_path / "a.nii")
     with pytest.raises(CodecError, match=r"two files; give it the endings \.hdr and \.img, or save it as one"):
         read_image(tmp_path / "a.nii")
+
+
+def test_voxels_inside_of_the_header_are_refused_with_a_cure_that_works(tmp_path: Path) -> None:
+    path = tmp_path / "a.nii"
+    voxels = noise(SHAPE).astype(np.int16)
+    nib.Nifti1Image(voxels, AFFINE).to_filename(path)
+    content = bytearray(path.read_bytes())
+    struct.pack_into("<f", content, 108, 0)
+    path.write_bytes(content)
+    with pytest.raises(CodecError, match=r"begin at byte 0 \(vox_offset\), inside of its header; .* set it to 352"):
+        read_image(path)
+    struct.pack_into("<f", content, 108, 352)
+    path.write_bytes(content)
+    np.testing.assert_array_equal(read_image(path).array[0], voxels)
+
+
+def test_a_quaternion_that_is_no_rotation_is_refused_with_a_cure_that_works(tmp_path: Path) -> None:
+    path, again = tmp_path / "a.nii", tmp_path / "b.nii"
+    voxels = noise(SHAPE).astype(np.int16)
+    nib.Nifti1Image(voxels, AFFINE).to_filename(path)
+    content = bytearray(path.read_bytes())
+    content[252:268] = struct.pack("<hhfff", 1, 0, 0.9, 0.9, 0.9)
+    path.write_bytes(content)
+    with pytest.raises(CodecError, match=r"qform is no rotation: .* longer than 1; load and save it with SimpleITK"):
+        read_image(path)
+    SimpleITK.WriteImage(SimpleITK.ReadImage(path), again)
+    np.testing.assert_array_equal(read_image(again).array[0], voxels)
 
 
 @settings(max_examples=150, deadline=None)

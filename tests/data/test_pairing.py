@@ -8,9 +8,18 @@ from hypothesis import strategies as st
 
 from monai_umed.data.pairing import pair_names
 
-CASES = st.sampled_from(["a", "b", "a_0000", "a_mask", "c 1"])
-IMAGES = st.builds(str.__add__, CASES, st.sampled_from(["", "_0000", "_image", "-IMG"]))
-LABELS = st.builds(str.__add__, CASES, st.sampled_from(["", "_mask", ".seg", "-label", "_GT"]))
+CASES = st.sampled_from(["a", "b", "a_0000", "a_mask", "c 1", "volume-0", "0", "\u00e9", "e\u0301"])
+IMAGES = st.builds(
+    "".join, st.tuples(st.sampled_from(["", "", "volume-"]), CASES, st.sampled_from(["", "_0000", "_image", "-IMG"]))
+)
+LABELS = st.builds(
+    "".join,
+    st.tuples(
+        st.sampled_from(["", "", "segmentation-", "mask_"]),
+        CASES,
+        st.sampled_from(["", "_mask", ".seg", "-label", "_GT"]),
+    ),
+)
 
 
 @pytest.mark.parametrize(
@@ -25,6 +34,11 @@ LABELS = st.builds(str.__add__, CASES, st.sampled_from(["", "_mask", ".seg", "-l
         ("scan", "scan.seg", "scan"),
         ("scan", "scan-label", "scan"),
         ("Scan_Image", "Scan_GT", "Scan"),
+        ("volume-0", "segmentation-0", "0"),
+        ("img_7", "mask_7", "7"),
+        ("scan", "mask_scan", "scan"),
+        ("L\u00e4sion", "La\u0308sion_mask", "L\u00e4sion"),
+        ("La\u0308sion_0000", "L\u00e4sion", "La\u0308sion"),
     ],
 )
 def test_marks_of_common_tools_are_recognized(image: str, label: str, case: str) -> None:

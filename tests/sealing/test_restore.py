@@ -313,3 +313,13 @@ def test_sealed_files_hold_neither_the_key_nor_pixels(folders: Folders) -> None:
         original = (folders.dataset / "images" / f"{name}.bmp").read_bytes()
         assert KEY[:8] not in sealed
         assert not any(original[start : start + 8] in sealed for start in range(1100, len(original) - 8, 8))
+
+
+def test_the_longest_names_of_files_are_sealed_and_restored(tmp_path: Path) -> None:
+    folders = folders_in(tmp_path)
+    name = "y" * 251 + ".png"
+    write_array(folders.dataset / "images" / name, noise((40, 48)).astype(np.uint8))
+    write_array(folders.dataset / "masks" / name, square((40, 48)))
+    assert protect_and_seal(folders).done == ["y" * 251]
+    assert not restore_dataset(folders.protected, folders.sealed, folders.output, KEY, progress=False).failed
+    assert tree(folders.output) == tree(folders.dataset)
