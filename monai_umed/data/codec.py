@@ -9,6 +9,7 @@ import numpy as np
 from ..dicom import lazy as lazy_dicom
 from ..io import itk_image, nifti, raster, tiff
 from ..io.content import Content, write_content
+from ..io.dicom_sign import DICOM_SUFFIX, is_dicom, split_file
 from ..io.grids import check_geometry, on_image_grid
 from ..io.image_files import PAIR, pair_problem, parts_of
 from ..io.source import MemoryFile, Source
@@ -130,9 +131,9 @@ def read_label(path: str | Path, image: StoredImage | None = None) -> np.ndarray
             that is not on the image's grid.
     """
     path = Path(path)
-    is_dicom = image is not None and image.format in _DICOM_FORMATS
-    if path.suffix.lower() == ".dcm" and lazy_dicom.is_segmentation(path):
-        if image is None or image.affine is None or not is_dicom:
+    on_dicom = image is not None and image.format in _DICOM_FORMATS
+    if is_dicom(path) and lazy_dicom.is_segmentation(path):
+        if image is None or image.affine is None or not on_dicom:
             raise CodecError(path.name, "a DICOM SEG without a series to lie on", "put it beside a folder of slices")
         return lazy_dicom.decode_segmentation(path, image.affine, image.shape)
     decoded = decode(path)
@@ -141,7 +142,7 @@ def read_label(path: str | Path, image: StoredImage | None = None) -> np.ndarray
         raise CodecError(path.name, "the color channels of the mask differ", "save the class numbers as 8-bit gray")
     values = values[:1]
     if image is not None:
-        grid = decoded.affine if is_dicom and decoded.grid is None else decoded.grid
+        grid = decoded.affine if on_dicom and decoded.grid is None else decoded.grid
         values = on_image_grid(path.name, values, grid, image)
     if values.dtype.kind != "f" and (decoded.slope, decoded.intercept) == (1.0, 0.0):
         return values
@@ -183,6 +184,8 @@ def write_image(path: str | Path, array: np.ndarray, source: StoredImage, compre
         raise CodecError(path.name, reason, "pass the array that add_delta returned for this source")
     if source.format == "dicom_series":
         return write_content(path, lazy_dicom.encode_series(array, source))
+    if source.format == "dicom" and suffix not in SUPPORTED:  # it was known by its content
+        suffix = DICOM_SUFFIX
     encoder = _ENCODERS.get((suffix, source.format))
     if encoder is None:
         reason = f"a {source.format} image cannot be written as {suffix or 'a file without ending'}"
@@ -201,7 +204,7 @@ def decode(path: Path) -> Decoded:
 
 
 def _decode_file(source: Source) -> Decoded:
-    suffix = split_name(source.name)[1]
+    suffix = split_file(source)[1]
     decoder = _DECODERS.get(suffix)
     if decoder is None:
         raise CodecError(source.name, f"unknown file ending {suffix!r}", f"convert it to one of {', '.join(SUPPORTED)}")

@@ -4,8 +4,9 @@ import json
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
+from ..io.dicom_sign import split_file
 from ..io.image_files import link_out, pair_problem, series_problem
-from ..io.suffixes import SUPPORTED, split_name
+from ..io.suffixes import SUPPORTED
 from .case import Case, DatasetError, Found
 
 _TRAIN_KEYS = ("training", "train")
@@ -53,7 +54,7 @@ def _add_entry(found: Found, images: dict[str, str], root: Path, name: str, entr
         found.offenders.append(f"{name}: must hold one image and one label path; one channel per case is supported")
         return
     name_of_image = PurePosixPath(entry["image"]).name
-    case_id = name_of_image if (root / entry["image"]).is_dir() else split_name(name_of_image)[0]
+    case_id = name_of_image if (root / entry["image"]).is_dir() else split_file(root / entry["image"])[0]
     reasons = [reason for key in ("image", "label") if (reason := _path_problem(root, entry[key], key))]
     if case_id in images:
         reasons.append(f"{entry['image']}: same name as {images[case_id]}; list each image once, rename equal names")
@@ -81,6 +82,6 @@ def _path_problem(root: Path, text: str, key: str) -> str | None:
         return f"{text}: {'; '.join(reasons)}"
     if not target.is_file():
         return f"{text}: no such file; add it or remove the entry"
-    if split_name(target.name)[1] not in SUPPORTED:
+    if split_file(target)[1] not in SUPPORTED:
         return f"{text}: unknown file ending; convert it to one of {', '.join(SUPPORTED)}"
     return None

@@ -4,9 +4,10 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from ..io.dicom_sign import split_file
 from ..io.image_files import is_pair_header, pair_problem, series_problem
 from ..io.listing import visible
-from ..io.suffixes import SUPPORTED, split_name
+from ..io.suffixes import SUPPORTED
 from .case import Case, Found
 from .pairing import Kind, Pairing, case_names, pair_names
 
@@ -84,7 +85,7 @@ def _by_stem(paths: Sequence[Path], found: Found, series: bool) -> dict[str, Pat
     files: dict[str, Path] = {}
     for path in paths:
         name = f"{path.parent.name}/{path.name}"
-        stem, suffix = (path.name, "") if path.is_dir() else split_name(path.name)
+        stem, suffix = (path.name, "") if path.is_dir() else split_file(path)
         if problem := _problem(path, suffix, series):
             found.offenders.append(f"{name}: {problem}")
             found.broken_ids.add(stem)

@@ -13,7 +13,7 @@ from pydicom.valuerep import CUSTOMIZABLE_CHARSET_VR
 from ..io.source import Source
 from ..io.stored import CodecError, Decoded, StoredImage
 from .derived import mark_derived, update_extremes
-from .elements import AGAIN, DicomFile, dicom_errors
+from .elements import AGAIN, DicomFile, dicom_errors, read_elements
 from .geometry import frames_geometry
 from .pixels import allowed_limits, bit_range, check_limits, read_pixels
 from .scale import display_window, displayed_scale
@@ -119,7 +119,7 @@ def read_file(source: Source) -> DicomFile:
         CodecError: see `decode_dicom`.
     """
     with dicom_errors(source.name):
-        dataset: Any = pydicom.dcmread(io.BytesIO(source.read_bytes()))
+        dataset = read_elements(source)
         _check_kind(source.name, dataset)
         pixels = read_pixels(source.name, dataset)
         announced = (

@@ -5,12 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pydicom
 from pydicom import uid
 
 from ..io.grids import GRID_TOLERANCE, grid_corners
 from ..io.stored import CodecError
-from .elements import dicom_errors, frame_values
+from .elements import dicom_errors, frame_values, read_elements, read_some
 
 _LABEL_MAP_STORAGE = "1.2.840.10008.5.1.4.1.1.66.7"
 
@@ -18,7 +17,7 @@ _LABEL_MAP_STORAGE = "1.2.840.10008.5.1.4.1.1.66.7"
 def is_segmentation(path: Path) -> bool:
     """Whether a file is a DICOM SEG of any kind; False for whatever cannot be read."""
     try:
-        kind = pydicom.dcmread(path, specific_tags=["SOPClassUID"]).get("SOPClassUID")
+        kind = read_some(path, ["SOPClassUID"]).get("SOPClassUID")
     except Exception:  # whoever reads it next says what is wrong
         return False
     return kind in (uid.SegmentationStorage, _LABEL_MAP_STORAGE)
@@ -42,7 +41,7 @@ def decode_segmentation(path: Path, affine: np.ndarray, shape: Sequence[int]) ->
             a damaged file.
     """
     with dicom_errors(path.name):
-        dataset: Any = pydicom.dcmread(path)
+        dataset = read_elements(path)
         kind = dataset.get("SegmentationType", "LABELMAP" if dataset.SOPClassUID == _LABEL_MAP_STORAGE else None)
         if kind != "BINARY":
             cure = "export it as a BINARY segmentation, or as a label map in a .nii.gz or .nrrd file"

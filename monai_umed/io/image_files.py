@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from .dicom_sign import is_dicom
 from .listing import leaves, visible
 
 PAIR = (".hdr", ".img")
@@ -99,6 +100,6 @@ def series_problem(folder: Path, root: Path) -> str | None:
         return f"{link.name} is a link that leaves the dataset's folder; copy what it points to into it"
     if folder.suffix.lower() in PAIR:
         return f"a folder with the ending of a NIfTI pair ({', '.join(PAIR)}); rename it"
-    if not any(path.suffix.lower() == ".dcm" for path in visible(folder)):
-        return "a folder without .dcm files; move its files up, subfolders are not searched"
+    if not any(is_dicom(path) for path in visible(folder)):
+        return "a folder without DICOM files; move its files up, subfolders are not searched"
     return None
