@@ -75,8 +75,8 @@ def _path_problem(root: Path, text: str, key: str) -> str | None:
     target = root / text
     if link := link_out(target, root):
         return f"{text}: {link.name} is a link that leaves the dataset's folder; copy what it points to into it"
-    if key == "image" and target.is_dir():
-        problem = series_problem(target, root)
+    if target.is_dir():
+        problem = series_problem(target, root, label=key == "label")
         return problem and f"{text}: {problem}"
     if reasons := pair_problem(target):
         return f"{text}: {'; '.join(reasons)}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +10,11 @@ import numpy as np
 import pydicom
 import pytest
 import SimpleITK
-from dicom_files import make, save
+from dicom_files import make, make_segmentation, save
 from PIL import Image
 from protected_folder import may_change, noise, square, tree
 from pydicom import uid
+from pydicom.dataset import Dataset
 from sealed_folders import KEY, folders_in, protect_and_seal, restore_all
 
 from monai_umed.release.verify import verify_folder
@@ -69,12 +70,88 @@ def write_single(root: Path) -> None:
     Image.fromarray(MASK[SLICES // 2]).save(root / "masks" / "1.2.840.7.png")
 
 
+def group(**elements: Any) -> list[Any]:
+    """A sequence of one item."""
+    item: Any = Dataset()
+    for keyword, value in elements.items():
+        setattr(item, keyword, value)
+    return [item]
+
+
+def write_enhanced(root: Path, order: Sequence[int]) -> None:
+    """One file of several frames, stored in some order."""
+    parts = slices()
+    dataset = make(np.stack([parts[number].pixel_array for number in order]), bits=12)
+    dataset.SOPClassUID = uid.EnhancedCTImageStorage
+    dataset.SharedFunctionalGroupsSequence = group(
+        PixelMeasuresSequence=group(PixelSpacing=list(SPACING)),
+        PlaneOrientationSequence=group(ImageOrientationPatient=[1, 0, 0, 0, 1, 0]),
+    )
+    dataset.PerFrameFunctionalGroupsSequence = [
+        group(PlanePositionSequence=group(ImagePositionPatient=parts[number].ImagePositionPatient))[0]
+        for number in order
+    ]
+    del dataset.ImagePositionPatient, dataset.ImageOrientationPatient, dataset.PixelSpacing
+    (root / "images").mkdir()
+    save(dataset, root / "images" / "a.dcm")
+    write_label(root)
+
+
+def write_pictures(root: Path, name: Callable[[int], str] = "{}.dcm".format) -> None:
+    """A series and one picture per slice, whose names are in another order than the slices."""
+    write_series(root, lambda number: name(SLICES + 1 - number))
+    (root / "masks" / "a.nrrd").unlink()
+    (root / "masks" / "a").mkdir()
+    for number, mask in enumerate(MASK):
+        stem = name(SLICES + 1 - number).removesuffix(".dcm")
+        Image.fromarray(mask * 255).save(root / "masks" / "a" / f"{stem}.png")
+
+
+def write_label_series(root: Path) -> None:
+    """Image and label as a series each; the files of the label are in another order."""
+    write_series(root)
+    (root / "masks" / "a.nrrd").unlink()
+    (root / "masks" / "a").mkdir()
+    for number, dataset in enumerate(slices(SeriesInstanceUID="1.2.3.9")):
+        dataset.PixelData = MASK[number].astype(np.uint16).tobytes()
+        save(dataset, root / "masks" / "a" / f"L{SLICES - number:03}")
+
+
+def write_segmentation(root: Path, single: bool = False, placed: bool = True) -> None:
+    """A DICOM SEG in a folder of its own, of a series or of a single image that may not tell where it lies."""
+    affine = np.diag([SPACING[1], SPACING[0], STEP, 1])
+    affine[:3, 3] = ORIGIN
+    numbers = [SLICES // 2] if single else np.flatnonzero(MASK.any(axis=(1, 2))).tolist()
+    segmentation = make_segmentation({(1, number): MASK[number] for number in numbers}, affine)
+    if single:
+        image = slices()[SLICES // 2]
+        if not placed:
+            del image.ImagePositionPatient, image.ImageOrientationPatient
+            for frame in segmentation.PerFrameFunctionalGroupsSequence:
+                del frame.PlanePositionSequence
+        (root / "images").mkdir()
+        save(image, root / "images" / "a.dcm")
+    else:
+        write_series(root)
+        (root / "masks" / "a.nrrd").unlink()
+    (root / "masks" / "a").mkdir(parents=True)
+    save(segmentation, root / "masks" / "a" / "1-1.dcm")
+
+
 KINDS: dict[str, Callable[[Path], None]] = {
     "series without ending": lambda root: write_series(root, "IM{:06}".format),
     "series of .IMA": lambda root: write_series(root, "{}.IMA".format),
     "series named by UIDs": lambda root: write_series(root, "1.2.840.{}".format),
     "series without preamble": lambda root: write_series(root, without_header=True),
     "single without ending": write_single,
+    "frames in no order": lambda root: write_enhanced(root, [0, 2, 4, 6, 8, 7, 5, 3, 1]),
+    "frames from the top": lambda root: write_enhanced(root, range(SLICES)[::-1]),
+    "picture per slice": write_pictures,
+    "picture per slice named by UID": lambda root: write_pictures(root, "1.2.840.{}".format),
+    "label as series": write_label_series,
+    "SEG of a series in a folder": write_segmentation,
+    "SEG of a single image": lambda root: write_segmentation(root, single=True),
+    "SEG of an image without position": lambda root: write_segmentation(root, single=True, placed=False),
 }
 
 
@@ -86,7 +163,12 @@ def pixels_by_place(path: Path) -> dict[float, np.ndarray]:
         dataset: Any = pydicom.dcmread(file, force=True)
         if "TransferSyntaxUID" not in dataset.file_meta:
             dataset.file_meta.TransferSyntaxUID = uid.ImplicitVRLittleEndian
-        found[float(dataset.ImagePositionPatient[2])] = dataset.pixel_array
+        if "PerFrameFunctionalGroupsSequence" in dataset:
+            for frame, pixels in zip(dataset.PerFrameFunctionalGroupsSequence, dataset.pixel_array, strict=True):
+                found[float(frame.PlanePositionSequence[0].ImagePositionPatient[2])] = pixels
+        else:
+            height = dataset.get("ImagePositionPatient", [0, 0, ORIGIN[2] + STEP * (SLICES // 2)])[2]
+            found[float(height)] = dataset.pixel_array
     return found
 
 
@@ -96,8 +178,8 @@ def test_what_users_have_is_protected_in_its_place_and_comes_back(tmp_path: Path
     folders.dataset.mkdir()
     KINDS[kind](folders.dataset)
     [image] = (folders.dataset / "images").iterdir()
-    dims = 3 if image.is_dir() else 2
-    assert protect_and_seal(folders, spatial_dims=dims).done == [image.name]
+    dims = 3 if image.is_dir() or kind.startswith("frames") else 2
+    assert protect_and_seal(folders, spatial_dims=dims).done == [image.name.removesuffix(".dcm")]
     assert verify_folder(folders.protected, folders.dataset, progress=False) == []
 
     before, after = (pixels_by_place(root / "images" / image.name) for root in (folders.dataset, folders.protected))
