@@ -138,6 +138,9 @@ def read_label(path: str | Path, image: StoredImage | None = None) -> np.ndarray
             raise CodecError(path.name, "a DICOM SEG without a DICOM image that tells where it lies", cure)
         return lazy_dicom.decode_segmentation(path, image.grid, image.shape)
     decoded = decode(path)
+    if decoded.format == "dicom_series" and image is not None and (decoded.grid is None) != (image.grid is None):
+        reason = "one of image and label tells where its slices lie, the other does not, so their order is open"
+        raise CodecError(path.name, reason, "save the label as one picture per slice (.png), named as the slice")
     values = decoded.array[:-1] if decoded.has_alpha else decoded.array
     if len(values) > 1 and (values != values[:1]).any():
         raise CodecError(path.name, "the color channels of the mask differ", "save the class numbers as 8-bit gray")

@@ -54,9 +54,15 @@ def write_label(root: Path, mask: np.ndarray = MASK) -> None:
     SimpleITK.WriteImage(label, str(root / "masks" / "a.nrrd"))
 
 
-def write_series(root: Path, name: Callable[[int], str] = "{}.dcm".format, without_header: bool = False) -> None:
+def write_series(
+    root: Path,
+    name: Callable[[int], str] = "{}.dcm".format,
+    *,
+    without_header: bool = False,
+    datasets: Sequence[Any] = (),
+) -> None:
     (root / "images" / "a").mkdir(parents=True)
-    for number, dataset in enumerate(slices()):
+    for number, dataset in enumerate(datasets or slices()):
         path = save(dataset, root / "images" / "a" / name(number))
         if without_header:
             strip_header(path)
