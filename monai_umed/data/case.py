@@ -14,7 +14,7 @@ class Case:
     Attributes:
         id: file name of the image without its ending, or name of its folder; unique in the dataset.
         image: image file, voxels of a NIfTI pair (``.img``), or folder of DICOM slices.
-        label: label file, or voxels of a pair.
+        label: label file, voxels of a pair, or folder of a series or of one picture per slice.
     """
 
     id: str
