@@ -14,7 +14,7 @@ class Case:
     Attributes:
         id: file name of the image without its ending, or name of its folder; unique in the dataset.
         image: image file, voxels of a NIfTI pair (``.img``), or folder of DICOM slices.
-        label: label file, or voxels of a pair.
+        label: label file, voxels of a pair, or folder of a series or of one picture per slice.
         root: folder of the dataset if a release keeps the folders below it; None if it sorts images and labels into
             folders of its own.
         listing: the dataset's ``dataset.json``, which a release carries; None if there is none.

@@ -32,8 +32,9 @@ def find_cases(dataset_dir: DatasetDir, section: Section = "all") -> list[Case]:
     ``_mask``, ``_label(s)`` or ``_gt``, an image ``_0000``, ``_image`` or ``_img``, where that leaves no doubt; both
     may have such a word in front (``volume-0`` with ``segmentation-0``).
 
-    A folder of ``.dcm`` files in the place of an image is one case, a series; its id is the folder's name. Its label is
-    one file like any other: a label map on its grid, or a DICOM SEG.
+    A folder of DICOM files in the place of an image is one case, a series; its id is the folder's name. Its label is
+    one file like any other, a label map on its grid or a DICOM SEG, or a folder: a series, or one picture per slice,
+    named as the slice. DICOM files need no ending ``.dcm``; a name such as ``1.2.840.113`` is an id as a whole.
 
     A NIfTI pair, ``NAME.hdr`` and ``NAME.img`` side by side, is one image or label; a datalist names the ``.img`` file.
 

@@ -9,15 +9,14 @@ import numpy as np
 from ..dicom import lazy as lazy_dicom
 from ..io import itk_image, nifti, raster, tiff
 from ..io.content import Content, write_content
+from ..io.dicom_sign import DICOM_SUFFIX, is_dicom, split_file
 from ..io.grids import check_geometry, on_image_grid
-from ..io.image_files import PAIR, pair_problem, parts_of
+from ..io.image_files import PAIR, holds_slice_masks, pair_problem, parts_of
 from ..io.source import MemoryFile, Source
 from ..io.stored import CodecError, Decoded, StoredImage
 from ..io.suffixes import LOSSY, SUPPORTED, output_name, split_name
-
-WINDOW_PERCENTILES = (0.5, 99.5)
-"""Percentiles of the volume that map to 0 and 1 for NIfTI, NRRD, MetaImage and for 16-bit files that name no window of
-their own: their full range is mostly empty."""
+from .slice_masks import read_slice_masks
+from .windows import default_window
 
 _DECODERS: dict[str, Callable[[Source], Decoded]] = {
     ".png": raster.decode_png,
@@ -46,7 +45,6 @@ _ENCODERS: dict[tuple[str, str], Callable[[np.ndarray, StoredImage, int], Conten
     (".mha", "mha"): lambda array, source, level: itk_image.encode_mha(array, source.header, level),
     (".dcm", "dicom"): lambda array, source, _: lazy_dicom.encode_dicom(array, source),
 }
-_VOLUME_FORMATS = ("nifti", "nifti_pair", "nrrd", "mha")
 _DICOM_FORMATS = ("dicom", "dicom_series")
 
 
@@ -73,7 +71,7 @@ def read_image(path: str | Path, window: tuple[float, float] | None = None) -> S
     if decoded.array.dtype.itemsize > 4 and decoded.array.dtype.kind in "iu":
         raise CodecError(path.name, f"voxels of type {decoded.array.dtype}", "save it as int16 or float32")
     if window is None:
-        stored_window = decoded.window or _default_window(decoded)
+        stored_window = decoded.window or default_window(decoded)
     else:
         low, high = ((value - decoded.intercept) / decoded.slope for value in window)
         stored_window = (float(low), float(high))
@@ -117,7 +115,8 @@ def read_label(path: str | Path, image: StoredImage | None = None) -> np.ndarray
 
     Args:
         path: gray file of 1, 8 or 16 bits, RGB file with equal channels, NIfTI, NRRD or MetaImage file with whole
-            numbers, or DICOM SEG.
+            numbers, DICOM SEG, folder of a DICOM series, of one DICOM SEG, or of one picture per slice, see
+            `read_slice_masks`.
         image: the image that the label belongs to. A DICOM SEG needs it for its grid; where both files tell their
             geometry, the label is brought into the image's order of axes, see `on_image_grid`. A DICOM image, whose
             files have no order of their own, takes a NIfTI label that tells none for one at nibabel's default place.
@@ -129,13 +128,19 @@ def read_label(path: str | Path, image: StoredImage | None = None) -> np.ndarray
         CodecError: unknown ending, damaged file, channels that differ, values that are no whole numbers, or a label
             that is not on the image's grid.
     """
-    path = Path(path)
-    is_dicom = image is not None and image.format in _DICOM_FORMATS
-    if path.suffix.lower() == ".dcm" and lazy_dicom.is_segmentation(path):
-        if image is None or image.affine is None or not is_dicom:
-            raise CodecError(path.name, "a DICOM SEG without a series to lie on", "put it beside a folder of slices")
-        return lazy_dicom.decode_segmentation(path, image.affine, image.shape)
+    path = lazy_dicom.only_segmentation(Path(path))
+    on_dicom = image is not None and image.format in _DICOM_FORMATS
+    if holds_slice_masks(path):
+        return read_slice_masks(path, image, read=read_label)
+    if is_dicom(path) and lazy_dicom.is_segmentation(path):
+        if image is None or not on_dicom or (image.grid is None and len(image.shape) == 3):
+            cure = "put it beside the image or series that it was drawn on, or save it as a label map (.nii.gz, .nrrd)"
+            raise CodecError(path.name, "a DICOM SEG without a DICOM image that tells where it lies", cure)
+        return lazy_dicom.decode_segmentation(path, image.grid, image.shape)
     decoded = decode(path)
+    if decoded.format == "dicom_series" and image is not None and (decoded.grid is None) != (image.grid is None):
+        reason = "one of image and label tells where its slices lie, the other does not, so their order is open"
+        raise CodecError(path.name, reason, "save the label as one picture per slice (.png), named as the slice")
     values = decoded.array[:-1] if decoded.has_alpha else decoded.array
     if len(values) > 1 and (values != values[:1]).any():
         raise CodecError(path.name, "the color channels of the mask differ", "save the class numbers as 8-bit gray")
@@ -144,7 +149,8 @@ def read_label(path: str | Path, image: StoredImage | None = None) -> np.ndarray
         raise CodecError(path.name, reason, "save its alpha channel as 8-bit gray (Pillow: image.getchannel('A'))")
     values = values[:1]
     if image is not None:
-        grid = decoded.affine if is_dicom and decoded.grid is None else decoded.grid
+        in_place = on_dicom and image.affine is not None and decoded.grid is None
+        grid = decoded.affine if in_place else decoded.grid
         values = on_image_grid(path.name, values, grid, image)
     if values.dtype.kind != "f" and (decoded.slope, decoded.intercept) == (1.0, 0.0):
         return values
@@ -186,6 +192,8 @@ def write_image(path: str | Path, array: np.ndarray, source: StoredImage, compre
         raise CodecError(path.name, reason, "pass the array that add_delta returned for this source")
     if source.format == "dicom_series":
         return write_content(path, lazy_dicom.encode_series(array, source))
+    if source.format == "dicom" and suffix not in SUPPORTED:  # it was known by its content
+        suffix = DICOM_SUFFIX
     encoder = _ENCODERS.get((suffix, source.format))
     if encoder is None:
         reason = f"a {source.format} image cannot be written as {suffix or 'a file without ending'}"
@@ -204,7 +212,7 @@ def decode(path: Path) -> Decoded:
 
 
 def _decode_file(source: Source) -> Decoded:
-    suffix = split_name(source.name)[1]
+    suffix = split_file(source)[1]
     decoder = _DECODERS.get(suffix)
     if decoder is None:
         raise CodecError(source.name, f"unknown file ending {suffix!r}", f"convert it to one of {', '.join(SUPPORTED)}")
@@ -234,23 +242,3 @@ def _codec_errors(name: str) -> Iterator[None]:
         detail = str(error).strip().splitlines()
         reason = f"cannot be read ({type(error).__name__}: {detail[-1] if detail else 'no details'})"
         raise CodecError(name, reason, "the file is damaged or not what its ending says: fetch it again") from error
-
-
-def _default_window(decoded: Decoded) -> tuple[float, float]:
-    array = decoded.array
-    if array.dtype == np.uint8 and decoded.format not in _VOLUME_FORMATS:
-        return (0.0, 1.0) if decoded.bilevel else (0.0, 255.0)
-    color = array[:-1] if decoded.has_alpha else array
-    finite = color[np.isfinite(color)] if color.dtype.kind == "f" else color.ravel()
-    if decoded.limits is not None:
-        finite = finite[(finite >= decoded.limits[0]) & (finite <= decoded.limits[1])]
-    if finite.size == 0:
-        return 0.0, 1.0
-    # The methods pick values that occur in the file, so that the window's ends are whole levels.
-    low = float(np.percentile(finite, WINDOW_PERCENTILES[0], method="lower"))
-    high = float(np.percentile(finite, WINDOW_PERCENTILES[1], method="higher"))
-    if low == high:  # nearly all background
-        low, high = float(finite.min()), float(finite.max())
-    if low == high:  # constant: any window will do
-        high = low + 1.0
-    return (low, high) if decoded.slope > 0 else (high, low)

@@ -6,6 +6,7 @@ from collections import Counter
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
+from ..io.dicom_sign import split_file
 from ..io.image_files import link_out, pair_problem, series_problem
 from ..io.suffixes import SUPPORTED, split_name
 from .case import Case, DatasetError, Found
@@ -75,7 +76,9 @@ def _is_pair(entry: Any) -> bool:
 
 
 def _stem(root: Path, image: PurePosixPath) -> str:
-    return image.name if "\0" not in image.name and (root / image).is_dir() else split_name(image.name)[0]
+    if "\0" in image.name:  # no file can have it, and looking for one is an error
+        return split_name(image.name)[0]
+    return image.name if (root / image).is_dir() else split_file(root / image)[0]
 
 
 def _released_ids(path: Path) -> dict[PurePosixPath, str]:
@@ -122,13 +125,13 @@ def _path_problem(root: Path, text: str, key: str) -> str | None:
     target = root / text
     if link := link_out(target, root):
         return f"{text}: {link.name} is a link that leaves the dataset's folder; copy what it points to into it"
-    if key == "image" and target.is_dir():
-        problem = series_problem(target, root)
+    if target.is_dir():
+        problem = series_problem(target, root, label=key == "label")
         return problem and f"{text}: {problem}"
     if reasons := pair_problem(target):
         return f"{text}: {'; '.join(reasons)}"
     if not target.is_file():
         return f"{text}: no such file; add it or remove the entry"
-    if split_name(target.name)[1] not in SUPPORTED:
+    if split_file(target)[1] not in SUPPORTED:
         return f"{text}: unknown file ending; convert it to one of {', '.join(SUPPORTED)}"
     return None

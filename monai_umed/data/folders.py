@@ -4,9 +4,10 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from ..io.dicom_sign import split_file
 from ..io.image_files import is_pair_header, pair_problem, series_problem
 from ..io.listing import visible
-from ..io.suffixes import SUPPORTED, split_name
+from ..io.suffixes import SUPPORTED
 from .case import Case, Found
 from .pairing import Kind, Pairing, case_names, further_label, pair_names
 
@@ -19,7 +20,8 @@ def scan_folders(images: Path, labels: Path) -> Found:
     Args:
         images: existing folder of images, each a file, a NIfTI pair or a folder of DICOM slices; or a single one of
             these if ``labels`` is a file. A single case is for training.
-        labels: folder of labels, each a file or a NIfTI pair; or a file.
+        labels: folder of labels, each a file, a NIfTI pair, or a folder of a series or of one picture per slice; or a
+            file.
 
     Returns:
         Cases and offenders.
@@ -30,8 +32,8 @@ def scan_folders(images: Path, labels: Path) -> Found:
         return found
     single = labels.is_file()
     files: dict[Kind, dict[str, Path]] = {
-        "image": _by_stem([images] if single else _entries(images), found, series=True),
-        "label": _by_stem([labels] if single else _entries(labels), found, series=False),
+        "image": _by_stem([images] if single else _entries(images), found, label=False),
+        "label": _by_stem([labels] if single else _entries(labels), found, label=True),
     }
     pairing = pair_names(files["image"].keys(), files["label"].keys())
     for case_id, (image, label) in pairing.pairs.items():
@@ -82,13 +84,13 @@ def _entries(folder: Path) -> list[Path]:
     return [path for path in visible(folder) if not is_pair_header(path)]
 
 
-def _by_stem(paths: Sequence[Path], found: Found, series: bool) -> dict[str, Path]:
-    """Files by name without ending; with ``series`` also folders of DICOM slices by name."""
+def _by_stem(paths: Sequence[Path], found: Found, label: bool) -> dict[str, Path]:
+    """Files by name without ending, and folders of slices by name."""
     files: dict[str, Path] = {}
     for path in paths:
         name = f"{path.parent.name}/{path.name}"
-        stem, suffix = (path.name, "") if path.is_dir() else split_name(path.name)
-        if problem := _problem(path, suffix, series):
+        stem, suffix = (path.name, "") if path.is_dir() else split_file(path)
+        if problem := _problem(path, suffix, label):
             found.offenders.append(f"{name}: {problem}")
             found.broken_ids.add(stem)
         elif stem in files:
@@ -99,11 +101,9 @@ def _by_stem(paths: Sequence[Path], found: Found, series: bool) -> dict[str, Pat
     return files
 
 
-def _problem(path: Path, suffix: str, series: bool) -> str | None:
+def _problem(path: Path, suffix: str, label: bool) -> str | None:
     if path.is_dir():
-        if series:
-            return series_problem(path, root=path.parent.parent)
-        return "a folder; move its files up, subfolders are not searched"
+        return series_problem(path, root=path.parent.parent, label=label)
     if problem := pair_problem(path):
         return "; ".join(problem)
     if suffix not in SUPPORTED:

@@ -1,13 +1,19 @@
 """Elements of a DICOM file, found wherever several frames keep them, with errors that name the file."""
 
-from collections.abc import Iterator
+import io
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pydicom
+from pydicom import uid
 from pydicom.errors import InvalidDicomError
 
+from ..io.dicom_sign import lacks_preamble
+from ..io.source import Source
 from ..io.stored import CodecError
 
 AGAIN = "fetch or export it again"
@@ -31,6 +37,36 @@ class DicomFile:
     content: bytes
 
 
+def read_elements(source: Source) -> Any:
+    """All elements of a file. One that begins without preamble and header gets the header that its elements imply.
+
+    Args:
+        source: DICOM file.
+
+    Raises:
+        CodecError: compressed pixels in a file whose header is missing.
+        Exception: whatever pydicom raises, see `dicom_errors`.
+    """
+    content = source.read_bytes()
+    dataset: Any = pydicom.dcmread(io.BytesIO(content), force=lacks_preamble(content))
+    if "TransferSyntaxUID" not in dataset.file_meta:
+        if "PixelData" in dataset and dataset["PixelData"].is_undefined_length:
+            reason = "compressed pixels, and no header that says how"
+            raise CodecError(source.name, reason, "export it again as a file with its header (Part 10)")
+        implicit, little = dataset.original_encoding
+        explicit = uid.ExplicitVRLittleEndian if little else uid.ExplicitVRBigEndian
+        dataset.file_meta.TransferSyntaxUID = uid.ImplicitVRLittleEndian if implicit else explicit
+    return dataset
+
+
+def read_some(path: Path, keywords: Sequence[str]) -> Any:
+    """Some elements of a file, without its pixels; raises whatever pydicom raises."""
+    with path.open("rb") as file:
+        bare = lacks_preamble(file.read(132))
+        file.seek(0)
+        return pydicom.dcmread(file, stop_before_pixels=True, specific_tags=list(keywords), force=bare)
+
+
 @contextmanager
 def dicom_errors(name: str) -> Iterator[None]:
     """Turn whatever pydicom raises on a damaged file into a `CodecError` that names the file."""
@@ -39,9 +75,7 @@ def dicom_errors(name: str) -> Iterator[None]:
     except (CodecError, FileNotFoundError):
         raise
     except InvalidDicomError as error:
-        raise CodecError(
-            name, "no DICOM file, or one without its preamble", "export it again, or move it away"
-        ) from error
+        raise CodecError(name, "no DICOM file", "export it again, or move it away") from error
     except Exception as error:  # lazily parsed elements raise a dozen unrelated types
         detail = str(error).strip().splitlines() or ["no details"]
         raise CodecError(name, f"cannot be read ({type(error).__name__}: {detail[0]})", AGAIN) from error

@@ -1,6 +1,7 @@
 """Where the voxels of DICOM files lie in the patient."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -9,6 +10,8 @@ from .elements import DicomFile, frame_values
 
 # Positions are decimal text, often of two digits: a slice may miss its place by this share of the slice distance.
 _STEP_TOLERANCE = 0.1
+_FLAT = 1e-3
+"""Area of a pixel, as a share of a rectangle with its sides, at which its sides are taken for one line."""
 
 
 def stack_affine(
@@ -55,21 +58,76 @@ def stack_affine(
     return affine, (float(pixel_spacing[1]), float(pixel_spacing[0]), distance)
 
 
-def frames_geometry(file: DicomFile) -> tuple[np.ndarray | None, tuple[float, ...] | None]:
-    """Affine, for volumes, and spacing of one file; None for what it does not say."""
+@dataclass(frozen=True, eq=False)
+class FramesGeometry:
+    """Where the frames of one file lie, as far as it says.
+
+    Attributes:
+        affine: of several frames, 4 x 4 from voxel ``(i, j, k, 1)`` to LPS mm, ``k`` counts frames in ``order``.
+        spacing: mm along rows and columns of a single frame, along ``i``, ``j`` and ``k`` of several.
+        grid: ``affine``, or that of a single frame: from ``(row, column, 0, 1)`` to LPS mm.
+        order: numbers of the stored frames in the order in which they lie behind each other; None as they are stored.
+    """
+
+    affine: np.ndarray | None = None
+    spacing: tuple[float, ...] | None = None
+    grid: np.ndarray | None = None
+    order: tuple[int, ...] | None = None
+
+
+def frames_geometry(file: DicomFile) -> FramesGeometry:
+    """Where the frames of a file lie; frames that are stored from either end to the other keep their order.
+
+    Args:
+        file: file of one or several frames.
+
+    Raises:
+        CodecError: frames that are no even stack in any order.
+    """
     dataset = file.dataset
     pixel_spacing = frame_values(dataset, "PixelMeasuresSequence", "PixelSpacing") or frame_values(
         dataset, "PixelMeasuresSequence", "ImagerPixelSpacing"
     )
     if len(pixel_spacing) == 0 or len(set(map(tuple, pixel_spacing))) > 1 or min(pixel_spacing[0]) <= 0:
-        return None, None
+        return FramesGeometry()
     rows, columns = map(float, pixel_spacing[0])
-    if file.pixels.ndim == 2 or dataset.SamplesPerPixel == 3:
-        return None, (rows, columns)
     positions = frame_values(dataset, "PlanePositionSequence", "ImagePositionPatient")
     orientations = frame_values(dataset, "PlaneOrientationSequence", "ImageOrientationPatient")
+    if file.pixels.ndim == 2 or dataset.SamplesPerPixel == 3:
+        return FramesGeometry(spacing=(rows, columns), grid=_plane_grid(positions, orientations, (rows, columns)))
     if len(positions) != len(file.pixels) or len(set(map(tuple, orientations))) != 1:
         distance = dataset.get("SpacingBetweenSlices")
-        return None, (columns, rows, float(distance)) if distance and distance > 0 else None
-    labels = [f"frame {number + 1}" for number in range(len(positions))]
-    return stack_affine(file.name, labels, np.array(positions, dtype=float), orientations[0], (rows, columns))
+        return FramesGeometry(spacing=(columns, rows, float(distance)) if distance and distance > 0 else None)
+    places = np.array(positions, dtype=float)
+    order = _stack_order(places, orientations[0])
+    labels = [f"frame {number + 1}" for number in order or range(len(places))]
+    sorted_places = places if order is None else places[list(order)]
+    affine, spacing = stack_affine(file.name, labels, sorted_places, orientations[0], (rows, columns))
+    return FramesGeometry(affine, spacing, affine, order)
+
+
+def _stack_order(positions: np.ndarray, orientation: Sequence[float]) -> tuple[int, ...] | None:
+    """Frames along the normal of the image plane; None if they are stored so, or exactly the other way round."""
+    row, column = np.reshape(orientation, (2, 3)).astype(float)
+    heights = positions @ np.cross(row, column)
+    steps = np.diff(heights)
+    if (steps > 0).all() or (steps < 0).all():
+        return None
+    return tuple(np.argsort(heights, kind="stable").tolist())
+
+
+def _plane_grid(
+    positions: Sequence[Sequence[float]], orientations: Sequence[Sequence[float]], pixel_spacing: tuple[float, float]
+) -> np.ndarray | None:
+    """Place of a single frame, None if the file does not tell or what it tells is no plane."""
+    if [np.size(value) for value in (*positions, *orientations)] != [3, 6]:
+        return None
+    along_row, along_column = np.reshape(orientations[0], (2, 3)).astype(float)
+    grid = np.eye(4)
+    grid[:3, 0], grid[:3, 1] = along_column * pixel_spacing[0], along_row * pixel_spacing[1]
+    grid[:3, 2], grid[:3, 3] = np.cross(grid[:3, 0], grid[:3, 1]), positions[0]
+    size = float(np.linalg.norm(grid[:3, 2]))
+    if not np.isfinite(grid).all() or size < _FLAT * pixel_spacing[0] * pixel_spacing[1]:
+        return None
+    grid[:3, 2] /= size
+    return grid

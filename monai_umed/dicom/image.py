@@ -13,7 +13,7 @@ from pydicom.valuerep import CUSTOMIZABLE_CHARSET_VR
 from ..io.source import Source
 from ..io.stored import CodecError, Decoded, StoredImage
 from .derived import mark_derived, update_extremes
-from .elements import AGAIN, DicomFile, dicom_errors
+from .elements import AGAIN, DicomFile, dicom_errors, read_elements
 from .geometry import frames_geometry
 from .pixels import allowed_limits, bit_range, check_limits, read_pixels
 from .scale import display_window, displayed_scale
@@ -35,10 +35,12 @@ class DicomHeader:
     Attributes:
         name: file name, for errors.
         content: the whole file as Explicit VR Little Endian, but without pixels.
+        order: numbers of the stored frames in the order of the array's slices; None as they are stored.
     """
 
     name: str
     content: bytes
+    order: tuple[int, ...] | None = None
 
 
 def decode_dicom(source: Source) -> Decoded:
@@ -59,8 +61,9 @@ def decode_dicom(source: Source) -> Decoded:
 
     Returns:
         uint8, int8, uint16 or int16 array ``(1 or 3, H, W)``, or ``(1, i, j, k)`` for several frames, with ``i`` along
-        the columns, ``j`` along the rows and ``k`` along the frames. ``spacing`` is in mm; ``affine`` is None for
-        single frames and for frames without positions.
+        the columns, ``j`` along the rows and ``k`` along the frames, in their stored order unless their positions
+        are an even stack in another one. ``spacing`` is in mm; ``affine`` is None for single frames and for frames
+        without positions, ``grid`` also for single frames that do not tell where they lie.
 
     Raises:
         CodecError: damaged file, no image, palette, uncompressed YBR, color of several frames or more than 8 bits,
@@ -70,10 +73,10 @@ def decode_dicom(source: Source) -> Decoded:
     file = read_file(source)
     slope, intercept = displayed_scale(file)
     with dicom_errors(source.name):
-        affine, spacing = frames_geometry(file)
+        geometry = frames_geometry(file)
         limits = allowed_limits([file], file.pixels)
         window = display_window([file], file.pixels)
-    pixels = file.pixels
+    pixels = file.pixels if geometry.order is None else file.pixels[list(geometry.order)]
     if file.dataset.SamplesPerPixel == 3:
         array = np.moveaxis(pixels, -1, 0)
     else:
@@ -81,14 +84,14 @@ def decode_dicom(source: Source) -> Decoded:
     return Decoded(
         array=np.array(array, order="C"),
         format="dicom",
-        header=DicomHeader(source.name, file.content),
-        spacing=spacing,
+        header=DicomHeader(source.name, file.content, geometry.order),
+        spacing=geometry.spacing,
         slope=slope,
         intercept=intercept,
         window=window,
         limits=limits,
-        affine=affine,
-        grid=affine,
+        affine=geometry.affine,
+        grid=geometry.grid,
     )
 
 
@@ -105,7 +108,9 @@ def encode_dicom(array: np.ndarray, source: StoredImage) -> bytes:
     header = source.header
     check_limits(header.name, array, source)
     if array.ndim == 4:
-        return encode_file(array[0].T, header.content)
+        frames = array[0].T
+        stored = frames if header.order is None else frames[np.argsort(header.order)]
+        return encode_file(stored, header.content)
     return encode_file(array[0] if len(array) == 1 else np.moveaxis(array, 0, -1), header.content)
 
 
@@ -119,7 +124,7 @@ def read_file(source: Source) -> DicomFile:
         CodecError: see `decode_dicom`.
     """
     with dicom_errors(source.name):
-        dataset: Any = pydicom.dcmread(io.BytesIO(source.read_bytes()))
+        dataset = read_elements(source)
         _check_kind(source.name, dataset)
         pixels = read_pixels(source.name, dataset)
         announced = (

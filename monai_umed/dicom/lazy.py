@@ -11,6 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
+from ..io.dicom_sign import is_dicom
+from ..io.listing import visible
 from ..io.source import Source
 from ..io.stored import CodecError, Decoded, StoredImage
 
@@ -86,8 +88,14 @@ def is_segmentation(path: Path) -> bool:
     return dicom_segmentation.is_segmentation(path)
 
 
-def decode_segmentation(path: Path, affine: np.ndarray, shape: Sequence[int]) -> np.ndarray:
+def only_segmentation(path: Path) -> Path:
+    """The DICOM SEG in a folder that holds nothing else, as archives deliver it; else ``path`` itself."""
+    files = visible(path) if path.is_dir() else []
+    return files[0] if len(files) == 1 and is_dicom(files[0]) and is_segmentation(files[0]) else path
+
+
+def decode_segmentation(path: Path, grid: np.ndarray | None, shape: Sequence[int]) -> np.ndarray:
     """See `monai_umed.dicom.segmentation.decode_segmentation`."""
     from . import segmentation as dicom_segmentation
 
-    return dicom_segmentation.decode_segmentation(path, affine, shape)
+    return dicom_segmentation.decode_segmentation(path, grid, shape)

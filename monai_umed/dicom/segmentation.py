@@ -5,44 +5,45 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pydicom
 from pydicom import uid
 
 from ..io.grids import GRID_TOLERANCE, grid_corners
 from ..io.stored import CodecError
-from .elements import dicom_errors, frame_values
+from .elements import dicom_errors, frame_values, read_elements, read_some
 
 _LABEL_MAP_STORAGE = "1.2.840.10008.5.1.4.1.1.66.7"
+_LABEL_MAP_CURE = "save its pixels as an 8-bit PNG file of the image's size (pydicom's pixel_array, Pillow's save)"
 
 
 def is_segmentation(path: Path) -> bool:
     """Whether a file is a DICOM SEG of any kind; False for whatever cannot be read."""
     try:
-        kind = pydicom.dcmread(path, specific_tags=["SOPClassUID"]).get("SOPClassUID")
+        kind = read_some(path, ["SOPClassUID"]).get("SOPClassUID")
     except Exception:  # whoever reads it next says what is wrong
         return False
     return kind in (uid.SegmentationStorage, _LABEL_MAP_STORAGE)
 
 
-def decode_segmentation(path: Path, affine: np.ndarray, shape: Sequence[int]) -> np.ndarray:
+def decode_segmentation(path: Path, grid: np.ndarray | None, shape: Sequence[int]) -> np.ndarray:
     """Read a DICOM SEG onto the grid of an image.
 
-    Frames are placed by their position in the patient, slices without a frame are background.
+    Frames are placed by their position in the patient, slices without a frame are background. On a single image without
+    a position, as an X-ray is, frames without a position are taken row by row.
 
     Args:
         path: SEG file of type BINARY.
-        affine: the image's, from `decode_series`.
-        shape: the image's ``(i, j, k)``.
+        grid: the image's, from `decode_series` or `decode_dicom`.
+        shape: the image's ``(i, j, k)``, or ``(rows, columns)`` of a single one.
 
     Returns:
-        ``(1, i, j, k)`` class numbers: Segment Number, or 0. uint8, or uint16 with segments above 255.
+        ``(1, *shape)`` class numbers: Segment Number, or 0. uint8, or uint16 with segments above 255.
 
     Raises:
         CodecError: another type of segmentation, segments that overlap, frames that do not lie on the image's grid, or
             a damaged file.
     """
     with dicom_errors(path.name):
-        dataset: Any = pydicom.dcmread(path)
+        dataset = read_elements(path)
         kind = dataset.get("SegmentationType", "LABELMAP" if dataset.SOPClassUID == _LABEL_MAP_STORAGE else None)
         if kind != "BINARY":
             cure = "export it as a BINARY segmentation, or as a label map in a .nii.gz or .nrrd file"
@@ -50,21 +51,53 @@ def decode_segmentation(path: Path, affine: np.ndarray, shape: Sequence[int]) ->
         masks = np.reshape(dataset.pixel_array, (-1, dataset.Rows, dataset.Columns)).astype(bool)
         count = len(masks)
         segments = _per_frame(dataset, "SegmentIdentificationSequence", "ReferencedSegmentNumber", count)
-        positions = _per_frame(dataset, "PlanePositionSequence", "ImagePositionPatient", count)
-        orientations = _per_frame(dataset, "PlaneOrientationSequence", "ImageOrientationPatient", count)
-        spacings = _per_frame(dataset, "PixelMeasuresSequence", "PixelSpacing", count)
-        label = np.zeros((1, *shape), np.uint8 if max(segments) <= np.iinfo(np.uint8).max else np.uint16)
+        affine, sides = (grid, shape) if len(shape) == 3 else (_columns_first(grid), (*shape[::-1], 1))
+        placed = _frame_grids(path.name, dataset, count, affine)
+        volume = np.zeros(sides, np.uint8 if max(segments) <= np.iinfo(np.uint8).max else np.uint16)
         for number, mask in enumerate(masks):
-            frame = np.eye(4)
-            frame[:3, :2] = np.reshape(orientations[number], (2, 3)).T.astype(float) * spacings[number][::-1]
-            frame[:3, 3] = positions[number]
-            index = _slice_index(path.name, number, frame, mask.T.shape, affine, shape)
-            plane = label[0, :, :, index]
+            if affine is None or placed is None:
+                _check_size(path.name, mask.shape, shape)
+                index = 0
+            else:
+                index = _slice_index(path.name, number, placed[number], mask.T.shape, affine, sides)
+            plane = volume[:, :, index]
             if np.setdiff1d(plane[mask.T], (0, segments[number])).size:
                 reason = f"segments overlap in frame {number + 1}"
                 raise CodecError(path.name, reason, "store overlapping structures as files of their own")
             plane[mask.T] = segments[number]
-    return label
+    return (volume if len(shape) == 3 else volume[:, :, 0].T)[None]
+
+
+def _columns_first(grid: np.ndarray | None) -> np.ndarray | None:
+    """Grid of a single image with its columns as first axis, as in a volume."""
+    return None if grid is None else grid[:, [1, 0, 2, 3]]
+
+
+def _frame_grids(name: str, dataset: Any, count: int, affine: np.ndarray | None) -> list[np.ndarray] | None:
+    """Place of each frame; None if neither frames nor image tell theirs."""
+    if not frame_values(dataset, "PlanePositionSequence", "ImagePositionPatient"):
+        if affine is None:
+            return None
+        raise CodecError(name, "its frames have no position, its image has one", _LABEL_MAP_CURE)
+    if affine is None:
+        raise CodecError(name, "its frames have a position, its image has none", _LABEL_MAP_CURE)
+    positions = _per_frame(dataset, "PlanePositionSequence", "ImagePositionPatient", count)
+    orientations = _per_frame(dataset, "PlaneOrientationSequence", "ImageOrientationPatient", count)
+    spacings = _per_frame(dataset, "PixelMeasuresSequence", "PixelSpacing", count)
+    grids = []
+    for number in range(count):
+        frame = np.eye(4)
+        frame[:3, :2] = np.reshape(orientations[number], (2, 3)).T.astype(float) * spacings[number][::-1]
+        frame[:3, 3] = positions[number]
+        grids.append(frame)
+    return grids
+
+
+def _check_size(name: str, frame_shape: Sequence[int], shape: Sequence[int]) -> None:
+    """Refuse a frame of another size than a single image without a position."""
+    if tuple(frame_shape) != tuple(shape):
+        reason = f"frames of {tuple(frame_shape)} rows and columns, its image has {tuple(shape)}"
+        raise CodecError(name, reason, "pair it with the image that it was drawn on")
 
 
 def _per_frame(dataset: Any, sequence: str, keyword: str, count: int) -> list[Any]:

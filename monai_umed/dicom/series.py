@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,14 @@ _COMMON = {
     "RescaleSlope": _ONE_SCALE,
     "RescaleIntercept": _ONE_SCALE,
 }
+_PLACE = {
+    "ImagePositionPatient": "where its first pixel lies, in mm",
+    "ImageOrientationPatient": "directions of rows and columns",
+    "PixelSpacing": "distance between rows and between columns in mm",
+}
+_PLACE_CURE = (
+    "set it in every slice with pydicom (dataset.{keyword} = [...]; save_as), or move localizers and other images away"
+)
 # Decimal text of the same number may be rounded differently from slice to slice.
 _RELATIVE_TOLERANCE = 1e-4
 
@@ -74,8 +83,9 @@ def decode_series(folder: Path) -> Decoded:
 def decode_slices(name: str, slices: Sequence[Source]) -> Decoded:
     """Decode single-frame DICOM files, one series, as a volume.
 
-    Slices are ordered by Image Position (Patient) along the normal of the image plane, never by name or number. Window
-    and limits are those of `decode_dicom`, over all slices; no window if the slices disagree.
+    Slices are ordered by Image Position (Patient) along the normal of the image plane, never by name or number. Where
+    no slice has a position, Instance Number counts them, and where the volume lies and how large its voxels are is
+    unknown. Window and limits are those of `decode_dicom`, over all slices; no window if the slices disagree.
 
     Args:
         name: name of the folder, for errors.
@@ -87,8 +97,8 @@ def decode_slices(name: str, slices: Sequence[Source]) -> Decoded:
 
     Raises:
         CodecError: the reasons of `decode_dicom`, fewer than two slices, color, several series, sizes, orientations,
-            pixel types or rescale slopes (as in PET), or slices that are missing or doubled. The message names the
-            slices.
+            pixel types or rescale slopes (as in PET), slices that are missing or doubled, or some without a place.
+            The message names the slices.
     """
     if len(slices) < 2:
         raise CodecError(name, f"a series of {len(slices)} files", "put all its slices into one folder")
@@ -96,14 +106,8 @@ def decode_slices(name: str, slices: Sequence[Source]) -> Decoded:
     for file in files:
         _check_slice(name, file, files[0])
     with dicom_errors(name):
-        dataset = files[0].dataset
-        orientation = [float(value) for value in dataset.ImageOrientationPatient]
-        normal = np.cross(orientation[:3], orientation[3:])
-        files.sort(key=lambda file: float(np.dot(normal, _position(file))))
-        positions = np.stack([_position(file) for file in files])
-        pixel_spacing = [float(size) for size in dataset.PixelSpacing]
-        names = [file.name for file in files]
-        affine, spacing = stack_affine(name, names, positions, orientation, pixel_spacing)
+        placed = any(file.dataset.get("ImagePositionPatient") is not None for file in files)
+        affine, spacing = _sort_by_place(name, files) if placed else _sort_by_number(name, files)
         array = np.stack([file.pixels.T for file in files], axis=-1)[None]
         limits, window = allowed_limits(files, array), display_window(files, array)
     contents = tuple((file.name, file.content) for file in files)
@@ -147,14 +151,49 @@ def encode_series(array: np.ndarray, source: StoredImage) -> dict[str, bytes]:
     }
 
 
+def _sort_by_place(name: str, files: list[DicomFile]) -> tuple[np.ndarray, tuple[float, ...]]:
+    """Sort slices along the normal of their plane; affine and size of voxels in mm, see `stack_affine`."""
+    for file in files:
+        for keyword, meaning in _PLACE.items():
+            if file.dataset.get(keyword) is None:
+                reason = f"no {keyword} ({meaning}), its place in the volume is unknown"
+                raise CodecError(f"{name}/{file.name}", reason, _PLACE_CURE.format(keyword=keyword))
+    dataset = files[0].dataset
+    orientation = [float(value) for value in dataset.ImageOrientationPatient]
+    normal = np.cross(orientation[:3], orientation[3:])
+    files.sort(key=lambda file: float(np.dot(normal, _position(file))))
+    positions = np.stack([_position(file) for file in files])
+    pixel_spacing = [float(size) for size in dataset.PixelSpacing]
+    return stack_affine(name, [file.name for file in files], positions, orientation, pixel_spacing)
+
+
+def _sort_by_number(name: str, files: list[DicomFile]) -> tuple[None, None]:
+    """Sort slices that do not tell where they lie by Instance Number."""
+    numbers: dict[int, str] = {}
+    for file in files:
+        number = file.dataset.get("InstanceNumber")
+        if number is None:
+            reason = "neither ImagePositionPatient nor InstanceNumber, its place in the volume is unknown"
+            cure = "number the slices in their order with pydicom (dataset.InstanceNumber = 1, 2, ...; save_as)"
+            raise CodecError(f"{name}/{file.name}", reason, cure)
+        if int(number) in numbers:
+            reason = f"InstanceNumber {number}, as in {numbers[int(number)]}, and no ImagePositionPatient"
+            raise CodecError(f"{name}/{file.name}", reason, "keep one stack of slices, without repeats")
+        numbers[int(number)] = file.name
+    for before, after in pairwise(sorted(numbers)):
+        if after != before + 1:
+            reason = f"InstanceNumber {after} of {numbers[after]} follows {before} of {numbers[before]}"
+            cure = "add the missing slices, or number all in their order with pydicom (dataset.InstanceNumber; save_as)"
+            raise CodecError(name, reason, cure)
+    files.sort(key=lambda file: int(file.dataset.InstanceNumber))
+    return None, None
+
+
 def _check_slice(folder: str, file: DicomFile, first: DicomFile) -> None:
     """Refuse a file that is no slice of the same volume as the first one."""
     where = f"{folder}/{file.name}"
     if file.pixels.ndim != 2:
         raise CodecError(where, "color or several frames", "put it into a folder of its own, as a case of its own")
-    for keyword in ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing"):
-        if file.dataset.get(keyword) is None:
-            raise CodecError(where, f"no {keyword}, its place in the volume is unknown", "move it away")
     for keyword, cure in _COMMON.items():
         values = [other.dataset.get(keyword) for other in (file, first)]
         if not _equal(*values):

@@ -8,6 +8,7 @@ from itertools import permutations, product
 import numpy as np
 
 from .stored import CodecError, Decoded, StoredImage
+from .tilt import tilt_cure
 
 GRID_TOLERANCE = 0.1
 """Share of a voxel by which labels may miss the image's grid; text and float32 are off by 0.001 voxels."""
@@ -121,6 +122,8 @@ def on_image_grid(name: str, values: np.ndarray, grid: np.ndarray | None, image:
         f"the mask is not on the image's grid, it reaches from the image's voxel {first} to {last} (mm, LPS; "
         f"mask: {describe_grid(grid, values.shape[1:])}; image: {describe_grid(image.grid, image.shape)})"
     )
+    if image.format == "dicom_series" and (tilted := tilt_cure(image.grid)):
+        raise CodecError(name, f"{tilted[0]}; {reason}", tilted[1])
     raise CodecError(name, reason, _CURE)
 
 

@@ -2,8 +2,11 @@
 
 from pathlib import Path
 
+from .dicom_sign import is_dicom
 from .listing import leaves, visible
 
+PICTURES = (".png", ".bmp", ".tif", ".tiff")
+"""Endings of files that may be the mask of one slice."""
 PAIR = (".hdr", ".img")
 """Names of the two parts of a NIfTI pair. No slice has such a name, because hidden files are none."""
 
@@ -85,12 +88,23 @@ def pair_problem(path: Path) -> tuple[str, str] | None:
     return None
 
 
-def series_problem(folder: Path, root: Path) -> str | None:
+def holds_dicom(folder: Path) -> bool:
+    """Whether some file in a folder is DICOM, see `is_dicom`."""
+    return any(is_dicom(path) for path in visible(folder))
+
+
+def holds_slice_masks(path: Path) -> bool:
+    """Whether a label is a folder of one picture per slice."""
+    return path.is_dir() and not holds_dicom(path)
+
+
+def series_problem(folder: Path, root: Path, *, label: bool = False) -> str | None:
     """What keeps a folder from being one case, a series of DICOM slices.
 
     Args:
         folder: existing folder; it is not even listed if it is a link out of ``root``.
         root: the dataset's folder.
+        label: the folder holds a label: a series, a DICOM SEG, or one picture per slice.
 
     Returns:
         Reason and cure, or None if it is a series as far as names tell.
@@ -99,6 +113,11 @@ def series_problem(folder: Path, root: Path) -> str | None:
         return f"{link.name} is a link that leaves the dataset's folder; copy what it points to into it"
     if folder.suffix.lower() in PAIR:
         return f"a folder with the ending of a NIfTI pair ({', '.join(PAIR)}); rename it"
-    if not any(path.suffix.lower() == ".dcm" for path in visible(folder)):
-        return "a folder without .dcm files; move its files up, subfolders are not searched"
-    return None
+    if holds_dicom(folder):
+        return None
+    if not label:
+        return "a folder without DICOM files; move its files up, subfolders are not searched"
+    pictures = [path for path in visible(folder) if path.is_file() and path.suffix.lower() in PICTURES]
+    if pictures and pictures == visible(folder):
+        return None
+    return "a folder of neither DICOM files nor one picture per slice; move its files up, subfolders are not searched"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ..data.case import Case, DatasetError
 from ..data.manifest import MANIFEST, TOOL
+from ..io.dicom_sign import is_dicom
 from ..io.listing import visible
 from .unfinished import is_unfinished
 
@@ -63,13 +64,12 @@ def _is_derived(image: Path) -> bool:
     """Whether a DICOM file, or the first slice of a series, says that this program made it."""
     try:
         file = next(iter(visible(image)), image) if image.is_dir() else image
-        if file.suffix.lower() != ".dcm":
+        if not is_dicom(file):
             return False
-        import pydicom  # no other format needs it
+        from ..dicom.derived import DERIVATION  # no other format needs pydicom
+        from ..dicom.elements import read_some
 
-        from ..dicom.derived import DERIVATION
-
-        dataset = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=["DerivationDescription"])
+        dataset = read_some(file, ["DerivationDescription"])
         return DERIVATION in str(dataset.get("DerivationDescription", ""))
     except Exception:  # whoever reads it next says what is wrong
         return False

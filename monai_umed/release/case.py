@@ -52,6 +52,8 @@ def protect_case(
     notes = []
     if output_name(case.image) != case.image.name:
         notes.append("lossy input was written as PNG")
+    if stored.format == "dicom_series" and stored.grid is None:
+        notes.append("its slices do not tell where they lie and were taken in the order of their Instance Number")
     if fidelity.max_abs_delta == 0:
         notes.append("nothing changed, as is meant with this control")
     return CaseRecord(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -12,7 +13,10 @@ import torch
 from ..data.case import Case
 from ..data.codec import decode, read_label
 from ..data.manifest import Manifest
+from ..dicom import lazy as lazy_dicom
 from ..functional import contour_band
+from ..io.dicom_sign import is_dicom
+from ..io.image_files import holds_slice_masks
 from ..io.quantize import slabs, stored_limit
 from ..io.stored import Decoded, StoredImage
 from ..protectors.bounds import band_widths
@@ -106,6 +110,14 @@ def foreground_in_space(label: Decoded, image: StoredImage) -> tuple[np.ndarray,
     return found.reshape(image.shape), outside
 
 
+def _label_in_space(path: Path, image: StoredImage) -> Decoded:
+    """A label as its file has it; one whose slices are placed one by one, by position or name, on the image's grid."""
+    path = lazy_dicom.only_segmentation(path)
+    if holds_slice_masks(path) or (is_dicom(path) and lazy_dicom.is_segmentation(path)):
+        return Decoded(read_label(path, image), "dicom", grid=image.grid)
+    return decode(path)
+
+
 def placement_problems(before: StoredImage, after: StoredImage, original: Case, manifest: Manifest) -> Iterator[str]:
     """Compare what changed with where the label lies in the patient; files that do not tell are left alone.
 
@@ -121,9 +133,9 @@ def placement_problems(before: StoredImage, after: StoredImage, original: Case, 
     Raises:
         CodecError: the label cannot be read, or is on another grid than the image.
     """
-    if before.grid is None or original.label.suffix.lower() == ".dcm":  # a DICOM SEG places its frames itself
+    if before.grid is None:
         return
-    label = decode(original.label)
+    label = _label_in_space(original.label, before)
     if label.grid is None or label.grid.shape != before.grid.shape:
         return
     used = read_label(original.label, before)[0] != 0

@@ -95,7 +95,12 @@ class Originals:
         decoded = self._decode(record)
         read_mask(self.protected_dir, record)
         grid = StoredImage(
-            decoded.array, record.window, format=decoded.format, affine=decoded.affine, grid=decoded.grid
+            decoded.array,
+            record.window,
+            format=decoded.format,
+            header=decoded.header,
+            affine=decoded.affine,
+            grid=decoded.grid,
         )
         try:
             values = read_label(self.protected_dir / record.label, grid)

@@ -13,7 +13,7 @@ from typing import Any
 from ..data.case import Case
 from ..data.workspace import dataset_of
 from ..io.checksum import sha256_path
-from ..io.suffixes import split_name
+from ..io.dicom_sign import split_file
 from ..training.distributed import rank_count
 
 Pairs = Sequence[Mapping[str, Any]]
@@ -24,7 +24,7 @@ def _case(pair: Mapping[str, Any]) -> Case:
     if not isinstance(image, str) or not isinstance(label, str):
         cure = "give paths of an image and its label, or leave the list out and set dataset_dir"
         raise ValueError(f"train#dataset#data holds an item with {', '.join(pair) or 'nothing'}; {cure}")
-    return Case(split_name(Path(image).name)[0], Path(image), Path(label))
+    return Case(split_file(Path(image))[0], Path(image), Path(label))
 
 
 class ListedFiles:

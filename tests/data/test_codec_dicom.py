@@ -41,7 +41,7 @@ def test_a_series_folder_and_its_labels_are_read(tmp_path: Path) -> None:
     path = save(make_segmentation({(2, 3): mask}, image.affine), tmp_path / "seg.dcm")
     label = read_label(path, image)
     assert label[0, :, :, 3].sum() == 2 * mask.sum()
-    with pytest.raises(CodecError, match="DICOM SEG without a series"):
+    with pytest.raises(CodecError, match="DICOM SEG without a DICOM image"):
         read_label(path)
     saved = SimpleITK.GetImageFromArray(label[0].transpose(2, 1, 0))
     saved.SetSpacing(image.spacing)

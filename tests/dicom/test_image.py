@@ -340,7 +340,7 @@ def test_what_cannot_be_written_back_is_refused_by_name_with_a_cure(tmp_path: Pa
         ("MR_small_bigendian.dcm", "big endian .*; convert it with dcmconv"),
         ("MR_truncated.dcm", "less than expected"),
         ("rtdose.dcm", "32 bits in 32"),
-        ("no_meta.dcm", "no DICOM file, or one without its preamble"),
+        ("no_meta.dcm", "no DICOM file; export it again"),
         ("reportsi.dcm", "no integer pixels"),
     ],
 )

@@ -45,9 +45,9 @@ def test_folders_that_are_no_series_are_reported_with_all_other_mistakes(tmp_pat
     with pytest.raises(DatasetError) as error:
         find_cases(tmp_path)
     for expected in (
-        "images/a: a folder without .dcm files; move its files up",
+        "images/a: a folder without DICOM files; move its files up",
         "images/b.png: same name as b; rename",
-        "masks/c: a folder; move its files up",
+        "masks/c: no image images/c.*; add it",
     ):
         assert expected in str(error.value)
 
