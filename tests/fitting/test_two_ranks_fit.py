@@ -21,7 +21,7 @@ from monai_umed.training.distributed import average_gradients, batch_per_rank, c
 BATCH = 2  # of all processes together
 TOLERANCE = 1e-3
 """Of any weight: a tenth of one step of Adam, whose learning rate is 0.01 here. Sums over the images of a batch are
-added in another order, which Adam may enlarge step by step: to 1e-5 on CPUs with AVX-512, to 3.4e-4 on one with AVX2."""
+added in another order, which Adam may enlarge step by step: to 1e-5 on CPUs with AVX-512, to 3.4e-4 with AVX2 alone."""
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 

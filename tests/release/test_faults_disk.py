@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +15,12 @@ from protected_folder import noise, small_protector, square, tree, write_array
 from typer.testing import CliRunner
 
 from monai_umed import cli
-from monai_umed.cli import protecting
 from monai_umed.data.case import DatasetError
 from monai_umed.data.cases import find_cases
 from monai_umed.data.manifest import MANIFEST, UNFINISHED, Manifest
 from monai_umed.release.protect import protect_dataset, report
 from monai_umed.release.verify import verify_folder
+from monai_umed.workflows import protect as protect_workflow
 
 resource = pytest.importorskip("resource", reason="limits on files are set in another way")
 BIG = (300, 300)  # pixels, and about as many bytes
@@ -227,11 +227,11 @@ def test_a_file_in_the_place_of_the_output_folder_is_an_error_that_names_it(data
 def test_the_command_lists_what_was_left_out_and_ends_with_1(
     dataset: Path, tmp_path: Path, whole: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def run(name: str, overrides: dict[str, object]) -> None:
+    def run(name: str, overrides: dict[str, object], overlays: Sequence[str] = ()) -> None:
         out = Path(str(overrides["output_dir"]))
         report(protect_dataset(find_cases(dataset), small_protector(), out, num_workers=1, progress=False), out)
 
-    monkeypatch.setattr(protecting, "run_config", run)
+    monkeypatch.setattr(protect_workflow, "run_config", run)
     arguments = ["protect", str(dataset), str(tmp_path / "out"), "--checkpoint", "C.pt", "--no-progress"]
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", FullDisk(first=5, times=1))  # owner, three of the first case, an image

@@ -48,7 +48,9 @@ FLAT: dict[str, Writer] = {
     "tags.tif": lambda path: tifffile.imwrite(path, GRAY, resolution=(72, 72), description="a tag"),
     "tiles.tif": lambda path: tifffile.imwrite(path, GRAY, tile=(16, 16), compression="zlib"),
     "lzw.tiff": lambda path: Image.fromarray(GRAY).save(path, compression="tiff_lzw"),
-    "single.dcm": lambda path: save(make(GRAY.astype(np.uint16) * 16, bits=12, WindowCenter=9, WindowWidth=99), path),
+    "single.dcm": lambda path: save(
+        make(GRAY.astype(np.uint16) * 16, bits=12, WindowCenter=2048, WindowWidth=4096), path
+    ),
 }
 DEEP: dict[str, Writer] = {
     "first.nii": lambda path: nib.Nifti1Image(VOLUME.T, np.diag([1, 1, 2, 1])).to_filename(path),
