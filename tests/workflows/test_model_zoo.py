@@ -221,7 +221,7 @@ def test_a_model_does_not_tell_whose_folder_its_data_lay_in(tmp_path: Path) -> N
 
 def test_what_is_no_fit_gives_no_model(tmp_path: Path) -> None:
     (tmp_path / "protector.pt").write_bytes(b"no checkpoint")
-    with pytest.raises(CheckpointError, match=r"perturbator\.pt cannot be read"):
+    with pytest.raises(CheckpointError, match=r"protector\.pt cannot be read"):
         write_bundle_model(tmp_path / "protector.pt", tmp_path / "models" / "model.pt")
     assert [path.name for path in tmp_path.iterdir()] == ["protector.pt"]
 
