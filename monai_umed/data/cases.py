@@ -4,6 +4,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
+from ..io.image_files import series_problem
+from ..io.listing import visible
 from .case import Case, DatasetError, Found
 from .datalist import read_datalist
 from .dataset_json import DATASET_JSON
@@ -131,7 +133,7 @@ def _scan_layout(dataset: Path) -> Found:
         raise DatasetError(str(dataset), ["no such folder; check the path"])
     if (dataset / "imagesTr").is_dir():
         return _scan_decathlon(dataset)
-    if (dataset / "images").is_dir():
+    if (dataset / "images").is_dir() and not _is_nested(dataset):
         label_dirs = [dataset / name for name in ("masks", "labels") if (dataset / name).is_dir()]
         if len(label_dirs) > 1:
             raise DatasetError(str(dataset), ["both masks/ and labels/ exist; remove or rename the one not meant"])
@@ -154,3 +156,10 @@ def _scan_decathlon(dataset: Path) -> Found:
     if (dataset / DATASET_JSON).is_file():
         found.cases = [replace(case, root=dataset, listing=dataset / DATASET_JSON) for case in found.cases]
     return found
+
+
+def _is_nested(dataset: Path) -> bool:
+    """Whether ``images/`` holds folders that only a ``dataset.json`` can tell the contents of."""
+    if not (dataset / DATASET_JSON).is_file():
+        return False
+    return any(path.is_dir() and series_problem(path, dataset) for path in visible(dataset / "images"))

@@ -108,7 +108,12 @@ def write_nested(root: Path) -> None:
     (root / "dataset.json").write_text(json.dumps({"training": [write_pair(root, *pair) for pair in names]}))
 
 
-@pytest.mark.parametrize("write", [write_decathlon, write_per_case, write_nested])
+def write_split_folders(root: Path) -> None:
+    names = [(f"images/{part}/x.png", f"labels/{part}/x.png") for part in ("train", "val")]
+    (root / "dataset.json").write_text(json.dumps({"training": [write_pair(root, *pair) for pair in names]}))
+
+
+@pytest.mark.parametrize("write", [write_decathlon, write_per_case, write_nested, write_split_folders])
 def test_monai_reads_the_list_of_a_release_as_that_of_the_original(tmp_path: Path, write: Any) -> None:
     data, out = tmp_path / "data", tmp_path / "out"
     data.mkdir()
