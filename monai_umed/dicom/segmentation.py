@@ -12,7 +12,10 @@ from ..io.stored import CodecError
 from .elements import dicom_errors, frame_values, read_elements, read_some
 
 _LABEL_MAP_STORAGE = "1.2.840.10008.5.1.4.1.1.66.7"
-_LABEL_MAP_CURE = "save its pixels as an 8-bit PNG file of the image's size (pydicom's pixel_array, Pillow's save)"
+_PICTURE_CURE = (
+    "if it was drawn on this image, save its pixels as pictures of the image's size (pydicom's pixel_array, Pillow's "
+    "save): one .png, or for a series one per slice, named as the slice"
+)
 
 
 def is_segmentation(path: Path) -> bool:
@@ -78,9 +81,9 @@ def _frame_grids(name: str, dataset: Any, count: int, affine: np.ndarray | None)
     if not frame_values(dataset, "PlanePositionSequence", "ImagePositionPatient"):
         if affine is None:
             return None
-        raise CodecError(name, "its frames have no position, its image has one", _LABEL_MAP_CURE)
+        raise CodecError(name, "its frames have no position, its image has one", _PICTURE_CURE)
     if affine is None:
-        raise CodecError(name, "its frames have a position, its image has none", _LABEL_MAP_CURE)
+        raise CodecError(name, "its frames have a position, its image has none", _PICTURE_CURE)
     positions = _per_frame(dataset, "PlanePositionSequence", "ImagePositionPatient", count)
     orientations = _per_frame(dataset, "PlaneOrientationSequence", "ImageOrientationPatient", count)
     spacings = _per_frame(dataset, "PixelMeasuresSequence", "PixelSpacing", count)

@@ -96,12 +96,7 @@ def on_image_grid(name: str, values: np.ndarray, grid: np.ndarray | None, image:
     Raises:
         CodecError: the voxels of both do not lie on each other, to a tenth of a voxel.
     """
-    if (
-        grid is None
-        or image.grid is None
-        or grid.shape != image.grid.shape
-        or len(values.shape) != len(image.shape) + 1
-    ):
+    if grid is None or image.grid is None or grid.shape != image.grid.shape or not _same_axes(values, image):
         return values
     ndim = len(grid) - 1
     sides, target = _padded(values.shape[1:], ndim), _padded(image.shape, ndim)
@@ -125,6 +120,12 @@ def on_image_grid(name: str, values: np.ndarray, grid: np.ndarray | None, image:
     if image.format == "dicom_series" and (tilted := tilt_cure(image.grid)):
         raise CodecError(name, f"{tilted[0]}; {reason}", tilted[1])
     raise CodecError(name, reason, _CURE)
+
+
+def _same_axes(values: np.ndarray, image: StoredImage) -> bool:
+    """Whether a label has the axes of its image; that of a single DICOM slice may have a third one of one voxel."""
+    more = len(values.shape) - 1 - len(image.shape)
+    return more == 0 or (image.format == "dicom" and more == 1 and 1 in values.shape[1:])
 
 
 def describe_grid(grid: np.ndarray, shape: Sequence[int]) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 import pydicom
 import pytest
 import SimpleITK
-from dicom_files import DEEP, SERIES_UID, make, read_with_itk, save
+from dicom_files import DEEP, SERIES_UID, make, make_segmentation, read_with_itk, save
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -134,3 +134,46 @@ def test_masks_that_are_not_one_per_slice_are_refused_by_name(tmp_path: Path) ->
     Image.fromarray(MASK[0].T).save(folder / "e.png")
     with pytest.raises(CodecError, match=r"masks/e.png: a mask of \(20, 24\) rows and columns, its slice has"):
         read_label(folder, image)
+
+
+@pytest.mark.parametrize("side", [20, 24])
+def test_a_label_map_of_a_single_slice_is_matched_by_its_place(tmp_path: Path, side: int) -> None:
+    """Rows of a picture are the second axis of a label map: on a square image no size would tell."""
+    pixels, plane = DEEP[0, :20, :], np.triu(np.ones((20, 20), np.uint8))
+    if side > 20:
+        pixels, plane = DEEP[0], np.concatenate([plane, plane[:4]])
+    path = save(make(pixels, bits=12), tmp_path / "a.dcm")
+    label = SimpleITK.GetImageFromArray(plane[None])
+    label.CopyInformation(SimpleITK.ReadImage(str(path)))
+    SimpleITK.WriteImage(label, str(tmp_path / "label.nii.gz"))
+    np.testing.assert_array_equal(read_label(tmp_path / "label.nii.gz", read_image(path))[0], plane)
+    label.SetOrigin([0, 0, 0])
+    SimpleITK.WriteImage(label, str(tmp_path / "label.nii.gz"))
+    with pytest.raises(CodecError, match="the mask is not on the image's grid"):
+        read_label(tmp_path / "label.nii.gz", read_image(path))
+
+
+@pytest.mark.parametrize("placed", ["image", "label"])
+def test_a_segmentation_is_refused_where_only_one_side_tells_its_place_and_the_cure_works(
+    tmp_path: Path, placed: str
+) -> None:
+    affine = np.diag([0.75, 0.5, 1, 1])
+    affine[:3, 3] = -10, 20, 30
+    segmentation, dataset = make_segmentation({(1, 0): MASK[1]}, affine), make(DEEP[0], bits=12)
+    if placed == "image":
+        del segmentation.PerFrameFunctionalGroupsSequence[0].PlanePositionSequence
+    else:
+        del dataset.ImagePositionPatient
+    image, path = read_image(save(dataset, tmp_path / "a.dcm")), save(segmentation, tmp_path / "seg.dcm")
+    with pytest.raises(CodecError, match=r"seg.dcm: its frames have .*pixel_array"):
+        read_label(path, image)
+    Image.fromarray(pydicom.dcmread(path).pixel_array).save(tmp_path / "seg.png")
+    np.testing.assert_array_equal(read_label(tmp_path / "seg.png", image)[0], MASK[1])
+
+
+def test_a_segmentation_on_an_image_without_a_place_must_have_its_size(tmp_path: Path) -> None:
+    segmentation, dataset = make_segmentation({(1, 0): MASK[1]}, np.eye(4)), make(DEEP[0, :20], bits=12)
+    del segmentation.PerFrameFunctionalGroupsSequence[0].PlanePositionSequence, dataset.ImagePositionPatient
+    image, path = read_image(save(dataset, tmp_path / "a.dcm")), save(segmentation, tmp_path / "seg.dcm")
+    with pytest.raises(CodecError, match=r"frames of \(24, 20\) rows and columns, its image has \(20, 20\)"):
+        read_label(path, image)
