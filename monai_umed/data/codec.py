@@ -7,17 +7,14 @@ from pathlib import Path
 import numpy as np
 
 from ..dicom import lazy as lazy_dicom
-from ..io import itk_image, nifti, raster, tiff
+from ..io import itk_image, label_raster, nifti, raster, tiff
 from ..io.content import Content, write_content
 from ..io.grids import check_geometry, on_image_grid
 from ..io.image_files import PAIR, pair_problem, parts_of
 from ..io.source import MemoryFile, Source
 from ..io.stored import CodecError, Decoded, StoredImage
 from ..io.suffixes import LOSSY, SUPPORTED, output_name, split_name
-
-WINDOW_PERCENTILES = (0.5, 99.5)
-"""Percentiles of the volume that map to 0 and 1 for NIfTI, NRRD, MetaImage and for 16-bit files that name no window of
-their own: their full range is mostly empty."""
+from .default_window import default_window
 
 _DECODERS: dict[str, Callable[[Source], Decoded]] = {
     ".png": raster.decode_png,
@@ -31,6 +28,11 @@ _DECODERS: dict[str, Callable[[Source], Decoded]] = {
     ".nrrd": itk_image.decode_nrrd,
     ".mha": itk_image.decode_mha,
     ".dcm": lazy_dicom.decode_dicom,
+}
+# Of labels, where they are read in another way; these files are copied, never written.
+_LABEL_DECODERS: dict[str, Callable[[Source], Decoded]] = {
+    ".png": label_raster.decode_png_label,
+    ".bmp": label_raster.decode_bmp_label,
 }
 # By ending of the target and format of the source.
 _ENCODERS: dict[tuple[str, str], Callable[[np.ndarray, StoredImage, int], Content]] = {
@@ -46,7 +48,8 @@ _ENCODERS: dict[tuple[str, str], Callable[[np.ndarray, StoredImage, int], Conten
     (".mha", "mha"): lambda array, source, level: itk_image.encode_mha(array, source.header, level),
     (".dcm", "dicom"): lambda array, source, _: lazy_dicom.encode_dicom(array, source),
 }
-_VOLUME_FORMATS = ("nifti", "nifti_pair", "nrrd", "mha")
+ROUNDING = 1e-3
+"""Distance from a whole number up to which a label's value is taken for it: slopes in float32 give 1.00000002."""
 _DICOM_FORMATS = ("dicom", "dicom_series")
 
 
@@ -57,7 +60,7 @@ def read_image(path: str | Path, window: tuple[float, float] | None = None) -> S
         path: file of one of the `SUPPORTED` endings, or folder with the slices of one DICOM series. Of a NIfTI pair it
             is the ``.img`` file, whose header lies beside it.
         window: displayed values (HU in CT) that map to 0 and 1, for presets see `monai_umed.data.windows.as_window`.
-            Default: the full range for 8-bit 2D files, the window that DICOM files name, the `WINDOW_PERCENTILES` of
+            Default: the full range for 8-bit 2D files, the window that DICOM files name, the `default_window` of
             the values for all others.
 
     Returns:
@@ -73,7 +76,7 @@ def read_image(path: str | Path, window: tuple[float, float] | None = None) -> S
     if decoded.array.dtype.itemsize > 4 and decoded.array.dtype.kind in "iu":
         raise CodecError(path.name, f"voxels of type {decoded.array.dtype}", "save it as int16 or float32")
     if window is None:
-        stored_window = decoded.window or _default_window(decoded)
+        stored_window = decoded.window or default_window(decoded)
     else:
         low, high = ((value - decoded.intercept) / decoded.slope for value in window)
         stored_window = (float(low), float(high))
@@ -116,14 +119,15 @@ def read_label(path: str | Path, image: StoredImage | None = None) -> np.ndarray
     """Read a label map.
 
     Args:
-        path: gray file of 1, 8 or 16 bits, RGB file with equal channels, NIfTI, NRRD or MetaImage file with whole
-            numbers, or DICOM SEG.
+        path: gray file of up to 16 bits, RGB file with equal channels, PNG or BMP file with a palette, NIfTI, NRRD or
+            MetaImage file with whole numbers, or DICOM SEG.
         image: the image that the label belongs to. A DICOM SEG needs it for its grid; where both files tell their
             geometry, the label is brought into the image's order of axes, see `on_image_grid`. A DICOM image, whose
             files have no order of their own, takes a NIfTI label that tells none for one at nibabel's default place.
 
     Returns:
-        Integer array ``(1, *spatial)`` with the file's values; 1-bit files give 0 and 1. Alpha is dropped.
+        Integer array ``(1, *spatial)`` with the file's values, of a palette the indices; 1-bit files give 0 and 1. Alpha
+        is dropped. Values that miss a whole number by less than `ROUNDING` are that number.
 
     Raises:
         CodecError: unknown ending, damaged file, channels that differ, values that are no whole numbers, or a label
@@ -135,7 +139,7 @@ def read_label(path: str | Path, image: StoredImage | None = None) -> np.ndarray
         if image is None or image.affine is None or not is_dicom:
             raise CodecError(path.name, "a DICOM SEG without a series to lie on", "put it beside a folder of slices")
         return lazy_dicom.decode_segmentation(path, image.affine, image.shape)
-    decoded = decode(path)
+    decoded = decode(path, as_label=True)
     values = decoded.array[:-1] if decoded.has_alpha else decoded.array
     if len(values) > 1 and (values != values[:1]).any():
         raise CodecError(path.name, "the color channels of the mask differ", "save the class numbers as 8-bit gray")
@@ -148,9 +152,17 @@ def read_label(path: str | Path, image: StoredImage | None = None) -> np.ndarray
     real = values * decoded.slope + decoded.intercept
     whole = np.rint(real)
     # The range check comes first: NaN and values beyond int32 must not reach the cast.
-    if not (np.abs(real) < 2**31).all() or not (real == whole).all():
-        raise CodecError(path.name, "the mask holds values that are no whole numbers", "save it as an integer type")
+    if not (np.abs(real) < 2**31).all() or not (np.abs(real - whole) <= ROUNDING).all():
+        reason = f"the mask holds values that are no whole numbers, such as {_broken_value(real):g}"
+        raise CodecError(path.name, reason, "round them and save it as an integer type, without a slope")
     return whole.astype(np.int32)
+
+
+def _broken_value(real: np.ndarray) -> float:
+    """The value that is furthest from any whole number, or is none."""
+    with np.errstate(invalid="ignore"):  # infinity minus infinity
+        missing = np.nan_to_num(np.abs(real - np.rint(real)), nan=1.0)
+    return float(real.flat[int(missing.argmax())])
 
 
 def write_image(path: str | Path, array: np.ndarray, source: StoredImage, compress_level: int = 1) -> None:
@@ -190,19 +202,23 @@ def write_image(path: str | Path, array: np.ndarray, source: StoredImage, compre
     return write_content(path, encoder(array, source, compress_level))
 
 
-def decode(path: Path) -> Decoded:
-    """Decode a file, or folder of slices, as it is; arguments and errors as in `read_image`."""
+def decode(path: Path, *, as_label: bool = False) -> Decoded:
+    """Decode a file, or folder of slices, as it is; arguments and errors as in `read_image` or `read_label`."""
     if path.is_dir():
         return _checked(path.name, lambda: lazy_dicom.decode_series(path))
     if problem := pair_problem(path):
         raise CodecError(path.name, *problem)
     parts = parts_of(path)
-    return _decode_file(path) if parts is None else _checked(path.name, lambda: nifti.decode_pair(path.name, parts))
+    return (
+        _decode_file(path, as_label)
+        if parts is None
+        else _checked(path.name, lambda: nifti.decode_pair(path.name, parts))
+    )
 
 
-def _decode_file(source: Source) -> Decoded:
+def _decode_file(source: Source, as_label: bool = False) -> Decoded:
     suffix = split_name(source.name)[1]
-    decoder = _DECODERS.get(suffix)
+    decoder = (_DECODERS | _LABEL_DECODERS if as_label else _DECODERS).get(suffix)
     if decoder is None:
         raise CodecError(source.name, f"unknown file ending {suffix!r}", f"convert it to one of {', '.join(SUPPORTED)}")
     return _checked(source.name, lambda: decoder(source))
@@ -231,23 +247,3 @@ def _codec_errors(name: str) -> Iterator[None]:
         detail = str(error).strip().splitlines()
         reason = f"cannot be read ({type(error).__name__}: {detail[-1] if detail else 'no details'})"
         raise CodecError(name, reason, "the file is damaged or not what its ending says: fetch it again") from error
-
-
-def _default_window(decoded: Decoded) -> tuple[float, float]:
-    array = decoded.array
-    if array.dtype == np.uint8 and decoded.format not in _VOLUME_FORMATS:
-        return (0.0, 1.0) if decoded.bilevel else (0.0, 255.0)
-    color = array[:-1] if decoded.has_alpha else array
-    finite = color[np.isfinite(color)] if color.dtype.kind == "f" else color.ravel()
-    if decoded.limits is not None:
-        finite = finite[(finite >= decoded.limits[0]) & (finite <= decoded.limits[1])]
-    if finite.size == 0:
-        return 0.0, 1.0
-    # The methods pick values that occur in the file, so that the window's ends are whole levels.
-    low = float(np.percentile(finite, WINDOW_PERCENTILES[0], method="lower"))
-    high = float(np.percentile(finite, WINDOW_PERCENTILES[1], method="higher"))
-    if low == high:  # nearly all background
-        low, high = float(finite.min()), float(finite.max())
-    if low == high:  # constant: any window will do
-        high = low + 1.0
-    return (low, high) if decoded.slope > 0 else (high, low)

@@ -95,7 +95,7 @@ def foreground_in_space(label: Decoded, image: StoredImage) -> tuple[np.ndarray,
     shape = (*image.shape, 1)[:ndim]
     found, outside = np.zeros(shape, bool), 0
     for first, stored in enumerate(label.array[0]):
-        plane = stored * label.slope + label.intercept
+        plane = np.rint(stored * label.slope + label.intercept)  # as whoever reads the label
         voxels = np.zeros((np.count_nonzero(plane), ndim + 1))
         voxels[:, 0], voxels[:, ndim] = first, 1
         voxels[:, 1 : 1 + plane.ndim] = np.argwhere(plane)
@@ -123,7 +123,7 @@ def placement_problems(before: StoredImage, after: StoredImage, original: Case, 
     """
     if before.grid is None or original.label.suffix.lower() == ".dcm":  # a DICOM SEG places its frames itself
         return
-    label = decode(original.label)
+    label = decode(original.label, as_label=True)
     if label.grid is None or label.grid.shape != before.grid.shape:
         return
     used = read_label(original.label, before)[0] != 0

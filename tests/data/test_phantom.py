@@ -15,7 +15,7 @@ from PIL import Image
 from scipy import ndimage
 
 from monai_umed.data import phantom
-from monai_umed.data.codec import WINDOW_PERCENTILES
+from monai_umed.data.default_window import WINDOW_PERCENTILES
 from monai_umed.data.phantom import make_phantom, phantom_dir, write_phantom
 
 SEED = 0
