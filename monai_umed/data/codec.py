@@ -126,8 +126,8 @@ def read_label(path: str | Path, image: StoredImage | None = None) -> np.ndarray
             files have no order of their own, takes a NIfTI label that tells none for one at nibabel's default place.
 
     Returns:
-        Integer array ``(1, *spatial)`` with the file's values, of a palette the indices; 1-bit files give 0 and 1. Alpha
-        is dropped. Values that miss a whole number by less than `ROUNDING` are that number.
+        Integer array ``(1, *spatial)`` with the file's values, of a palette the indices; 1-bit files give 0 and 1.
+        Alpha is dropped. Values that miss a whole number by at most `ROUNDING` are that number.
 
     Raises:
         CodecError: unknown ending, damaged file, channels that differ, values that are no whole numbers, or a label

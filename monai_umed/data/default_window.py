@@ -12,7 +12,7 @@ _VOLUME_FORMATS = ("nifti", "nifti_pair", "nrrd", "mha")
 
 
 def default_window(decoded: Decoded) -> tuple[float, float]:
-    """Stored values that map to 0 and 1, from the finite ones alone; the first exceeds the second with a negative slope."""
+    """Stored values that map to 0 and 1, from the finite ones alone; the first is larger with a negative slope."""
     array = decoded.array
     if array.dtype == np.uint8 and decoded.format not in _VOLUME_FORMATS:
         return (0.0, 1.0) if decoded.bilevel else (0.0, 255.0)

@@ -11,7 +11,8 @@ from .codec import read_image, read_label
 MIN_SIDE = 16
 """Smallest permitted spatial side in pixels or voxels, but for the thinnest side of a volume."""
 _MAX_LISTED = 10
-_BINARY_FOREGROUNDS = (1, 255, 65535)
+BINARY_FOREGROUNDS = (1, 255, 65535)
+"""Values that mark the only structure of a mask with two values."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +95,7 @@ def class_numbers(case_id: str, values: np.ndarray, num_classes: int) -> np.ndar
     """Class numbers as uint8; `CaseError` for values that are none."""
     highest = int(values.max())
     if num_classes == 2:
-        foreground = highest if highest in _BINARY_FOREGROUNDS else 1
+        foreground = highest if highest in BINARY_FOREGROUNDS else 1
         is_known = (values == 0) | (values == foreground)
         label = (values == foreground).astype(np.uint8)
         expected = "0 and 1 (or 255, or 65535)"

@@ -63,7 +63,7 @@ def _read_upright(source: Source) -> np.ndarray:
         check_upright(source.name, image.getexif().get(ORIENTATION))
         pixels = np.array(image)
         if image.mode == "P":
-            _check_palette(source.name, np.reshape(image.getpalette("RGB"), (-1, 3)), np.unique(pixels))
+            _check_palette(source.name, np.array(image.getpalette("RGB")).reshape(-1, 3), np.unique(pixels))
     return pixels
 
 
