@@ -10,16 +10,15 @@ import numpy as np
 from ..io.stored import CodecError
 from .case import DatasetError
 from .cases import Section, find_cases
-from .codec import read_image, read_label
+from .codec import read_image
+from .label_values import count_classes
 from .two_folders import DatasetDir
 from .working_grid import IMAGE_SIZE, STRIDE, fitting_grid, held_sides, say_sides
 
 SAMPLE = 16
-"""Cases that are looked at, spread evenly over the names."""
+"""Images that are looked at, spread evenly over the names; labels are looked at all."""
 LARGEST_WINDOW = {2: 256, 3: 96}
 """Longest side of a window by its dimensions: what two CPU cores can train on."""
-MANY_CLASSES = 16
-"""A mask with larger values holds gray levels, not classes."""
 
 
 @dataclass(frozen=True)
@@ -89,10 +88,11 @@ def inspect_dataset(
     spatial_dims: int | None = None,
     cut: bool = False,
 ) -> DatasetFacts:
-    """Look at a few cases of a dataset.
+    """Look at a few images of a dataset, and at all of its labels.
 
     Masks with values up to 15 are taken for class numbers, all others for one class, whatever its value; whether each
-    of them holds what it may is checked when it is used.
+    of them holds what it may is checked when it is used. Classes are counted over the whole dataset, since one that few
+    files have may be in no file of the section.
 
     Args:
         dataset_dir: folder with images and masks, see :func:`monai_umed.data.cases.find_cases`.
@@ -111,11 +111,9 @@ def inspect_dataset(
     spacings: list[tuple[float, ...]] = []
     channels: list[int] = []
     reasons: list[str] = []
-    highest = 1
     for case in sample:
         try:
             stored = read_image(case.image)
-            highest = max(highest, int(np.max(read_label(case.label, stored), initial=0)))
         except CodecError as error:
             reasons.append(f"{case.id}: {error}")
             continue
@@ -140,7 +138,7 @@ def inspect_dataset(
         spatial_dims=len(shapes[0]),
         volumes=dims == 3,
         in_channels=channels[0],
-        num_classes=highest + 1 if highest < MANY_CLASSES else 2,
+        num_classes=count_classes(cases if section == "all" else find_cases(dataset_dir)),
         size=window_size(shapes) if dims == 3 else IMAGE_SIZE,
         slice_axis=slice_axis,
         sides=held_sides(shapes),

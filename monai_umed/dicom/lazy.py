@@ -86,6 +86,13 @@ def is_segmentation(path: Path) -> bool:
     return dicom_segmentation.is_segmentation(path)
 
 
+def highest_segment(path: Path) -> int:
+    """See `monai_umed.dicom.segmentation.highest_segment`."""
+    from . import segmentation as dicom_segmentation
+
+    return dicom_segmentation.highest_segment(path)
+
+
 def decode_segmentation(path: Path, affine: np.ndarray, shape: Sequence[int]) -> np.ndarray:
     """See `monai_umed.dicom.segmentation.decode_segmentation`."""
     from . import segmentation as dicom_segmentation

@@ -24,6 +24,17 @@ def is_segmentation(path: Path) -> bool:
     return kind in (uid.SegmentationStorage, _LABEL_MAP_STORAGE)
 
 
+def highest_segment(path: Path) -> int:
+    """Largest Segment Number that a SEG file declares; its pixels are not read.
+
+    Raises:
+        CodecError: it declares none, or the file is damaged.
+    """
+    with dicom_errors(path.name):
+        dataset: Any = pydicom.dcmread(path, stop_before_pixels=True)
+        return max(int(segment.SegmentNumber) for segment in dataset.SegmentSequence)
+
+
 def decode_segmentation(path: Path, affine: np.ndarray, shape: Sequence[int]) -> np.ndarray:
     """Read a DICOM SEG onto the grid of an image.
 
