@@ -15,11 +15,13 @@ class Case:
         id: file name of the image without its ending, or name of its folder; unique in the dataset.
         image: image file, voxels of a NIfTI pair (``.img``), or folder of DICOM slices.
         label: label file, or voxels of a pair.
+        ignore_label: value of the label that is no class; None if all of them are.
     """
 
     id: str
     image: Path
     label: Path
+    ignore_label: int | None = None
 
 
 @dataclass

@@ -1,5 +1,6 @@
 """Find the image-label pairs of a dataset folder and say everything that is wrong with it at once."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -7,7 +8,7 @@ from .case import Case, DatasetError, Found
 from .datalist import read_datalist
 from .folders import scan_folders
 from .splits import hash_sections, read_split
-from .two_folders import DatasetDir, TwoFolders
+from .two_folders import DatasetDir, TwoFolders, VoidLabels
 
 Section = Literal["train", "test", "all"]
 
@@ -22,7 +23,7 @@ def find_cases(dataset_dir: DatasetDir, section: Section = "all") -> list[Case]:
     * ``dataset.json``, or the path of any ``.json`` file: ``{"training" or "train": [{"image", "label"}], "test" or
       "validation": [...]}`` with paths relative to its folder. Test entries without a label are ignored.
 
-    `TwoFolders` names images and labels that lie anywhere.
+    `TwoFolders` names images and labels that lie anywhere, `VoidLabels` the value of labels that is no class.
 
     In folders, image and label have equal names up to the ending. A label may add ``_seg``, ``_segmentation``,
     ``_mask``, ``_label(s)`` or ``_gt``, an image ``_0000``, ``_image`` or ``_img``, where that leaves no doubt.
@@ -95,6 +96,9 @@ def find_sections(dataset_dir: DatasetDir) -> tuple[dict[str, str], bool]:
 
 def _find(dataset_dir: DatasetDir) -> tuple[list[Case], dict[str, str] | None]:
     """All cases, sorted by id, and their sections if the dataset itself names them."""
+    if isinstance(dataset_dir, VoidLabels):
+        cases, named = _find(dataset_dir.dataset)
+        return [replace(case, ignore_label=dataset_dir.ignore_label) for case in cases], named
     found, root = _scan(dataset_dir)
     cases = sorted(found.cases, key=lambda case: case.id)
     if not cases and not found.offenders:
@@ -106,7 +110,7 @@ def _find(dataset_dir: DatasetDir) -> tuple[list[Case], dict[str, str] | None]:
     return cases, found.sections or None if sections is None else sections
 
 
-def _scan(dataset_dir: DatasetDir) -> tuple[Found, Path]:
+def _scan(dataset_dir: str | Path | TwoFolders) -> tuple[Found, Path]:
     """What there is, and the folder where a ``split.json`` would be."""
     if isinstance(dataset_dir, TwoFolders):
         images = Path(dataset_dir.images)

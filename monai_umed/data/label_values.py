@@ -38,6 +38,7 @@ def _highest(case: Case) -> int | None:
     try:
         if case.label.suffix.lower() == ".dcm" and lazy_dicom.is_segmentation(case.label):
             return lazy_dicom.highest_segment(case.label)
-        return int(np.max(read_label(case.label), initial=0))
+        values = read_label(case.label)
+        return int(np.max(values, initial=0, where=values != (case.ignore_label or 0)))
     except CodecError:  # whoever uses the case says why
         return None

@@ -91,6 +91,7 @@ class Manifest:
         eps: budget in window units, in (0, 1].
         cases: one record per protected case.
         quarantined: cases that were left out.
+        ignore_label: value of the labels that is no class, whose pixels were left as they are; None if there is none.
     """
 
     tool: str
@@ -100,6 +101,7 @@ class Manifest:
     eps: float
     cases: list[CaseRecord] = field(default_factory=list)
     quarantined: list[Quarantined] = field(default_factory=list)
+    ignore_label: int | None = None
 
     def save(self, path: str | Path) -> None:
         """Write the manifest, sorted by case id, all at once or not at all.
@@ -112,6 +114,8 @@ class Manifest:
             OSError: the file cannot be written.
         """
         content = {"format": FORMAT_VERSION, **asdict(self)}
+        if self.ignore_label is None:
+            del content["ignore_label"]
         content["cases"].sort(key=lambda record: record["id"])
         content["quarantined"].sort(key=lambda record: record["id"])
         try:

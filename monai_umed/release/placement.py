@@ -79,12 +79,15 @@ def _settings(protector: str) -> dict:
     return {**settings, "perturbator": True} if call.args else settings
 
 
-def foreground_in_space(label: Decoded, image: StoredImage) -> tuple[np.ndarray, int]:
+def foreground_in_space(
+    label: Decoded, image: StoredImage, *, ignore_label: int | None = None
+) -> tuple[np.ndarray, int]:
     """Where the voxels of a label lie on its image, one by one through both files' affines.
 
     Args:
         label: with a ``grid``, in its own order of axes.
         image: with a ``grid``.
+        ignore_label: value of the label that is no class.
 
     Returns:
         Boolean ``(*spatial)`` of the image, and how many voxels of the foreground lie outside of it.
@@ -96,6 +99,7 @@ def foreground_in_space(label: Decoded, image: StoredImage) -> tuple[np.ndarray,
     found, outside = np.zeros(shape, bool), 0
     for first, stored in enumerate(label.array[0]):
         plane = np.rint(stored * label.slope + label.intercept)  # as whoever reads the label
+        plane[plane == ignore_label] = 0
         voxels = np.zeros((np.count_nonzero(plane), ndim + 1))
         voxels[:, 0], voxels[:, ndim] = first, 1
         voxels[:, 1 : 1 + plane.ndim] = np.argwhere(plane)
@@ -126,8 +130,8 @@ def placement_problems(before: StoredImage, after: StoredImage, original: Case, 
     label = decode(original.label, as_label=True)
     if label.grid is None or label.grid.shape != before.grid.shape:
         return
-    used = read_label(original.label, before)[0] != 0
-    found, outside = foreground_in_space(label, before)
+    used = ~np.isin(read_label(original.label, before)[0], (0, manifest.ignore_label or 0))
+    found, outside = foreground_in_space(label, before, ignore_label=manifest.ignore_label)
     if outside or not np.array_equal(found, used):
         count = outside or int(np.count_nonzero(found != used))
         yield f"{count} voxels of its mask lie elsewhere in space than on the image; resample the mask, protect again"
