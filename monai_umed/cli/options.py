@@ -43,6 +43,9 @@ Size = Annotated[str | None, typer.Option(help="grid of the generators, such as 
 Epochs = Annotated[int | None, typer.Option(min=1, help="epochs of the fit")]
 BatchSize = Annotated[int | None, typer.Option(min=1, help="cases in a step of the fit")]
 NumClasses = Annotated[int | None, typer.Option(help="classes of the masks, background included")]
+IgnoreLabel = Annotated[
+    int | None, typer.Option(min=1, help="value of the masks that is no class, such as 255; its pixels stay untouched")
+]
 Window = Annotated[
     str | None,
     typer.Option(help="displayed values of black and white, such as -160,240, or ct-soft, ct-lung, ct-bone"),

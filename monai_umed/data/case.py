@@ -18,6 +18,7 @@ class Case:
         root: folder of the dataset if a release keeps the folders below it; None if it sorts images and labels into
             folders of its own.
         listing: the dataset's ``dataset.json``, which a release carries; None if there is none.
+        ignore_label: value of the label that is no class; None if all of them are.
     """
 
     id: str
@@ -25,6 +26,7 @@ class Case:
     label: Path
     root: Path | None = None
     listing: Path | None = None
+    ignore_label: int | None = None
 
 
 @dataclass

@@ -12,7 +12,7 @@ from .dataset_json import DATASET_JSON
 from .folders import scan_folders
 from .mixed_folders import scan_mixed
 from .splits import hash_sections, read_split
-from .two_folders import DatasetDir, TwoFolders
+from .two_folders import DatasetDir, TwoFolders, VoidLabels
 
 Section = Literal["train", "test", "all"]
 
@@ -28,7 +28,7 @@ def find_cases(dataset_dir: DatasetDir, section: Section = "all") -> list[Case]:
       "validation": [...]}`` with paths relative to its folder. Test entries without a label are ignored.
     * images beside their labels, in the folder or in its subfolders, see `scan_mixed`.
 
-    `TwoFolders` names images and labels that lie anywhere.
+    `TwoFolders` names images and labels that lie anywhere, `VoidLabels` the value of labels that is no class.
 
     In folders, image and label have equal names up to the ending. A label may add ``_seg``, ``_segmentation``,
     ``_mask``, ``_label(s)`` or ``_gt``, an image ``_0000``, ``_image`` or ``_img``, where that leaves no doubt; both
@@ -104,6 +104,9 @@ def find_sections(dataset_dir: DatasetDir) -> tuple[dict[str, str], bool]:
 
 def _find(dataset_dir: DatasetDir) -> tuple[list[Case], dict[str, str] | None]:
     """All cases, sorted by id, and their sections if the dataset itself names them."""
+    if isinstance(dataset_dir, VoidLabels):
+        cases, named = _find(dataset_dir.dataset)
+        return [replace(case, ignore_label=dataset_dir.ignore_label) for case in cases], named
     found, root = _scan(dataset_dir)
     cases = sorted(found.cases, key=lambda case: case.id)
     if not cases and not found.offenders:
@@ -115,7 +118,7 @@ def _find(dataset_dir: DatasetDir) -> tuple[list[Case], dict[str, str] | None]:
     return cases, found.sections or None if sections is None else sections
 
 
-def _scan(dataset_dir: DatasetDir) -> tuple[Found, Path]:
+def _scan(dataset_dir: str | Path | TwoFolders) -> tuple[Found, Path]:
     """What there is, and the folder where a ``split.json`` would be."""
     if isinstance(dataset_dir, TwoFolders):
         images = Path(dataset_dir.images)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from ..dicom import lazy as lazy_dicom
-from ..io import itk_image, nifti, raster, tiff
+from ..io import itk_image, label_raster, nifti, raster, tiff
 from ..io.content import Content, write_content
 from ..io.dicom_sign import DICOM_SUFFIX, is_dicom, split_file
 from ..io.grids import check_geometry, on_image_grid
@@ -15,8 +15,8 @@ from ..io.image_files import PAIR, holds_slice_masks, pair_problem, parts_of
 from ..io.source import MemoryFile, Source
 from ..io.stored import CodecError, Decoded, StoredImage
 from ..io.suffixes import LOSSY, SUPPORTED, output_name, split_name
+from .default_window import default_window
 from .slice_masks import read_slice_masks
-from .windows import default_window
 
 _DECODERS: dict[str, Callable[[Source], Decoded]] = {
     ".png": raster.decode_png,
@@ -30,6 +30,11 @@ _DECODERS: dict[str, Callable[[Source], Decoded]] = {
     ".nrrd": itk_image.decode_nrrd,
     ".mha": itk_image.decode_mha,
     ".dcm": lazy_dicom.decode_dicom,
+}
+# Of labels, where they are read in another way; these files are copied, never written.
+_LABEL_DECODERS: dict[str, Callable[[Source], Decoded]] = {
+    ".png": label_raster.decode_png_label,
+    ".bmp": label_raster.decode_bmp_label,
 }
 # By ending of the target and format of the source.
 _ENCODERS: dict[tuple[str, str], Callable[[np.ndarray, StoredImage, int], Content]] = {
@@ -45,6 +50,8 @@ _ENCODERS: dict[tuple[str, str], Callable[[np.ndarray, StoredImage, int], Conten
     (".mha", "mha"): lambda array, source, level: itk_image.encode_mha(array, source.header, level),
     (".dcm", "dicom"): lambda array, source, _: lazy_dicom.encode_dicom(array, source),
 }
+ROUNDING = 1e-3
+"""Distance from a whole number up to which a label's value is taken for it: slopes in float32 give 1.00000002."""
 _DICOM_FORMATS = ("dicom", "dicom_series")
 
 
@@ -55,7 +62,7 @@ def read_image(path: str | Path, window: tuple[float, float] | None = None) -> S
         path: file of one of the `SUPPORTED` endings, or folder with the slices of one DICOM series. Of a NIfTI pair it
             is the ``.img`` file, whose header lies beside it.
         window: displayed values (HU in CT) that map to 0 and 1, for presets see `monai_umed.data.windows.as_window`.
-            Default: the full range for 8-bit 2D files, the window that DICOM files name, the `WINDOW_PERCENTILES` of
+            Default: the full range for 8-bit 2D files, the window that DICOM files name, the `default_window` of
             the values for all others.
 
     Returns:
@@ -114,15 +121,16 @@ def read_label(path: str | Path, image: StoredImage | None = None) -> np.ndarray
     """Read a label map.
 
     Args:
-        path: gray file of 1, 8 or 16 bits, RGB file with equal channels, NIfTI, NRRD or MetaImage file with whole
-            numbers, DICOM SEG, folder of a DICOM series, of one DICOM SEG, or of one picture per slice, see
-            `read_slice_masks`.
+        path: gray file of up to 16 bits, RGB file with equal channels, PNG or BMP file with a palette, NIfTI, NRRD or
+            MetaImage file with whole numbers, DICOM SEG, folder of a DICOM series, of one DICOM SEG, or of one picture
+            per slice, see `read_slice_masks`.
         image: the image that the label belongs to. A DICOM SEG needs it for its grid; where both files tell their
             geometry, the label is brought into the image's order of axes, see `on_image_grid`. A DICOM image, whose
             files have no order of their own, takes a NIfTI label that tells none for one at nibabel's default place.
 
     Returns:
-        Integer array ``(1, *spatial)`` with the file's values; 1-bit files give 0 and 1. Alpha is dropped.
+        Integer array ``(1, *spatial)`` with the file's values, of a palette the indices; 1-bit files give 0 and 1.
+        Alpha is dropped. Values that miss a whole number by at most `ROUNDING` are that number.
 
     Raises:
         CodecError: unknown ending, damaged file, channels that differ, values that are no whole numbers, or a label
@@ -137,7 +145,7 @@ def read_label(path: str | Path, image: StoredImage | None = None) -> np.ndarray
             cure = "put it beside the image or series that it was drawn on, or save it as a label map (.nii.gz, .nrrd)"
             raise CodecError(path.name, "a DICOM SEG without a DICOM image that tells where it lies", cure)
         return lazy_dicom.decode_segmentation(path, image.grid, image.shape)
-    decoded = decode(path)
+    decoded = decode(path, as_label=True)
     if decoded.format == "dicom_series" and image is not None and (decoded.grid is None) != (image.grid is None):
         reason = "one of image and label tells where its slices lie, the other does not, so their order is open"
         raise CodecError(path.name, reason, "save the label as one picture per slice (.png), named as the slice")
@@ -157,9 +165,17 @@ def read_label(path: str | Path, image: StoredImage | None = None) -> np.ndarray
     real = values * decoded.slope + decoded.intercept
     whole = np.rint(real)
     # The range check comes first: NaN and values beyond int32 must not reach the cast.
-    if not (np.abs(real) < 2**31).all() or not (real == whole).all():
-        raise CodecError(path.name, "the mask holds values that are no whole numbers", "save it as an integer type")
+    if not (np.abs(real) < 2**31).all() or not (np.abs(real - whole) <= ROUNDING).all():
+        reason = f"the mask holds values that are no whole numbers, such as {_broken_value(real):g}"
+        raise CodecError(path.name, reason, "round them and save it as an integer type, without a slope")
     return whole.astype(np.int32)
+
+
+def _broken_value(real: np.ndarray) -> float:
+    """The value that is furthest from any whole number, or is none."""
+    with np.errstate(invalid="ignore"):  # infinity minus infinity
+        missing = np.nan_to_num(np.abs(real - np.rint(real)), nan=1.0)
+    return float(real.flat[int(missing.argmax())])
 
 
 def write_image(path: str | Path, array: np.ndarray, source: StoredImage, compress_level: int = 1) -> None:
@@ -201,19 +217,23 @@ def write_image(path: str | Path, array: np.ndarray, source: StoredImage, compre
     return write_content(path, encoder(array, source, compress_level))
 
 
-def decode(path: Path) -> Decoded:
-    """Decode a file, or folder of slices, as it is; arguments and errors as in `read_image`."""
+def decode(path: Path, *, as_label: bool = False) -> Decoded:
+    """Decode a file, or folder of slices, as it is; arguments and errors as in `read_image` or `read_label`."""
     if path.is_dir():
         return _checked(path.name, lambda: lazy_dicom.decode_series(path))
     if problem := pair_problem(path):
         raise CodecError(path.name, *problem)
     parts = parts_of(path)
-    return _decode_file(path) if parts is None else _checked(path.name, lambda: nifti.decode_pair(path.name, parts))
+    return (
+        _decode_file(path, as_label)
+        if parts is None
+        else _checked(path.name, lambda: nifti.decode_pair(path.name, parts))
+    )
 
 
-def _decode_file(source: Source) -> Decoded:
+def _decode_file(source: Source, as_label: bool = False) -> Decoded:
     suffix = split_file(source)[1]
-    decoder = _DECODERS.get(suffix)
+    decoder = (_DECODERS | _LABEL_DECODERS if as_label else _DECODERS).get(suffix)
     if decoder is None:
         raise CodecError(source.name, f"unknown file ending {suffix!r}", f"convert it to one of {', '.join(SUPPORTED)}")
     return _checked(source.name, lambda: decoder(source))

@@ -9,16 +9,15 @@ import numpy as np
 
 from .case import CaseError, DatasetError
 from .cases import Section, find_cases
-from .loading import read_case
+from .label_values import count_classes
+from .loading import read_case_image
 from .two_folders import DatasetDir
 from .working_grid import IMAGE_SIZE, STRIDE, fitting_grid, held_sides, say_sides
 
 SAMPLE = 16
-"""Cases that are looked at, spread evenly over the names."""
+"""Images that are looked at, spread evenly over the names; labels are looked at all."""
 LARGEST_WINDOW = {2: 256, 3: 96}
 """Longest side of a window by its dimensions: what two CPU cores can train on."""
-MANY_CLASSES = 16
-"""A mask with larger values holds gray levels, not classes."""
 
 
 @dataclass(frozen=True)
@@ -88,10 +87,11 @@ def inspect_dataset(
     spatial_dims: int | None = None,
     cut: bool = False,
 ) -> DatasetFacts:
-    """Look at a few cases of a dataset.
+    """Look at a few images of a dataset, and at all of its labels.
 
     Masks with values up to 15 are taken for class numbers, all others for one class, whatever its value; whether each
-    of them holds what it may is checked when it is used.
+    of them holds what it may is checked when it is used. Classes are counted over the whole dataset, since one that few
+    files have may be in no file of the section.
 
     Args:
         dataset_dir: folder with images and masks, see :func:`monai_umed.data.cases.find_cases`.
@@ -110,14 +110,12 @@ def inspect_dataset(
     spacings: list[tuple[float, ...]] = []
     channels: list[int] = []
     reasons: list[str] = []
-    highest = 1
     for case in sample:
         try:
-            stored, values = read_case(case)
+            stored = read_case_image(case)
         except CaseError as error:
             reasons.append(f"{case.id}: {error.reason}")
             continue
-        highest = max(highest, int(np.max(values, initial=0)))
         shapes.append(stored.shape)
         spacings.append(stored.spacing or (1.0,) * len(stored.shape))
         channels.append(len(stored.color))
@@ -139,7 +137,7 @@ def inspect_dataset(
         spatial_dims=len(shapes[0]),
         volumes=dims == 3,
         in_channels=channels[0],
-        num_classes=highest + 1 if highest < MANY_CLASSES else 2,
+        num_classes=count_classes(cases if section == "all" else find_cases(dataset_dir)),
         size=window_size(shapes) if dims == 3 else IMAGE_SIZE,
         slice_axis=slice_axis,
         sides=held_sides(shapes),

@@ -14,7 +14,8 @@ from .codec import read_image, read_label
 MIN_SIDE = 16
 """Smallest permitted spatial side in pixels or voxels, but for the thinnest side of a volume."""
 _MAX_LISTED = 10
-_BINARY_FOREGROUNDS = (1, 255, 65535)
+BINARY_FOREGROUNDS = (1, 255, 65535)
+"""Values that mark the only structure of a mask with two values."""
 T = TypeVar("T")
 
 
@@ -26,11 +27,14 @@ class LoadedCase:
         case: where it came from.
         stored: image in stored units.
         label: uint8 class numbers ``(1, *spatial)``, 0 is background.
+        outside: boolean ``(1, *spatial)``, pixels that must stay as they are: those without a finite value, and those
+            whose label says that they are of no class; None if there are none.
     """
 
     case: Case
     stored: StoredImage
     label: np.ndarray
+    outside: np.ndarray | None = None
 
 
 def load_case(case: Case, num_classes: int = 2, window: tuple[float, float] | None = None) -> LoadedCase:
@@ -46,7 +50,8 @@ def load_case(case: Case, num_classes: int = 2, window: tuple[float, float] | No
 
     Raises:
         CaseError: unreadable files, shapes that differ, a side below 16 (the thinnest one of a volume does not count),
-            NaN, infinity, a constant image, or a mask that is empty, covers everything or holds other values.
+            NaN or infinity inside the structure, a constant image, or a mask that is empty, covers everything or holds
+            other values.
         ValueError: ``num_classes`` or ``window`` is out of range.
     """
     if not 2 <= num_classes <= 256:
@@ -55,12 +60,34 @@ def load_case(case: Case, num_classes: int = 2, window: tuple[float, float] | No
     reason = _shape_problem(stored, values) or _image_problem(stored)
     if reason:
         raise CaseError(case.id, reason)
-    label = class_numbers(case.id, values, num_classes)
+    label = class_numbers(case.id, values, num_classes, ignore_label=case.ignore_label)
+    gaps = _gaps(stored)
+    if gaps is not None and (bad := int(np.count_nonzero(label[gaps]))):
+        cure = "take them out of the mask, or fill them from their neighbors"
+        raise CaseError(case.id, f"{bad} pixels inside the structure are NaN or infinite; {cure}")
     if not label.any():
         raise CaseError(case.id, "the mask is empty; draw the structure or remove the case")
     if label.all():
         raise CaseError(case.id, "the mask covers everything; leave background around the structure or remove the case")
-    return LoadedCase(case, stored, label)
+    return LoadedCase(case, stored, label, _either(gaps, _void(values, case.ignore_label)))
+
+
+def _gaps(stored: StoredImage) -> np.ndarray | None:
+    """Pixels ``(1, *spatial)`` with a channel that is NaN or infinite; None if there are none."""
+    if stored.color.dtype.kind != "f":
+        return None
+    gaps = ~np.isfinite(stored.color).all(axis=0, keepdims=True)
+    return gaps if gaps.any() else None
+
+
+def _void(values: np.ndarray, ignore_label: int | None) -> np.ndarray | None:
+    return None if ignore_label is None else values == ignore_label
+
+
+def _either(first: np.ndarray | None, second: np.ndarray | None) -> np.ndarray | None:
+    if first is None or second is None:
+        return second if first is None else first
+    return first | second
 
 
 def read_case(case: Case, window: tuple[float, float] | None = None) -> tuple[StoredImage, np.ndarray]:
@@ -72,6 +99,15 @@ def read_case(case: Case, window: tuple[float, float] | None = None) -> tuple[St
     """
     stored = _named(case, case.image, lambda: read_image(case.image, window))
     return stored, _named(case, case.label, lambda: read_label(case.label, stored))
+
+
+def read_case_image(case: Case) -> StoredImage:
+    """Read the image of a case alone, as :func:`read_case` does.
+
+    Raises:
+        CaseError: it cannot be read.
+    """
+    return _named(case, case.image, lambda: read_image(case.image))
 
 
 def _named(case: Case, path: Path, read: Callable[[], T]) -> T:
@@ -95,8 +131,10 @@ def _shape_problem(stored: StoredImage, values: np.ndarray) -> str | None:
 
 def _image_problem(stored: StoredImage) -> str | None:
     color = stored.color
-    if color.dtype.kind == "f" and (bad := color.size - int(np.isfinite(color).sum())):
-        return f"the image holds {bad} values that are NaN or infinite; replace them by the background's value"
+    if color.dtype.kind == "f":
+        color = color[np.isfinite(color)]
+        if not color.size:
+            return "all values of the image are NaN or infinite; export it again or remove the case"
     low, high = sorted(stored.window)
     darkest, brightest = float(color.min()), float(color.max())
     if darkest == brightest:
@@ -109,22 +147,35 @@ def _image_problem(stored: StoredImage) -> str | None:
     return None
 
 
-def class_numbers(case_id: str, values: np.ndarray, num_classes: int) -> np.ndarray:
-    """Class numbers as uint8; `CaseError` for values that are none."""
+def class_numbers(case_id: str, values: np.ndarray, num_classes: int, *, ignore_label: int | None = None) -> np.ndarray:
+    """Class numbers as uint8, 0 where ``ignore_label`` is; `CaseError` for values that are none."""
+    if ignore_label is not None:
+        values = np.where(values == ignore_label, 0, values)
     highest = int(values.max())
     if num_classes == 2:
-        foreground = highest if highest in _BINARY_FOREGROUNDS else 1
+        has_others = ((values != 0) & (values != 1) & (values != highest)).any()
+        is_mixed = highest in BINARY_FOREGROUNDS[1:] and bool((values == 1).any()) and not has_others
+        foreground = highest if highest in BINARY_FOREGROUNDS and not is_mixed else 1
         is_known = (values == 0) | (values == foreground)
         label = (values == foreground).astype(np.uint8)
         expected = "0 and 1 (or 255, or 65535)"
         cure = "threshold it, or set the number of classes"
+        if is_mixed:
+            expected = f"0 beside 1 or beside {highest}, not both"
+            cure = f"if {highest} marks pixels to be ignored, {_say_ignored(highest)}, else threshold it"
     else:
         is_known = (values >= 0) & (values < num_classes)
         label = values.astype(np.uint8)
         expected = f"0 to {num_classes - 1}"
         cure = "renumber the classes, or set the number of classes"
+        if highest in BINARY_FOREGROUNDS:
+            cure += f"; if {highest} marks pixels to be ignored, {_say_ignored(highest)}"
     if not is_known.all():
         unexpected = np.unique(values[~is_known]).tolist()
         listed = ", ".join(map(str, unexpected[:_MAX_LISTED])) + (", ..." if len(unexpected) > _MAX_LISTED else "")
         raise CaseError(case_id, f"the mask holds the values {listed}, expected {expected}; {cure}")
     return label
+
+
+def _say_ignored(value: int) -> str:
+    return f"give --ignore-label {value} (ignore_label={value})"

@@ -95,6 +95,7 @@ class Manifest:
         cases: one record per protected case.
         quarantined: cases that were left out.
         dataset_json_sha256: checksum of the ``dataset.json`` in the folder; None if there is none.
+        ignore_label: value of the labels that is no class, whose pixels were left as they are; None if there is none.
     """
 
     tool: str
@@ -105,6 +106,7 @@ class Manifest:
     cases: list[CaseRecord] = field(default_factory=list)
     quarantined: list[Quarantined] = field(default_factory=list)
     dataset_json_sha256: str | None = None
+    ignore_label: int | None = None
 
     def save(self, path: str | Path) -> None:
         """Write the manifest, sorted by case id, all at once or not at all.
@@ -120,6 +122,8 @@ class Manifest:
         if self.dataset_json_sha256 is None:
             del content["dataset_json_sha256"]
             content["format"] = 1
+        if self.ignore_label is None:
+            del content["ignore_label"]
         content["cases"].sort(key=lambda record: record["id"])
         content["quarantined"].sort(key=lambda record: record["id"])
         try:

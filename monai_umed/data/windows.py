@@ -3,15 +3,7 @@
 import math
 from collections.abc import Sequence
 
-import numpy as np
-
-from ..io.stored import Decoded
 from ..io.suggest import did_you_mean
-
-WINDOW_PERCENTILES = (0.5, 99.5)
-"""Percentiles of the volume that map to 0 and 1 for NIfTI, NRRD, MetaImage and for 16-bit files that name no window of
-their own: their full range is mostly empty."""
-_VOLUME_FORMATS = ("nifti", "nifti_pair", "nrrd", "mha")
 
 # Level -/+ half the width in HU. Lung (-600, 1500) and bone (400, 1800; there for the spine) are the typical values of
 # Radiopaedia, "Windowing (CT)". Soft tissue (40, 400) is the usual general setting; sites differ by some ten HU.
@@ -53,24 +45,3 @@ def as_window(value: str | Sequence[float] | None) -> tuple[float, float] | None
     if not (math.isfinite(low) and math.isfinite(high)) or low == high:
         raise ValueError(f"window {value!r} must be two different finite numbers, such as -160,240")
     return low, high
-
-
-def default_window(decoded: Decoded) -> tuple[float, float]:
-    """Stored values that map to 0 and 1 in a file that names none: its full range or the `WINDOW_PERCENTILES`."""
-    array = decoded.array
-    if array.dtype == np.uint8 and decoded.format not in _VOLUME_FORMATS:
-        return (0.0, 1.0) if decoded.bilevel else (0.0, 255.0)
-    color = array[:-1] if decoded.has_alpha else array
-    finite = color[np.isfinite(color)] if color.dtype.kind == "f" else color.ravel()
-    if decoded.limits is not None:
-        finite = finite[(finite >= decoded.limits[0]) & (finite <= decoded.limits[1])]
-    if finite.size == 0:
-        return 0.0, 1.0
-    # The methods pick values that occur in the file, so that the window's ends are whole levels.
-    low = float(np.percentile(finite, WINDOW_PERCENTILES[0], method="lower"))
-    high = float(np.percentile(finite, WINDOW_PERCENTILES[1], method="higher"))
-    if low == high:  # nearly all background
-        low, high = float(finite.min()), float(finite.max())
-    if low == high:  # constant: any window will do
-        high = low + 1.0
-    return (low, high) if decoded.slope > 0 else (high, low)

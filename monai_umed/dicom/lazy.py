@@ -94,6 +94,13 @@ def only_segmentation(path: Path) -> Path:
     return files[0] if len(files) == 1 and is_dicom(files[0]) and is_segmentation(files[0]) else path
 
 
+def highest_segment(path: Path) -> int:
+    """See `monai_umed.dicom.segmentation.highest_segment`."""
+    from . import segmentation as dicom_segmentation
+
+    return dicom_segmentation.highest_segment(path)
+
+
 def decode_segmentation(path: Path, grid: np.ndarray | None, shape: Sequence[int]) -> np.ndarray:
     """See `monai_umed.dicom.segmentation.decode_segmentation`."""
     from . import segmentation as dicom_segmentation

@@ -27,6 +27,17 @@ def is_segmentation(path: Path) -> bool:
     return kind in (uid.SegmentationStorage, _LABEL_MAP_STORAGE)
 
 
+def highest_segment(path: Path) -> int:
+    """Largest Segment Number that a SEG file declares; its pixels are not read.
+
+    Raises:
+        CodecError: it declares none, or the file is damaged.
+    """
+    with dicom_errors(path.name):
+        dataset = read_some(path, ["SegmentSequence"])
+        return max(int(segment.SegmentNumber) for segment in dataset.SegmentSequence)
+
+
 def decode_segmentation(path: Path, grid: np.ndarray | None, shape: Sequence[int]) -> np.ndarray:
     """Read a DICOM SEG onto the grid of an image.
 

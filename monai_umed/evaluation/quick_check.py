@@ -11,7 +11,7 @@ import torch
 from ..data.cases import Section
 from ..data.manifest import MANIFEST, Manifest
 from ..data.training_set import Layout, TrainingSet, load_training_set
-from ..data.two_folders import DatasetDir
+from ..data.two_folders import DatasetDir, as_dataset
 from ..exploiters.registry import build_exploiter
 from ..exploiters.train import train_exploiter
 from ..io.atomic import write_json
@@ -86,17 +86,18 @@ def quick_check(
 
     test = load(dataset_dir, "test", "whole")
     sliding = size if test.items[0]["image"].ndim == 4 else None
+    manifest = Manifest.load(Path(protected_dir) / MANIFEST)
     figures: dict[str, float | None] = {}
     sources: list[tuple[str, DatasetDir, Section]] = [
         ("clean", dataset_dir, "train"),
-        ("protected", protected_dir, "all"),
+        ("protected", as_dataset(protected_dir, ignore_label=manifest.ignore_label), "all"),
     ]
     for name, folder, section in sources:
         training = {"title": f"train on {name} files", "progress": progress, **recipe}
         network = train_reference(load(folder, section), seed=seed, num_classes=num_classes, device=device, **training)
         scores = evaluate(network, test.items, num_classes, device=device, window=sliding, slice_axis=slice_axis)
         figures[f"{name}_dice"] = scores.dice
-    figures |= Manifest.load(Path(protected_dir) / MANIFEST).mean_fidelity()
+    figures |= manifest.mean_fidelity()
     write_json(output_file, figures)
     psnr = "unchanged" if figures["psnr"] is None else f"{figures['psnr']:.2f} dB"
     print(

@@ -34,7 +34,8 @@ def _mean_psnr(protector: Protector, loaded: Sequence[LoadedCase]) -> float:
     for case in loaded:
         stored = case.stored
         image, label = torch.from_numpy(stored.scaled()), torch.from_numpy(case.label)
-        delta, bound = protector(image, label, stored.spacing, stored.levels, case.case.id)
+        perturbation = protector(image, label, stored.spacing, stored.levels, case.case.id)
+        delta, bound = perturbation.kept_from(case.outside)
         protected = add_delta(stored, delta.numpy(), bound.numpy())
         psnr = measure(stored.color, protected[: len(stored.color)], stored.width).psnr
         if psnr is not None:

@@ -38,7 +38,8 @@ def measure(before: np.ndarray, after: np.ndarray, data_range: float) -> Fidelit
     slices, has the mean SSIM of its slices across that side, with windows of 7 x 7.
 
     Args:
-        before: ``(C, *spatial)`` stored values, at least two spatial sides >= 7, finite, without alpha.
+        before: ``(C, *spatial)`` stored values, at least two spatial sides >= 7, without alpha. Values that are not
+            finite count as equal if all of their bits are.
         after: same shape and dtype.
         data_range: stored units that count as full scale, the width of the intensity window, not zero (its sign is
             ignored).
@@ -54,6 +55,7 @@ def measure(before: np.ndarray, after: np.ndarray, data_range: float) -> Fidelit
         raise ValueError(f"shape {before.shape[1:]} must have two sides >= {_WINDOW} for SSIM; leave the image out")
     if data_range == 0:
         raise ValueError("data_range is 0, must be the width of the intensity window")
+    before, after = _without_gaps(before, after)
     is_integer, data_range = np.issubdtype(before.dtype, np.integer), abs(data_range)
     changed, largest, squares = 0, np.float64(0), np.float64(0)
     for rows in slabs(before.shape):
@@ -72,6 +74,15 @@ def measure(before: np.ndarray, after: np.ndarray, data_range: float) -> Fidelit
         max_abs_delta=int(largest) if is_integer else float(largest),
         perturbed_fraction=changed / before.size,
     )
+
+
+def _without_gaps(before: np.ndarray, after: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Both with zeros where they hold the same bits of a value that is not finite."""
+    if before.dtype.kind != "f" or np.isfinite(before).all():
+        return before, after
+    bits = f"u{before.dtype.itemsize}"
+    gaps = ~np.isfinite(before) & (before.view(bits) == after.view(bits))
+    return np.where(gaps, before.dtype.type(0), before), np.where(gaps, before.dtype.type(0), after)
 
 
 def _real(values: np.ndarray) -> np.ndarray:

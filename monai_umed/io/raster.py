@@ -39,8 +39,7 @@ def decode_png(source: Source) -> Decoded:
         raise CodecError(source.name, "colors come from a palette", "convert it to 8-bit gray or RGB")
     if header.bit_depth in (2, 4):
         raise CodecError(source.name, f"{header.bit_depth} bits per pixel", "convert it to 8 bits per pixel")
-    if b"acTL" in header.before:
-        raise CodecError(source.name, "the PNG file is animated", "store each frame as a file of its own")
+    check_still(source.name, header)
     with Image.open(io.BytesIO(content)) as image:
         check_upright(source.name, image.getexif().get(ORIENTATION))
         if header.bit_depth == 16 and header.color_type != png_chunks.GRAY:
@@ -54,6 +53,12 @@ def decode_png(source: Source) -> Decoded:
         has_alpha=header.color_type in (png_chunks.GRAY_ALPHA, png_chunks.RGBA),
         bilevel=header.bit_depth == 1,
     )
+
+
+def check_still(name: str, header: PngHeader) -> None:
+    """Refuse an animated PNG file with a `CodecError`."""
+    if b"acTL" in header.before:
+        raise CodecError(name, "the PNG file is animated", "store each frame as a file of its own")
 
 
 def decode_jpeg(source: Source) -> Decoded:

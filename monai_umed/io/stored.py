@@ -110,7 +110,7 @@ class StoredImage:
         """Image in window units.
 
         Returns:
-            float32 array ``(1 or 3, *spatial)`` in [0, 1], clipped to the window, without alpha.
+            float32 array ``(1 or 3, *spatial)`` in [0, 1], clipped to the window, without alpha; NaN becomes 0.
         """
         color = self.color
         # float32 is exact for 8 and 16 bits; wider types need float64 until the large offset is removed.
@@ -119,4 +119,6 @@ class StoredImage:
         values -= self.window[0]
         values /= self.width
         np.clip(values, 0.0, 1.0, out=values)
+        if color.dtype.kind == "f":
+            values[np.isnan(values)] = 0.0
         return values.astype(np.float32, copy=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import NamedTuple
 
+import numpy as np
 import torch
 
 from ..io.quantize import LEVEL_TOLERANCE
@@ -15,6 +16,17 @@ class Perturbation(NamedTuple):
 
     delta: torch.Tensor
     bound: torch.Tensor
+
+    def kept_from(self, outside: np.ndarray | None) -> Perturbation:
+        """The perturbation without what lies on pixels that must stay as they are.
+
+        Args:
+            outside: boolean ``(1, *spatial)``; None for no such pixels.
+        """
+        if outside is None:
+            return self
+        inside = torch.from_numpy(~outside).to(self.bound.device)
+        return Perturbation(self.delta * inside, self.bound * inside)
 
 
 class Part(NamedTuple):

@@ -39,7 +39,7 @@ def protect_case(
     stored = loaded.stored
     image, label = torch.from_numpy(stored.scaled()), torch.from_numpy(loaded.label)
     try:
-        perturbation = protector(image, label, stored.spacing, stored.levels, case.id)
+        perturbation = protector(image, label, stored.spacing, stored.levels, case.id).kept_from(loaded.outside)
         protected = add_delta(stored, perturbation.delta.numpy(), perturbation.bound.numpy())
         fidelity = measure(stored.color, protected[: len(stored.color)], stored.width)
         change = 0.0 if fidelity.psnr is None else 10 ** (-fidelity.psnr / 20)

@@ -83,12 +83,15 @@ def _settings(protector: str) -> dict:
     return {**settings, "perturbator": True} if call.args else settings
 
 
-def foreground_in_space(label: Decoded, image: StoredImage) -> tuple[np.ndarray, int]:
+def foreground_in_space(
+    label: Decoded, image: StoredImage, *, ignore_label: int | None = None
+) -> tuple[np.ndarray, int]:
     """Where the voxels of a label lie on its image, one by one through both files' affines.
 
     Args:
         label: with a ``grid``, in its own order of axes.
         image: with a ``grid``.
+        ignore_label: value of the label that is no class.
 
     Returns:
         Boolean ``(*spatial)`` of the image, and how many voxels of the foreground lie outside of it.
@@ -99,7 +102,8 @@ def foreground_in_space(label: Decoded, image: StoredImage) -> tuple[np.ndarray,
     shape = (*image.shape, 1)[:ndim]
     found, outside = np.zeros(shape, bool), 0
     for first, stored in enumerate(label.array[0]):
-        plane = stored * label.slope + label.intercept
+        plane = np.rint(stored * label.slope + label.intercept)  # as whoever reads the label
+        plane[plane == ignore_label] = 0
         voxels = np.zeros((np.count_nonzero(plane), ndim + 1))
         voxels[:, 0], voxels[:, ndim] = first, 1
         voxels[:, 1 : 1 + plane.ndim] = np.argwhere(plane)
@@ -115,7 +119,7 @@ def _label_in_space(path: Path, image: StoredImage) -> Decoded:
     path = lazy_dicom.only_segmentation(path)
     if holds_slice_masks(path) or (is_dicom(path) and lazy_dicom.is_segmentation(path)):
         return Decoded(read_label(path, image), "dicom", grid=image.grid)
-    return decode(path)
+    return decode(path, as_label=True)
 
 
 def placement_problems(before: StoredImage, after: StoredImage, original: Case, manifest: Manifest) -> Iterator[str]:
@@ -138,8 +142,8 @@ def placement_problems(before: StoredImage, after: StoredImage, original: Case, 
     label = _label_in_space(original.label, before)
     if label.grid is None or label.grid.shape != before.grid.shape:
         return
-    used = read_label(original.label, before)[0] != 0
-    found, outside = foreground_in_space(label, before)
+    used = ~np.isin(read_label(original.label, before)[0], (0, manifest.ignore_label or 0))
+    found, outside = foreground_in_space(label, before, ignore_label=manifest.ignore_label)
     if outside or not np.array_equal(found, used):
         count = outside or int(np.count_nonzero(found != used))
         yield f"{count} voxels of its mask lie elsewhere in space than on the image; resample the mask, protect again"

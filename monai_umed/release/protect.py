@@ -62,7 +62,7 @@ def protect_dataset(
     """
     output_dir = Path(output_dir)
     workers = num_workers or (1 if protector.spatial_dims == 3 or protector.slice_axis is not None else 2)
-    settings = {"seed": seed, "num_classes": num_classes, "window": window}
+    settings = _settings(cases, seed, num_classes, window)
     with _opened(cases, protector, output_dir, settings, WHOLE) as unfinished:
         protect = _Protection(protector, output_dir, num_classes, window, unfinished)
         records, quarantined = map_cases(protect, cases, f"protect into {output_dir.name}", workers, progress)
@@ -78,6 +78,7 @@ def protect_dataset(
             eps=protector.eps,
             cases=records,
             quarantined=quarantined,
+            ignore_label=cases[0].ignore_label,
         )
         with _named_faults(output_dir, quarantined):
             manifest.dataset_json_sha256 = write_listing(cases, records, output_dir)
@@ -121,7 +122,7 @@ def protect_shard(
             the same shard, or other shards or settings.
     """
     output_dir = Path(output_dir)
-    settings = {"seed": seed, "num_classes": num_classes, "window": window}
+    settings = _settings(cases, seed, num_classes, window)
     with _opened(cases, protector, output_dir, settings, shard) as unfinished:
         protect = _Protection(protector, output_dir, num_classes, window, unfinished)
         return map_cases(protect, shard.of(cases), f"protect shard {shard}", num_workers or 1, progress)[1]
@@ -162,6 +163,14 @@ class _Protection:
         with suppress(OSError):  # the case is finished; without its record it is merely computed again after a kill
             self._unfinished.add(record)
         return record
+
+
+def _settings(cases: Sequence[Case], seed: int, num_classes: int, window: tuple[float, float] | None) -> dict[str, Any]:
+    """What decides the bytes of the files besides the protector."""
+    settings: dict[str, Any] = {"seed": seed, "num_classes": num_classes, "window": window}
+    if cases and cases[0].ignore_label is not None:
+        settings["ignore_label"] = cases[0].ignore_label
+    return settings
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from ..data.case import Case, CaseError, DatasetError
 from ..data.cases import find_cases
-from ..data.codec import read_image
+from ..data.codec import read_image, read_label
 from ..data.dataset_json import DATASET_JSON
 from ..data.manifest import MANIFEST, UNFINISHED, CaseRecord, Manifest, ManifestError
 from ..data.parallel import track
@@ -190,6 +190,10 @@ def _differences(
     for name, tolerance in _TOLERANCES.items():
         if not _close(getattr(record, name), found[name], tolerance):
             yield f"{MANIFEST} says {name} {getattr(record, name)}, the files say {found[name]}; restore it from a copy"
+    if manifest.ignore_label is not None:
+        void = np.broadcast_to(read_label(original.label, before) == manifest.ignore_label, before.color.shape)
+        if strayed := int(np.count_nonzero(before.color[void] != stored.color[void])):
+            yield f"{strayed} values changed where its mask says {manifest.ignore_label}, to be ignored; protect again"
     yield from placement_problems(before, stored, original, manifest)
 
 

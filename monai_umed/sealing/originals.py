@@ -14,7 +14,7 @@ from monai.utils.misc import ImageMetaKey
 from ..data.case import CaseError, DatasetError
 from ..data.codec import decode_image, read_label
 from ..data.loading import class_numbers
-from ..data.manifest import CaseRecord
+from ..data.manifest import MANIFEST, CaseRecord, Manifest
 from ..io.stored import CodecError, Decoded, StoredImage
 from .records import open_original, original_name, read_mask, read_records
 
@@ -58,6 +58,7 @@ class Originals:
     ) -> None:
         self.protected_dir, self.sealed_dir = Path(protected_dir), Path(sealed_dir)
         self._key = key
+        self._ignore_label = Manifest.load(self.protected_dir / MANIFEST).ignore_label
         self.records = read_records(self.protected_dir, cases)
         if not self.records:
             raise DatasetError(str(protected_dir), ["no case to read; protect some, or name one"])
@@ -85,7 +86,8 @@ class Originals:
             num_classes: classes of the mask, background included. With 2 the foreground may be 1, 255 or 65535.
 
         Returns:
-            As :meth:`image`, and float32 class numbers ``0 .. num_classes - 1`` of shape ``(1, *spatial)``.
+            As :meth:`image`, and float32 class numbers ``0 .. num_classes - 1`` of shape ``(1, *spatial)``;
+            0 where the mask holds the manifest's ``ignore_label``.
 
         Raises:
             ChangedFileError: the mask is not the one in the manifest.
@@ -106,7 +108,7 @@ class Originals:
             values = read_label(self.protected_dir / record.label, grid)
         except CodecError as error:
             raise CaseError(record.id, str(error)) from error
-        label = class_numbers(record.id, values, num_classes)
+        label = class_numbers(record.id, values, num_classes, ignore_label=self._ignore_label)
         return self._as_loaded(_displayed(decoded), decoded, record), self._as_loaded(label, decoded, record)
 
     def _decode(self, record: CaseRecord) -> Decoded:

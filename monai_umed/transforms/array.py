@@ -19,6 +19,7 @@ from ..io.grids import GRID_TOLERANCE, grid_corners
 from ..protectors import Protector
 from ..protectors.arrival import check_arrival, root_mean_square
 from ..protectors.checkpoint import load_protector
+from .class_numbers import as_class_numbers
 
 
 def spacing_of(image: NdarrayOrTensor) -> tuple[float, ...] | None:
@@ -200,7 +201,7 @@ class UMedProtect(Transform):
 
         Args:
             image: ``(C, *spatial)`` in [0, 1], a floating-point type, any spatial size.
-            label: class numbers, 0 is background, ``(1, *spatial)``.
+            label: class numbers, 0 is background, ``(1, *spatial)``. Beside 0 alone, 255 or 65535 is class 1.
             case_id: which case it is, for methods whose noise differs from case to case.
 
         Raises:
@@ -215,6 +216,7 @@ class UMedProtect(Transform):
             )
         check_same_place(image, label, "label")
         classes = torch.as_tensor(convert_to_tensor(label, track_meta=False))
+        classes = as_class_numbers(classes, num_classes=getattr(self.protector, "num_classes", 2))
         if isinstance(values, MetaTensor):
             values = values.as_tensor()
         values, classes = values.to(self.device), classes.to(self.device)

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..data.cases import Section
-from ..data.two_folders import DatasetDir, as_dataset
+from ..data.manifest import MANIFEST, Manifest
+from ..data.two_folders import DatasetDir, as_dataset, places_of
 from ..data.windows import as_window
 from ..io.bundle_folder import bundle_root
 from .places import usual_audit
@@ -17,11 +18,17 @@ if TYPE_CHECKING:
     from ..evaluation.audit.scores import AuditScores
 
 
-def _absolute(data: DatasetDir, labels: str | Path | None) -> DatasetDir:
+def _absolute(data: DatasetDir, labels: str | Path | None, ignore_label: int | None) -> DatasetDir:
     """A dataset under a name that means the same in every folder, since audits can be continued from anywhere."""
-    if labels is not None:
-        return as_dataset(str(data), labels)
-    return str(Path(data).resolve()) if isinstance(data, str | Path) else data
+    images, own_labels = places_of(data)
+    if labels is None and own_labels is None:
+        images = str(Path(images).resolve())
+    return as_dataset(images, labels or own_labels, ignore_label=ignore_label)
+
+
+def _ignore_label(protected: Path) -> int | None:
+    """The value of labels that is no class, as the manifest tells; folders of other programs have none."""
+    return Manifest.load(protected / MANIFEST).ignore_label if (protected / MANIFEST).is_file() else None
 
 
 def audit(
@@ -109,12 +116,13 @@ def audit(
     usual, training = choose_preset(preset), dict(RECIPES[recipe])
     given = {"epochs": epochs, "learning_rate": learning_rate, "batch_size": batch_size}
     training |= {name: value for name, value in given.items() if value is not None}
-    originals, tests = _absolute(clean, labels), _absolute(test, test_labels)
+    protected = find_protected(release).resolve()
+    ignore_label = _ignore_label(protected)
+    originals, tests = _absolute(clean, labels, ignore_label), _absolute(test, test_labels, ignore_label)
     section: Section = test_section or ("test" if tests == originals else "all")
     facts = inspect_dataset(tests, section, slice_axis)
-    protected = find_protected(release).resolve()
     plan = Audit(
-        str(protected),
+        as_dataset(protected, ignore_label=ignore_label),
         originals,
         test_dir=tests,
         test_section=section,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -27,6 +28,7 @@ class MethodSettings:
         num_classes: classes of the masks, background included.
         window: intensities that map to 0 and 1; None for those of the files.
         protector: what is fitted, as it is before.
+        ignore_label: value of the masks that is no class; None if all of them are.
         target_psnr: dB that files must have at least, if that was asked for.
     """
 
@@ -37,11 +39,16 @@ class MethodSettings:
     window: Window
     protector: Protector | str
     target_psnr: float | None
+    ignore_label: int | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "dataset_dir", str(Path(self.dataset_dir).resolve()))
         object.__setattr__(self, "labels_dir", str(Path(self.labels_dir).resolve()) if self.labels_dir else None)
         object.__setattr__(self, "protector", repr(self.protector))
+
+    def kept(self) -> dict[str, Any]:
+        """As plain values; without ``ignore_label`` where there is none, so that older fits are recognized."""
+        return {name: value for name, value in asdict(self).items() if name != "ignore_label" or value is not None}
 
 
 @dataclass(frozen=True, kw_only=True)

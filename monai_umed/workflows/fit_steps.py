@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -83,7 +82,7 @@ def claim_fit(
     if perturbator is not None and pattern_key is not None:
         start_from_key(perturbator, pattern_key)
     if is_first_rank():
-        claim_output(output_dir, asdict(settings))
+        claim_output(output_dir, settings.kept())
 
 
 def wants_quick_check(*, section: Section, listed: ListedFiles) -> bool:
@@ -122,7 +121,7 @@ def fit_umed(
     if target_psnr:
         reach_psnr(protector, find_cases(dataset, "train"), target_psnr, num_classes, window)
     if is_first_rank():
-        save_protector(Path(output_dir) / CHECKPOINT, protector, asdict(settings))
+        save_protector(Path(output_dir) / CHECKPOINT, protector, settings.kept())
     return protector
 
 
@@ -160,7 +159,7 @@ def fit_other(
         if target_psnr:
             reach_psnr(fitted, find_cases(dataset, "train"), target_psnr, num_classes, window)
 
-    return fit_method(protector, load, find_checkpoint(output_dir), asdict(settings), device, progress, adjust)
+    return fit_method(protector, load, find_checkpoint(output_dir), settings.kept(), device, progress, adjust)
 
 
 def protect_and_check(

@@ -28,6 +28,7 @@ class FitOptions(TypedDict, total=False):
         epochs: of the whole fit.
         batch_size: cases in a step of the fit.
         num_classes: classes of the masks, background included.
+        ignore_label: value of the masks that is no class, often 255; pixels that have it stay as they are.
         window: displayed intensities of black and white, two numbers or the name of a CT window such as ``"ct-soft"``.
         slice_axis: take volumes slice by slice across this axis.
         device: where networks run, such as ``"cuda"``.
@@ -46,6 +47,7 @@ class FitOptions(TypedDict, total=False):
     epochs: int | None
     batch_size: int | None
     num_classes: int | None
+    ignore_label: int | None
     window: Sequence[float] | str | None
     slice_axis: int | None
     device: str | None

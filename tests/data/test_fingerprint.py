@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import nibabel as nib
@@ -99,3 +100,43 @@ def test_damaged_images_do_not_decide(tiny_phantom: Path, tmp_path: Path) -> Non
         image.write_bytes(b"no image")
     with pytest.raises(DatasetError, match=f"{len(images)} problems"):
         inspect_dataset(folder)
+
+
+def write_masks(folder: Path, masks: Sequence[tuple[int, ...]]) -> Path:
+    """One image for each tuple of values, whose mask holds a line of each."""
+    for index, values in enumerate(masks):
+        write_image(folder / "one", (40, 50), values)
+        for kind in ("images", "masks"):
+            (folder / kind).mkdir(exist_ok=True)
+            (folder / "one" / kind / "a.png").rename(folder / kind / f"{index:03}.png")
+    shutil.rmtree(folder / "one")
+    return folder
+
+
+@pytest.mark.parametrize("place", [0, 1, 19, 39])
+def test_a_class_that_one_file_of_forty_has_is_found(tmp_path: Path, place: int) -> None:
+    masks: list[tuple[int, ...]] = [(1, 2)] * 40
+    masks[place] = (1, 2, 3)
+    for section in ("train", "test", "all"):
+        assert inspect_dataset(write_masks(tmp_path / section, masks), section).num_classes == 4
+
+
+@pytest.mark.parametrize(
+    ("masks", "expected"),
+    [
+        ([(1,), (255,), (255,)], 2),
+        ([(2,), (255,), (255,)], 2),
+        ([(1, 2), (1,), (255,)], 3),
+        ([(), (), (255,)], 2),
+    ],
+)
+def test_most_masks_decide_whether_values_are_class_numbers(
+    tmp_path: Path, masks: list[tuple[int, ...]], expected: int
+) -> None:
+    assert inspect_dataset(write_masks(tmp_path, masks)).num_classes == expected
+
+
+def test_labels_that_cannot_be_read_do_not_decide(tmp_path: Path) -> None:
+    folder = write_masks(tmp_path, [(1, 2), (1, 2), (1, 5)])
+    (folder / "masks" / "002.png").write_bytes(b"no mask")
+    assert inspect_dataset(folder).num_classes == 3

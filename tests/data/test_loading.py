@@ -87,13 +87,15 @@ def test_unusable_content_is_refused_with_the_reason(
     assert error.value.reason in str(error.value)
 
 
-def test_nan_and_infinity_are_counted(tmp_path: Path) -> None:
+def test_nan_and_infinity_stay_outside_of_the_structure(tmp_path: Path) -> None:
     image = noise((20, 20, 20)).astype(np.float32)
     image[0, 0, :3] = [np.nan, np.inf, -np.inf]
     label = np.zeros((20, 20, 20), np.uint8)
     label[5] = 1
-    with pytest.raises(CaseError, match="3 values that are NaN or infinite"):
-        load_case(write_volumes(tmp_path, image, label))
+    loaded = load_case(write_volumes(tmp_path, image, label))
+    assert loaded.outside is not None and np.argwhere(loaded.outside[0]).tolist() == [[0, 0, k] for k in range(3)]
+    with pytest.raises(CaseError, match="all values of the image are NaN or infinite"):
+        load_case(write_volumes(tmp_path, image * np.nan, label))
 
 
 def test_window_beside_the_values_is_refused(tmp_path: Path) -> None:

@@ -15,8 +15,8 @@ from PIL import Image
 from scipy import ndimage
 
 from monai_umed.data import phantom
+from monai_umed.data.default_window import WINDOW_PERCENTILES
 from monai_umed.data.phantom import make_phantom, phantom_dir, write_phantom
-from monai_umed.data.windows import WINDOW_PERCENTILES
 
 SEED = 0
 COUNT = 24

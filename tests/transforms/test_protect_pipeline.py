@@ -14,6 +14,7 @@ from PIL import Image
 from monai_umed.networks import UMedPerturbator
 from monai_umed.protectors import UMed
 from monai_umed.protectors.checkpoint import save_protector
+from monai_umed.protectors.stamps import ConstantStamp
 from monai_umed.transforms import UMedProtectd
 
 
@@ -83,3 +84,27 @@ def test_png_files_are_protected_in_a_pipeline_and_a_data_loader(tmp_path: Path)
         expected = make_protector()(clean["image"].as_tensor(), clean["label"].as_tensor())
         assert torch.equal(image.as_tensor(), clean["image"].as_tensor() + expected.delta)
         assert expected.delta.any()
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int32, torch.uint16, torch.float32])
+@pytest.mark.parametrize("value", [255, 65535, 0.99999])
+def test_masks_of_two_values_mean_what_they_mean_in_files(
+    data: Mapping[Hashable, Any], dtype: torch.dtype, value: float
+) -> None:
+    if (dtype == torch.uint8 and value == 65535) or (value < 1 and dtype != torch.float32):
+        return
+    stamp = ConstantStamp(2, 1, size=(16, 16), num_classes=2, bound="roi")
+    for protector in (make_protector(), stamp):
+        protect = UMedProtectd("image", protector, label_key="mask")
+        expected = protect(data)["image"]
+        found = protect({**data, "mask": (data["mask"] * value).to(dtype)})["image"]
+        assert torch.equal(torch.as_tensor(found), torch.as_tensor(expected))
+        assert not torch.equal(torch.as_tensor(found), data["image"])
+
+
+def test_255_beside_another_class_is_no_foreground(data: Mapping[Hashable, Any]) -> None:
+    label = data["mask"].clone()
+    label[:, 7, 7] = 255
+    protect = UMedProtectd("image", ConstantStamp(2, 1, size=(16, 16), bound="roi"), label_key="mask")
+    with pytest.raises(ValueError, match="The label holds class 255"):
+        protect({**data, "mask": label})

@@ -1,0 +1,33 @@
+"""Labels as pipelines read them, brought to class numbers."""
+
+from __future__ import annotations
+
+import torch
+
+from ..data.codec import ROUNDING
+from ..data.loading import BINARY_FOREGROUNDS
+
+
+def as_class_numbers(label: torch.Tensor, *, num_classes: int = 2) -> torch.Tensor:
+    """Class numbers of a label as pipelines read it, by the rules for files.
+
+    Args:
+        label: of any shape.
+        num_classes: what the protector was made for, background included.
+
+    Returns:
+        Zeros and ones if 255 or 65535 is the only value besides 0, and no number of a class; values that all miss whole
+        numbers by at most a thousandth rounded to them; any other label as it is.
+    """
+    if label.is_floating_point():
+        whole = label.round()
+        label = whole if bool(((label - whole).abs() <= ROUNDING).all()) else label
+    values = label.to(torch.int32) if label.dtype == torch.uint16 else label  # PyTorch has no maximum of uint16
+    highest = values.max() if values.numel() else 0
+    if (
+        highest in BINARY_FOREGROUNDS[1:]
+        and highest >= num_classes
+        and bool(((values == 0) | (values == highest)).all())
+    ):
+        return (values == highest).to(torch.uint8)
+    return label
