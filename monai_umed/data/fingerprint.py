@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -27,7 +28,7 @@ class DatasetFacts:
     Attributes:
         spatial_dims: of the networks: 2 for images and for slices of volumes, 3 for volumes.
         volumes: whether the cases are volumes.
-        in_channels: channels of an image, without alpha.
+        in_channels: channels of most images, without alpha.
         num_classes: classes of the masks, background included.
         size: grid or window that exploiters train on, one number per spatial axis of the networks.
         slice_axis: axis across which networks for images see volumes; None if they do not.
@@ -136,7 +137,7 @@ def inspect_dataset(
     return DatasetFacts(
         spatial_dims=len(shapes[0]),
         volumes=dims == 3,
-        in_channels=channels[0],
+        in_channels=Counter(channels).most_common(1)[0][0],
         num_classes=count_classes(cases if section == "all" else find_cases(dataset_dir)),
         size=window_size(shapes) if dims == 3 else IMAGE_SIZE,
         slice_axis=slice_axis,

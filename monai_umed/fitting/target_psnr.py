@@ -13,6 +13,7 @@ from ..functional import EPS_LIMIT
 from ..io.fidelity import measure
 from ..io.quantize import add_delta
 from ..protectors import Protector, UMed
+from ..protectors.channels import perturb_as_known
 
 SAMPLE = 32
 """Cases that PSNR is measured on, evenly spaced among those that the protector is fitted to."""
@@ -34,7 +35,7 @@ def _mean_psnr(protector: Protector, loaded: Sequence[LoadedCase]) -> float:
     for case in loaded:
         stored = case.stored
         image, label = torch.from_numpy(stored.scaled()), torch.from_numpy(case.label)
-        perturbation = protector(image, label, stored.spacing, stored.levels, case.case.id)
+        perturbation = perturb_as_known(protector, image, label, stored.spacing, stored.levels, case.case.id)
         delta, bound = perturbation.kept_from(case.outside)
         protected = add_delta(stored, delta.numpy(), bound.numpy())
         psnr = measure(stored.color, protected[: len(stored.color)], stored.width).psnr

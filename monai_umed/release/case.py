@@ -20,6 +20,7 @@ from ..io.quantize import add_delta
 from ..io.suffixes import output_name
 from ..protectors import Protector
 from ..protectors.arrival import check_arrival
+from ..protectors.channels import in_channels_of, perturb_as_known
 from .layout import protected_names
 
 
@@ -39,17 +40,21 @@ def protect_case(
     stored = loaded.stored
     image, label = torch.from_numpy(stored.scaled()), torch.from_numpy(loaded.label)
     try:
-        perturbation = protector(image, label, stored.spacing, stored.levels, case.id).kept_from(loaded.outside)
+        perturbation = perturb_as_known(protector, image, label, stored.spacing, stored.levels, case.id)
+        perturbation = perturbation.kept_from(loaded.outside)
         protected = add_delta(stored, perturbation.delta.numpy(), perturbation.bound.numpy())
         fidelity = measure(stored.color, protected[: len(stored.color)], stored.width)
         change = 0.0 if fidelity.psnr is None else 10 ** (-fidelity.psnr / 20)
-        check_arrival(protector, image, label, perturbation, change, stored.spacing, stored.levels, case.id)
+        seen = in_channels_of(image, protector)
+        check_arrival(protector, seen, label, perturbation, change, stored.spacing, stored.levels, case.id)
     except ValueError as error:
         raise CaseError(case.id, str(error)) from error
     image_name, label_name = protected_names(case)
     write_image(output_dir / image_name, protected, stored)
     write_content(output_dir / label_name, read_content(case.label))
     notes = []
+    if len(seen) != len(stored.color):
+        notes.append(f"protected as an image of {len(seen)} channel(s), as the protector was fitted")
     if output_name(case.image) != case.image.name:
         notes.append("lossy input was written as PNG")
     if stored.format == "dicom_series" and stored.grid is None:
