@@ -10,7 +10,7 @@ import numpy as np
 from ..dicom import lazy as lazy_dicom
 from ..io.stored import CodecError
 from .case import Case
-from .codec import read_label
+from .labels import read_label
 
 MANY_CLASSES = 16
 """A mask with larger values holds gray levels, not classes."""

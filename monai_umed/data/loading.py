@@ -9,7 +9,8 @@ import numpy as np
 
 from ..io.stored import CodecError, StoredImage
 from .case import Case, CaseError
-from .codec import read_image, read_label
+from .codec import read_image
+from .labels import read_label
 
 MIN_SIDE = 16
 """Smallest permitted spatial side in pixels or voxels, but for the thinnest side of a volume."""

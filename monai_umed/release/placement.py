@@ -11,7 +11,8 @@ import numpy as np
 import torch
 
 from ..data.case import Case
-from ..data.codec import decode, read_label
+from ..data.codec import decode
+from ..data.labels import read_label
 from ..data.manifest import Manifest
 from ..dicom import lazy as lazy_dicom
 from ..functional import contour_band

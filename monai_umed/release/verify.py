@@ -12,8 +12,9 @@ from numpy.typing import ArrayLike
 
 from ..data.case import Case, CaseError, DatasetError
 from ..data.cases import find_cases
-from ..data.codec import read_image, read_label
+from ..data.codec import read_image
 from ..data.dataset_json import DATASET_JSON
+from ..data.labels import read_label
 from ..data.manifest import MANIFEST, UNFINISHED, CaseRecord, Manifest, ManifestError
 from ..data.parallel import track
 from ..data.two_folders import DatasetDir

@@ -12,7 +12,8 @@ from monai.utils.enums import MetaKeys, SpaceKeys
 from monai.utils.misc import ImageMetaKey
 
 from ..data.case import CaseError, DatasetError
-from ..data.codec import decode_image, read_label
+from ..data.codec import decode_image
+from ..data.labels import read_label
 from ..data.loading import class_numbers
 from ..data.manifest import MANIFEST, CaseRecord, Manifest
 from ..io.stored import CodecError, Decoded, StoredImage

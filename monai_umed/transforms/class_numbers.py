@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from ..data.codec import ROUNDING
+from ..data.labels import ROUNDING
 from ..data.loading import BINARY_FOREGROUNDS
 
 

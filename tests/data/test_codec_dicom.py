@@ -12,7 +12,8 @@ import SimpleITK
 from dicom_files import DEEP, make, make_segmentation, save, write_series
 from pydicom import uid
 
-from monai_umed.data.codec import read_image, read_label, write_image
+from monai_umed.data.codec import read_image, write_image
+from monai_umed.data.labels import read_label
 from monai_umed.io.quantize import add_delta
 from monai_umed.io.stored import CodecError
 

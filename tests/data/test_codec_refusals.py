@@ -12,7 +12,8 @@ import SimpleITK
 import tifffile
 from PIL import Image
 
-from monai_umed.data.codec import read_image, read_label, write_image
+from monai_umed.data.codec import read_image, write_image
+from monai_umed.data.labels import read_label
 from monai_umed.io.stored import CodecError
 
 COLOR = np.random.default_rng(0).integers(0, 256, (24, 20, 4)).astype(np.uint8)

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from monai_umed.data.codec import read_image, read_label
+from monai_umed.data.codec import read_image
+from monai_umed.data.labels import read_label
 
 GRAY = np.random.default_rng(0).integers(0, 256, (24, 20)).astype(np.uint8)
 

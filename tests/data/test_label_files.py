@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from monai_umed.data.case import Case
-from monai_umed.data.codec import read_image, read_label
+from monai_umed.data.codec import read_image
+from monai_umed.data.labels import read_label
 from monai_umed.data.loading import load_case
 from monai_umed.io import png_chunks
 from monai_umed.io.stored import CodecError

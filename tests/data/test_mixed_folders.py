@@ -11,7 +11,7 @@ from protected_folder import noise, small_protector, square, tree, write_array
 
 from monai_umed.data.case import DatasetError
 from monai_umed.data.cases import find_cases
-from monai_umed.data.codec import read_label
+from monai_umed.data.labels import read_label
 from monai_umed.data.manifest import MANIFEST
 from monai_umed.release.protect import protect_dataset
 from monai_umed.release.verify import verify_folder

@@ -19,7 +19,8 @@ from protected_folder import noise, tree
 
 from monai_umed.data.case import DatasetError
 from monai_umed.data.cases import find_cases
-from monai_umed.data.codec import read_image, read_label, write_image
+from monai_umed.data.codec import read_image, write_image
+from monai_umed.data.labels import read_label
 from monai_umed.io.checksum import sha256_path
 from monai_umed.io.stored import CodecError
 from monai_umed.io.suffixes import output_name

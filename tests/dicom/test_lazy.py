@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from protected_folder import noise, write_array
 
-from monai_umed.data.codec import decode_image, read_image, read_label, write_image
+from monai_umed.data.codec import decode_image, read_image, write_image
+from monai_umed.data.labels import read_label
 from monai_umed.dicom import lazy as lazy_dicom
 from monai_umed.io.stored import CodecError
 

@@ -16,7 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from monai_umed.data.codec import read_image, read_label, write_image
+from monai_umed.data.codec import read_image, write_image
+from monai_umed.data.labels import read_label
 from monai_umed.io.stored import CodecError
 from monai_umed.io.tilt import tilt_of
 

@@ -19,7 +19,8 @@ from protected_folder import noise, square, tree
 
 from monai_umed.data.case import CaseError
 from monai_umed.data.cases import find_cases
-from monai_umed.data.codec import read_image, read_label
+from monai_umed.data.codec import read_image
+from monai_umed.data.labels import read_label
 from monai_umed.data.loading import load_case
 from monai_umed.io.stored import CodecError
 from monai_umed.protectors.stamps import ConstantStamp

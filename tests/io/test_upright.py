@@ -9,7 +9,8 @@ import tifffile
 from PIL import Image, ImageOps
 
 from monai_umed.data.case import Case, CaseError
-from monai_umed.data.codec import read_image, read_label
+from monai_umed.data.codec import read_image
+from monai_umed.data.labels import read_label
 from monai_umed.data.loading import load_case
 from monai_umed.io.stored import CodecError
 

@@ -21,7 +21,8 @@ from PIL import Image
 from protected_folder import noise, small_protector, square, tree, write_array
 
 from monai_umed.data.cases import find_cases
-from monai_umed.data.codec import read_image, read_label
+from monai_umed.data.codec import read_image
+from monai_umed.data.labels import read_label
 from monai_umed.data.manifest import MANIFEST
 from monai_umed.io.stored import CodecError
 from monai_umed.io.suffixes import split_name
