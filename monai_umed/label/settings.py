@@ -9,10 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from ..data.windows import as_window
-from ..functional import check_eps
 from ..io.suggest import did_you_mean
-from ..workflows.bundle import as_fraction
-from ..workflows.presets import PRESETS
+from ..workflows.presets import PRESETS, read_eps
 
 FOLDER, DATASTORE = "folder", "datastore"
 """Where protected images go: files of a folder only, or also images of the datastore."""
@@ -100,7 +98,7 @@ def _eps_of_preset(value: Any) -> float:
 
 _PARAMETERS: dict[str, Callable[[Any], Any]] = {
     "preset": _eps_of_preset,
-    "eps": lambda value: check_eps(as_fraction(value)),
+    "eps": read_eps,
     "band_mm": _millimeters,
     "into": _place,
 }

@@ -10,11 +10,11 @@ from typing import Any
 from ..data.case import Case, CaseError, DatasetError
 from ..data.manifest import MANIFEST, TOOL, CaseRecord, Manifest, Quarantined
 from ..data.parallel import map_cases
-from ..data.shard import WHOLE, Shard
 from ..io.atomic import leftovers, remove, sync_folder
 from ..io.provenance import tool_version
 from ..io.stored import CodecError
 from ..protectors import Protector
+from ..training.shard import WHOLE, Shard
 from .already_protected import refuse_protected
 from .case import clear_cases, is_finished, protect_case
 from .faults import FAULTS, explain, find_fault

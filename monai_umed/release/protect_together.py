@@ -7,9 +7,9 @@ from pathlib import Path
 
 from ..data.case import Case, DatasetError
 from ..data.manifest import MANIFEST, UNFINISHED, Manifest
-from ..data.shard import Shard, parse_shard
 from ..protectors import Protector
 from ..training.distributed import is_first_rank, rank_count, shard_of_this_process, wait_for_ranks
+from ..training.shard import Shard, parse_shard
 from .protect import protect_dataset, protect_shard
 
 

@@ -28,9 +28,9 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from ..data.manifest import TOOL, UNFINISHED, CaseRecord
-from ..data.shard import WHOLE, Shard
 from ..io.atomic import remove, write_atomically
 from ..io.json_fields import parse_fields
+from ..training.shard import WHOLE, Shard
 
 PATIENCE = 600.0
 """Longest wait for another process of the same run to prepare the folder, in seconds."""

@@ -13,8 +13,8 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parallel import DistributedDataParallel
 
-from ..data.shard import Shard
 from ..networks import InTurn
+from .shard import Shard
 
 Network = TypeVar("Network", bound=nn.Module)
 

@@ -81,6 +81,17 @@ def find_preset(name: str) -> Preset:
     return PRESETS[name]
 
 
+def read_eps(value: float | str) -> float:
+    """A largest change as a fraction of the intensity window, from 0.0157 or ``"4/255"``.
+
+    Raises:
+        ValueError: if it is no fraction, or not in (0, 32/255].
+    """
+    from ..functional import check_eps  # here, because it brings torch, and the table is part of every --help
+
+    return check_eps(as_fraction(value))
+
+
 @dataclass(frozen=True)
 class Choice(Pattern):
     """A preset for one kind of data, and what was set instead of its values.
@@ -134,8 +145,6 @@ def choose_pattern(
         >>> choose_pattern("strong", volumes=False, eps="6/255").period
         8
     """
-    from ..functional import check_eps  # here, because it brings torch, and the table is part of every --help
-
     chosen = find_preset(preset)
     if chosen.method != UMED and method != chosen.method:
         raise ValueError(
@@ -154,6 +163,6 @@ def choose_pattern(
     values |= {name: value for name, value in given.items() if value is not None}
     return Choice(
         **values,
-        eps=check_eps(chosen.eps if eps is None else as_fraction(eps)),
+        eps=read_eps(chosen.eps if eps is None else eps),
         keyed=pattern_key is not None,
     )

@@ -18,13 +18,13 @@ from protected_folder import noise, small_protector, square, tree, write_array
 from monai_umed.data.case import DatasetError
 from monai_umed.data.cases import find_cases
 from monai_umed.data.manifest import MANIFEST, UNFINISHED
-from monai_umed.data.shard import Shard
 from monai_umed.protectors import UMed
 from monai_umed.release import protect as module
 from monai_umed.release.protect import protect_dataset, protect_shard
 from monai_umed.release.run_digest import run_digest
 from monai_umed.release.unfinished import Unfinished
 from monai_umed.release.verify import verify_folder
+from monai_umed.training.shard import Shard
 
 
 @pytest.fixture

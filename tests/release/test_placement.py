@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from protected_folder import small_protector
 
-from monai_umed.data import codec
+from monai_umed.data import labels
 from monai_umed.data.cases import find_cases
 from monai_umed.data.codec import decode, read_image
 from monai_umed.protectors import Protector, UMed
@@ -73,7 +73,7 @@ def test_every_kind_is_good_where_it_is_and_found_where_it_is_not(
     protect(tmp_path / "good", PROTECTORS[kind]())
     assert check(tmp_path / "good") == []
     with monkeypatch.context() as patch:
-        patch.setattr(codec, "on_image_grid", as_stored)
+        patch.setattr(labels, "on_image_grid", as_stored)
         protect(tmp_path / "beside", PROTECTORS[kind]())
     (problem,) = check(tmp_path / "beside")
     assert problem.id == "a" and "stored units beside the structure as its mask lies in space" in problem.what
@@ -83,7 +83,7 @@ def test_every_kind_is_good_where_it_is_and_found_where_it_is_not(
 def test_a_reader_that_ignores_the_place_is_found(tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch) -> None:
     protect(tmp_path, stamp(), suffix)
     assert check(tmp_path) == []
-    monkeypatch.setattr(codec, "on_image_grid", as_stored)
+    monkeypatch.setattr(labels, "on_image_grid", as_stored)
     (problem,) = check(tmp_path)
     assert "voxels of its mask lie elsewhere in space than on the image" in problem.what
 
@@ -102,7 +102,7 @@ def test_a_label_on_another_grid_is_a_problem_of_its_case(tmp_path: Path, monkey
     label.SetSpacing([1.0, 1.0, 1.0])
     write_case(tmp_path, volume(), label, (".nii.gz", ".nii.gz"))
     with monkeypatch.context() as patch:
-        patch.setattr(codec, "on_image_grid", as_stored)
+        patch.setattr(labels, "on_image_grid", as_stored)
         protect_dataset(find_cases(tmp_path), stamp(), tmp_path / "out", progress=False)
     (problem,) = check(tmp_path)
     assert problem.id == "a" and "the mask is not on the image's grid" in problem.what

@@ -26,12 +26,12 @@ from monai_umed import cli
 from monai_umed.data.case import Case, DatasetError
 from monai_umed.data.cases import find_cases
 from monai_umed.data.manifest import MANIFEST, UNFINISHED, CaseRecord, Manifest
-from monai_umed.data.shard import Shard, parse_shard
 from monai_umed.protectors.checkpoint import save_protector
 from monai_umed.release import protect as module
 from monai_umed.release.protect import protect_dataset, protect_shard
 from monai_umed.release.protect_together import protect_together
 from monai_umed.release.unfinished import HeldError, Unfinished, _take
+from monai_umed.training.shard import Shard, parse_shard
 
 NAMES = "abcef"
 
