@@ -180,7 +180,7 @@ def test_names_that_leave_a_doubt_are_all_listed_and_nothing_is_written(
         ("ct/a.bmp", "drawn/b.png", "no label drawn/a"),
         ("ct", "nowhere", "nowhere/: no such folder"),
         ("nowhere", "drawn", "nowhere: no such folder"),
-        ("ct", "drawn/a.png", "without .dcm files"),
+        ("ct", "drawn/a.png", "drawn/a.png: no image"),
     ],
 )
 def test_places_that_are_no_pair_are_refused(tmp_path: Path, images: str, labels: str, reason: str) -> None:

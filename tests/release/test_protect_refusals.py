@@ -35,7 +35,7 @@ def truncate(folder: Path, name: str) -> None:
 
 def write_nan(folder: Path, name: str) -> None:
     image = gray().astype(np.float32)
-    image[3, 4] = np.nan
+    image[20, 24] = np.nan  # in the structure: gaps elsewhere stay as they are
     write_pair(folder, name, image, square(SHAPE, 1), ".nii.gz")
 
 
@@ -58,16 +58,12 @@ BAD: dict[str, tuple[Callable[[Path, str], None], str]] = {
         "the mask covers everything",
     ),
     "non-binary": (lambda folder, name: write_pair(folder, name, gray(), two_values()), "holds the values 7"),
-    "nan": (write_nan, "holds 1 values that are NaN"),
+    "nan": (write_nan, "1 pixels inside the structure are NaN or infinite"),
     "constant": (
         lambda folder, name: write_pair(folder, name, np.full(SHAPE, 9, np.uint8), square(SHAPE)),
         "the image is constant (9)",
     ),
     "small": (lambda folder, name: write_pair(folder, name, gray((15, 40)), square((15, 40))), "a side of 15"),
-    "color": (
-        lambda folder, name: write_pair(folder, name, gray((*SHAPE, 3)), square(SHAPE)),
-        "3 channel(s), the protector was fitted on 1",
-    ),
     "volume": (
         lambda folder, name: write_pair(
             folder, name, noise((20, 20, 20)).astype(np.int16), square((20, 20, 20), 1), ".nii.gz"
