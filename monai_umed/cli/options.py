@@ -6,11 +6,13 @@ import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
 
 import monai_umed as mu
+
+T = TypeVar("T")
 
 
 def _describe_presets() -> str:
@@ -39,7 +41,8 @@ SealKey = Annotated[
 OldKey = Annotated[Path | None, typer.Option("--key", hidden=True)]
 Seed = Annotated[int | None, typer.Option(help="seed of the fit")]
 SpatialDims = Annotated[int | None, typer.Option(min=2, max=3, help="2 for images, 3 for volumes")]
-Size = Annotated[str | None, typer.Option(help="grid of the generators, such as 128,128")]
+Grid = Annotated[str | None, typer.Option(help="grid of the generators, such as 128,128")]
+OldSize = Annotated[str | None, typer.Option("--size", hidden=True)]
 Epochs = Annotated[int | None, typer.Option(min=1, help="epochs of the fit")]
 BatchSize = Annotated[int | None, typer.Option(min=1, help="cases in a step of the fit")]
 NumClasses = Annotated[int | None, typer.Option(help="classes of the masks, background included")]
@@ -85,11 +88,11 @@ def parse_window(text: str | None) -> list[float] | None:
     return None if window is None else list(window)
 
 
-def chosen_key(seal_key: Path | None, key: Path | None) -> Path | None:
-    """The sealing key under its name, or under the name that it had in version 0.1."""
-    if key is not None:
-        typer.echo("--key is called --seal-key now; the old name will go with the next version.", err=True)
-    return seal_key or key
+def chosen(given: T | None, under_old_name: T | None, *, old: str, new: str) -> T | None:
+    """An option under its name, or under the name that it had in version 0.1, with a word about it."""
+    if under_old_name is not None:
+        typer.echo(f"{old} is called {new} now; the old name will go with the next version.", err=True)
+    return under_old_name if given is None else given
 
 
 @contextmanager

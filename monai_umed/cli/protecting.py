@@ -15,9 +15,11 @@ from .options import (
     BoundName,
     Epochs,
     Eps,
+    Grid,
     IgnoreLabel,
     NumClasses,
     OldKey,
+    OldSize,
     PatternKey,
     PresetName,
     Progress,
@@ -25,12 +27,11 @@ from .options import (
     Released,
     SealKey,
     Seed,
-    Size,
     SliceAxis,
     SpatialDims,
     TargetPsnr,
     Window,
-    chosen_key,
+    chosen,
     parse_numbers,
     parse_window,
     plain_options,
@@ -49,7 +50,8 @@ def fit(
     pattern_key: PatternKey = None,
     seed: Seed = None,
     spatial_dims: SpatialDims = None,
-    size: Size = None,
+    grid: Grid = None,
+    size: OldSize = None,
     epochs: Epochs = None,
     batch_size: BatchSize = None,
     num_classes: NumClasses = None,
@@ -78,7 +80,7 @@ def fit(
             pattern_key=pattern_key,
             seed=seed,
             spatial_dims=spatial_dims,
-            size=parse_numbers(size),
+            grid=parse_numbers(chosen(grid, size, old="--size", new="--grid")),
             epochs=epochs,
             batch_size=batch_size,
             num_classes=num_classes,
@@ -111,7 +113,8 @@ def protect(
     pattern_key: PatternKey = None,
     seed: Seed = None,
     spatial_dims: SpatialDims = None,
-    size: Size = None,
+    grid: Grid = None,
+    size: OldSize = None,
     epochs: Epochs = None,
     batch_size: BatchSize = None,
     num_classes: NumClasses = None,
@@ -127,7 +130,7 @@ def protect(
     originals back is sealed into OUT/sealed. Interrupted, it goes on where it stopped. With --shard, several runs
     protect a part each, in any order; one without it then checks all of them and finishes the folder.
     """
-    seal_key = chosen_key(seal_key, key)
+    seal_key = chosen(seal_key, key, old="--key", new="--seal-key")
     data, out = read_places(places)
     with plain_options():
         release = mu.protect(
@@ -145,7 +148,7 @@ def protect(
             pattern_key=pattern_key,
             seed=seed,
             spatial_dims=spatial_dims,
-            size=parse_numbers(size),
+            grid=parse_numbers(chosen(grid, size, old="--size", new="--grid")),
             epochs=epochs,
             batch_size=batch_size,
             num_classes=num_classes,

@@ -86,7 +86,7 @@ def read_image(path: str | Path, window: tuple[float, float] | None = None) -> S
         has_alpha=decoded.has_alpha,
         format=decoded.format,
         header=decoded.header,
-        limits=decoded.limits,
+        value_range=decoded.value_range,
         affine=decoded.affine,
         grid=decoded.grid,
     )

@@ -90,8 +90,8 @@ def purify(
         eps, masked, device: as there.
     """
     with torch.no_grad():
-        share = network(purifier_input(item, masked)[None].to(device))[0].to(item["image"])
-    return {**item, "image": (item["image"] - eps * share).clamp(0, 1)}
+        fraction = network(purifier_input(item, masked)[None].to(device))[0].to(item["image"])
+    return {**item, "image": (item["image"] - eps * fraction).clamp(0, 1)}
 
 
 @dataclass(frozen=True)

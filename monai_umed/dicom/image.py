@@ -51,9 +51,9 @@ def decode_dicom(source: Source) -> Decoded:
     0 is black and 1 is white in the window of every image of a dataset then.
 
     ``window`` is the full range for 8 bits, else the file's first linear window if it shows anything. Where it is None,
-    percentiles of the values within ``limits`` are the choice: padding is no part of the image.
+    percentiles of the values within ``value_range`` are the choice: padding is no part of the image.
 
-    ``limits`` protects padding (Pixel Padding Value to Range Limit): no value within it may change or appear. Of
+    ``value_range`` protects padding (Pixel Padding Value to Range Limit): no value within it may change or appear. Of
     the values below and above it, those may be perturbed which most of the image is made of.
 
     Args:
@@ -74,7 +74,7 @@ def decode_dicom(source: Source) -> Decoded:
     slope, intercept = displayed_scale(file)
     with dicom_errors(source.name):
         geometry = frames_geometry(file)
-        limits = allowed_limits([file], file.pixels)
+        value_range = allowed_limits([file], file.pixels)
         window = display_window([file], file.pixels)
     pixels = file.pixels if geometry.order is None else file.pixels[list(geometry.order)]
     if file.dataset.SamplesPerPixel == 3:
@@ -89,7 +89,7 @@ def decode_dicom(source: Source) -> Decoded:
         slope=slope,
         intercept=intercept,
         window=window,
-        limits=limits,
+        value_range=value_range,
         affine=geometry.affine,
         grid=geometry.grid,
     )

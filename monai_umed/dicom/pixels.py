@@ -70,9 +70,9 @@ def allowed_limits(files: Sequence[DicomFile], values: np.ndarray) -> tuple[int,
 
 
 def check_limits(name: str, array: np.ndarray, source: StoredImage) -> None:
-    """Raise `CodecError` if values outside ``source.limits`` changed or came into being."""
+    """Raise `CodecError` if values outside ``source.value_range`` changed or came into being."""
     info = np.iinfo(array.dtype)
-    low, high = source.limits or (info.min, info.max)
+    low, high = source.value_range or (info.min, info.max)
     if (low, high) == (info.min, info.max):
         return
     before = source.array

@@ -85,7 +85,7 @@ def decode_slices(name: str, slices: Sequence[Source]) -> Decoded:
 
     Slices are ordered by Image Position (Patient) along the normal of the image plane, never by name or number. Where
     no slice has a position, Instance Number counts them, and where the volume lies and how large its voxels are is
-    unknown. Window and limits are those of `decode_dicom`, over all slices; no window if the slices disagree.
+    unknown. Window and range are those of `decode_dicom`, over all slices; no window if the slices disagree.
 
     Args:
         name: name of the folder, for errors.
@@ -109,7 +109,7 @@ def decode_slices(name: str, slices: Sequence[Source]) -> Decoded:
         placed = any(file.dataset.get("ImagePositionPatient") is not None for file in files)
         affine, spacing = _sort_by_place(name, files) if placed else _sort_by_number(name, files)
         array = np.stack([file.pixels.T for file in files], axis=-1)[None]
-        limits, window = allowed_limits(files, array), display_window(files, array)
+        value_range, window = allowed_limits(files, array), display_window(files, array)
     contents = tuple((file.name, file.content) for file in files)
     slope, intercept = displayed_scale(files[0])
     return Decoded(
@@ -120,7 +120,7 @@ def decode_slices(name: str, slices: Sequence[Source]) -> Decoded:
         slope=slope,
         intercept=intercept,
         window=window,
-        limits=limits,
+        value_range=value_range,
         affine=affine,
         grid=affine,
     )

@@ -15,9 +15,10 @@ from torch.utils.data import DataLoader
 
 from ..functional import add_bounded, check_eps, resize
 from ..functional.projected_gradient import minimize
-from ..networks import InTurn, UMedPerturbator
+from ..networks import UMedPerturbator
 from ..protectors import bound_noise
 from ..training.distributed import unwrapped
+from ..training.in_turn import InTurn
 from ..training.precision import autocast
 from .transformations import Transformation, transform_batch
 
@@ -57,7 +58,7 @@ def perturb_batch(
 class UMedTrainer(SupervisedTrainer):
     """Trains the two generators and the surrogate in turn; all of them minimize the same loss.
 
-    ``network`` is the surrogate, or several as :class:`monai_umed.networks.InTurn`, one for each batch. In generator
+    ``network`` is the surrogate, or several as :class:`~monai_umed.training.in_turn.InTurn`, one per batch. In generator
     epochs it is frozen and in evaluation mode, so that its normalization statistics neither drift nor leak between the
     images of a batch; the paper does not say. Works with every MONAI handler; ``state.output`` holds ``image`` (as the
     surrogate saw it), ``label``, ``pred`` and ``loss`` of each case, and ``state.trains_surrogate`` tells the two kinds

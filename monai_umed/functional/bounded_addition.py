@@ -1,4 +1,7 @@
-"""Bounded addition: the only place in the package where a perturbation is clipped."""
+"""The largest change that is allowed, and addition that keeps to it.
+
+Noise is clipped here as long as it is a tensor; :mod:`monai_umed.io.quantize` clips once more in the numbers of a file.
+"""
 
 from __future__ import annotations
 

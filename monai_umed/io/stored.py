@@ -31,7 +31,7 @@ class Decoded:
         slope: stored value x ``slope`` + ``intercept`` is the file's displayed value (HU in CT).
         intercept: see ``slope``.
         window: stored values that the file itself shows as black and white, if it says so.
-        limits: smallest and largest value that may be perturbed or written, if narrower than the dtype.
+        value_range: smallest and largest value that may be perturbed or written, if narrower than the dtype.
         affine: 4 x 4, voxel ``(i, j, k, 1)`` to mm toward the patient's left, posterior and superior (LPS), for volumes
             of formats that tell.
         grid: as ``affine`` where the file itself says so, None where a reader fills in its own: a NIfTI file with
@@ -48,7 +48,7 @@ class Decoded:
     slope: float = 1.0
     intercept: float = 0.0
     window: tuple[float, float] | None = None
-    limits: tuple[int, int] | None = None
+    value_range: tuple[int, int] | None = None
     affine: np.ndarray | None = None
     grid: np.ndarray | None = None
 
@@ -65,7 +65,7 @@ class StoredImage:
         has_alpha: the last channel is alpha; it is kept as it is and never perturbed.
         format: file format the image came from, see `Decoded`.
         header: what the format's encoder needs to write the file again, opaque to all others.
-        limits: smallest and largest value that may be perturbed or written, if narrower than the dtype.
+        value_range: smallest and largest value that may be perturbed or written, if narrower than the dtype.
         affine: 4 x 4, voxel ``(i, j, k, 1)`` to mm toward the patient's left, posterior and superior (LPS), for volumes
             of formats that tell.
         grid: as ``affine`` where the file itself says so, also for planes, see `Decoded`.
@@ -77,7 +77,7 @@ class StoredImage:
     has_alpha: bool = False
     format: str = "png"
     header: Any = None
-    limits: tuple[int, int] | None = None
+    value_range: tuple[int, int] | None = None
     affine: np.ndarray | None = None
     grid: np.ndarray | None = None
 

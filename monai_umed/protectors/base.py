@@ -94,7 +94,7 @@ class Protector(ABC):
         Args:
             image: intensities in [0, 1], shape ``(C, *spatial)``.
             label: class of every pixel, shape ``(1, *spatial)``.
-            bounds: see :meth:`limits`, already rounded down to what the file can hold.
+            bounds: see :meth:`native_bounds`, already rounded down to what the file can hold.
             case_id: which case of the dataset it is; of a volume's slice ``"<id>:<index>"``.
         """
 
@@ -148,7 +148,7 @@ class Protector(ABC):
         return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self.settings().items())})"
 
     @final
-    def limits(
+    def native_bounds(
         self,
         image: torch.Tensor,
         label: torch.Tensor,
@@ -186,11 +186,11 @@ class Protector(ABC):
         something could have been changed.
 
         Args:
-            image, label, spacing, levels: see :meth:`limits`.
+            image, label, spacing, levels: see :meth:`native_bounds`.
             case_id: which case it is, for methods whose noise differs from case to case.
 
         Raises:
-            ValueError: as :meth:`limits`, or if the method is not fitted yet, or not for this case.
+            ValueError: as :meth:`native_bounds`, or if the method is not fitted yet, or not for this case.
         """
         volume = self.slice_axis is not None and image.ndim == 4
         self._check(image, label, volume)

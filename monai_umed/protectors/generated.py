@@ -69,7 +69,7 @@ class GeneratedProtector(AlternatingProtector, ABC):
             noise: ``(B, C, *size)`` in [0, 1] units, within its bound and such that the sum stays in [0, 1].
         """
 
-    def shares(self, image: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
+    def fractions(self, image: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
         """Noise of a batch in units of the bound, ``(B, C, *size)`` in [-1, 1]."""
         assert self._network is not None  # the base class refuses what is not fitted
         seen = torch.cat([image, (label > 0).to(image.dtype)], dim=1) if self.prompted else image
@@ -81,14 +81,14 @@ class GeneratedProtector(AlternatingProtector, ABC):
 
     def turn(self, network: torch.nn.Module, batch: list[dict]) -> None:
         image, label, bound = self.stack(batch, "image", "label", "bound")
-        noise = add_bounded(image, self.shares(image, label) * bound, bound) - image
+        noise = add_bounded(image, self.fractions(image, label) * bound, bound) - image
         self._optimizer.zero_grad(set_to_none=True)
         self.generator_loss(network, image, label, noise).backward()
         self._optimizer.step()
 
     def show(self, batch: list[dict]) -> torch.Tensor:
         image, label, bound = self.stack(batch, "image", "label", "bound")
-        return add_bounded(image, self.shares(image, label) * bound, bound)
+        return add_bounded(image, self.fractions(image, label) * bound, bound)
 
     def finish(self, items: list[dict]) -> None:
         assert self._network is not None
@@ -98,7 +98,7 @@ class GeneratedProtector(AlternatingProtector, ABC):
     def raw(self, image: torch.Tensor, label: torch.Tensor, case_id: str | None) -> torch.Tensor:
         assert self._network is not None
         device = next(self._network.parameters()).device
-        return self.shares(image[None].to(device), label[None].to(device))[0]
+        return self.fractions(image[None].to(device), label[None].to(device))[0]
 
     def state(self) -> dict[str, Any]:
         """The generator's weights."""

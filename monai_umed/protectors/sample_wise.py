@@ -83,8 +83,8 @@ class SampleWiseProtector(AlternatingProtector, ABC):
         return add_bounded(*self.stack(batch, "image", "noise", "bound"))
 
     def finish(self, items: list[dict]) -> None:
-        shares = ((item["id"], in_units(item["noise"], item["bound"])) for item in items)
-        self._stored = {case: (INT8 * share).round().to(torch.int8) for case, share in shares}
+        fractions = ((item["id"], in_units(item["noise"], item["bound"])) for item in items)
+        self._stored = {case: (INT8 * fraction).round().to(torch.int8) for case, fraction in fractions}
 
     def raw(self, image: torch.Tensor, label: torch.Tensor, case_id: str | None) -> torch.Tensor:
         if case_id not in self._stored:

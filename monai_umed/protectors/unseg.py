@@ -50,9 +50,9 @@ class UnSeg(GeneratedProtector):
             raise ValueError(f"background is {background}; it must be between 0 and 1, a share of the object's budget.")
         self.background = background
 
-    def shares(self, image: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
+    def fractions(self, image: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
         foreground = (label > 0).to(image.dtype)
-        return super().shares(image, label) * (foreground + (1 - foreground) * self.background)
+        return super().fractions(image, label) * (foreground + (1 - foreground) * self.background)
 
     def generator_loss(
         self, surrogate: torch.nn.Module, image: torch.Tensor, label: torch.Tensor, noise: torch.Tensor

@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parallel import DistributedDataParallel
 
-from ..networks import InTurn
+from .in_turn import InTurn
 from .shard import Shard
 
 Network = TypeVar("Network", bound=nn.Module)

@@ -44,7 +44,7 @@ def audit(
     exploiters: Sequence[str] | None = None,
     defenses: Sequence[str] | None = None,
     seeds: Sequence[int] | None = None,
-    size: Sequence[int] | None = None,
+    grid: Sequence[int] | None = None,
     network_size: str = "small",
     recipe: str = "fast",
     epochs: int | None = None,
@@ -74,7 +74,7 @@ def audit(
             ``clean``, else ``"all"``.
         preset: ``"quick"``, three networks, six defenses and one seed, or ``"full"``, everything with three seeds.
         exploiters, defenses, seeds: what is trained instead of the preset's; names as in `monai-umed list`.
-        size: grid that exploiters train on, in pixels; by default what the test cases suggest.
+        grid: grid that exploiters train on, in pixels; by default what the test cases suggest.
         network_size: ``"small"`` or ``"paper"``.
         recipe: ``"fast"``, 15 epochs, or ``"paper"``, 150 epochs with a tenth of the learning rate.
         epochs, learning_rate, batch_size: instead of the recipe's.
@@ -126,7 +126,7 @@ def audit(
         originals,
         test_dir=tests,
         test_section=section,
-        size=tuple(size or facts.size),
+        grid=tuple(grid or facts.grid),
         exploiters=tuple(exploiters or usual["exploiters"]),
         defenses=tuple(defenses or usual["defenses"]),
         seeds=tuple(usual["seeds"] if seeds is None else seeds),

@@ -19,8 +19,7 @@ from ..fitting.resume import make_resumable
 from ..fitting.target_psnr import reach_psnr
 from ..fitting.umed_trainer import UMedTrainer
 from ..io.run_folder import claim_output
-from ..networks import UMedPerturbator
-from ..protectors import Protector
+from ..protectors import Protector, UMed
 from ..protectors.checkpoint import CHECKPOINT, find_checkpoint, save_protector
 from ..release.already_protected import refuse_protected_folder
 from ..release.protect import report
@@ -70,7 +69,7 @@ def claim_fit(
     *,
     output_dir: str,
     settings: MethodSettings | UMedSettings,
-    perturbator: UMedPerturbator | None = None,
+    protector: UMed | None = None,
     pattern_key: str | None = None,
 ) -> None:
     """Let the generators start from the key's pattern, if there is one, and claim the output folder.
@@ -79,8 +78,8 @@ def claim_fit(
         KeyFileError: if the key cannot be used.
         ValueError: if the folder holds a run with other settings.
     """
-    if perturbator is not None and pattern_key is not None:
-        start_from_key(perturbator, pattern_key)
+    if protector is not None and pattern_key is not None:
+        start_from_key(protector.perturbator, pattern_key)
     if is_first_rank():
         claim_output(output_dir, settings.kept())
 
@@ -210,7 +209,7 @@ def protect_and_check(
     quick_check(
         dataset,
         protected,
-        size=check_size,
+        grid=check_size,
         output_file=f"{output_dir}/quick_check.json",
         seed=seed,
         num_classes=num_classes,

@@ -24,7 +24,7 @@ class FitOptions(TypedDict, total=False):
         pattern_key: file of :func:`monai_umed.new_key`, for a pattern that nobody else can make.
         seed: of everything that is drawn.
         spatial_dims: 2 for images, 3 for volumes as a whole.
-        size: grid of the generators in pixels, one number per axis.
+        grid: grid of the generators in pixels, one number per axis.
         epochs: of the whole fit.
         batch_size: cases in a step of the fit.
         num_classes: classes of the masks, background included.
@@ -43,7 +43,7 @@ class FitOptions(TypedDict, total=False):
     pattern_key: str | Path | None
     seed: int | None
     spatial_dims: int | None
-    size: Sequence[int] | None
+    grid: Sequence[int] | None
     epochs: int | None
     batch_size: int | None
     num_classes: int | None
@@ -68,8 +68,8 @@ class OptionError(ValueError):
 
 
 # Ids of train.json by option, where they differ.
-_IDS = {"size": "working_size", "epochs": "max_epochs"}
-SETTLED = ("preset", "method", "bound", "eps", "target_psnr", "pattern_key", "seed", "spatial_dims", "size", "epochs")
+_IDS = {"grid": "working_size", "epochs": "max_epochs"}
+SETTLED = ("preset", "method", "bound", "eps", "target_psnr", "pattern_key", "seed", "spatial_dims", "grid", "epochs")
 """Options that a fit settles for good, with ``batch_size``; the others tell how files are read."""
 _OF_UMED = ("pattern_key", "epochs", "batch_size")
 

@@ -80,7 +80,7 @@ def clean_up() -> Iterator[list[Command]]:
 
 
 def audit_arguments(clean: Path, protected: Path) -> list[str]:
-    names = ("--exploiters", "unet-batch", "--defenses", "none", "--size", "32,32")
+    names = ("--exploiters", "unet-batch", "--defenses", "none", "--grid", "32,32")
     places = (str(protected), "--clean", str(clean), "--test", str(clean), "--output", "audit")
     return ["audit", *places, *names, "--recipe", "paper", "--workers", "2"]
 
@@ -118,7 +118,7 @@ def test_an_audit_ends_with_all_its_processes_and_goes_on_to_the_same_scores(
 def test_a_benchmark_ends_with_all_its_processes(
     clean_dir: Path, tmp_path: Path, clean_up: list[Command], name: str, moment: str
 ) -> None:
-    names = ("--protectors", "umed", "--defenses", "none", "--size", "32,32", "--seeds", "0,1", "--workers", "2")
+    names = ("--protectors", "umed", "--defenses", "none", "--grid", "32,32", "--seeds", "0,1", "--workers", "2")
     recipe = () if moment == "fit" else ("--recipe", "paper")
     command = Command(["benchmark", str(clean_dir), "out", *names, *recipe], tmp_path)
     clean_up.append(command)

@@ -15,8 +15,9 @@ from small_fit import small_items, small_trainer
 
 from monai_umed.fitting.resume import make_resumable
 from monai_umed.fitting.umed_trainer import UMedTrainer
-from monai_umed.networks import InTurn, UMedPerturbator
+from monai_umed.networks import UMedPerturbator
 from monai_umed.training.distributed import average_gradients, batch_per_rank, check_ranks, join_ranks, rank, rank_count
+from monai_umed.training.in_turn import InTurn
 
 BATCH = 2  # of all processes together
 TOLERANCE = 1e-3

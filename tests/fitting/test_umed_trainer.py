@@ -25,8 +25,9 @@ from small_fit import EPS, STEPS, different, small_items, small_trainer, snapsho
 
 from monai_umed.fitting.transformations import Shift
 from monai_umed.fitting.umed_trainer import UMedTrainer, perturb_batch, trains_surrogate
-from monai_umed.networks import InTurn, UMedPerturbator
+from monai_umed.networks import UMedPerturbator
 from monai_umed.training import precision
+from monai_umed.training.in_turn import InTurn
 
 
 def test_convention_without_warm_up_every_fifth_epoch_belongs_to_the_surrogate() -> None:

@@ -53,7 +53,7 @@ def measure_files(comparison: Comparison, progress: bool = True) -> tuple[dict[s
     kept = read_kept(path, lambda content: (content["files"], [Leak(**leak) for leak in content["leaks"]]))
     if kept is not None:
         return kept
-    folders = Folders(comparison.files, comparison.facts, size=comparison.files.size)
+    folders = Folders(comparison.files, comparison.facts, grid=comparison.files.grid)
     protected = among(folders.protected(), comparison.facts.ids)
     enough = len({item["id"] for item in protected}) >= MIN_CASES
     files = {
@@ -70,10 +70,10 @@ def measure_files(comparison: Comparison, progress: bool = True) -> tuple[dict[s
 
 def _whole(comparison: Comparison) -> Folders:
     """Every case on one grid, volumes that exploiters see slice by slice as well, so that any two can be compared."""
-    files, size = comparison.files, list(comparison.files.size)
+    files, grid = comparison.files, list(comparison.files.grid)
     if files.slice_axis is not None:
-        size.insert(files.slice_axis, min(size))
-    return Folders(replace(files, slice_axis=None), comparison.facts, size=tuple(size), layout="resampled")
+        grid.insert(files.slice_axis, min(grid))
+    return Folders(replace(files, slice_axis=None), comparison.facts, grid=tuple(grid), layout="resampled")
 
 
 def measure_utility(comparison: Comparison, files: dict[str, Any]) -> Utility:

@@ -37,7 +37,7 @@ def predictions(comparison: Comparison) -> list[Prediction]:
     dice = [result.case_dice or {} for result in results if result is not None]
     if len(dice) < 2:
         return []
-    tests = Folders(comparison.files, comparison.facts, size=comparison.files.size).test()
+    tests = Folders(comparison.files, comparison.facts, grid=comparison.files.grid).test()
     items = {item["id"]: item for item in tests}
     folder = comparison.output_dir / "predictions" / exploiter
     found = []

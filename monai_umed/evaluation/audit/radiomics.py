@@ -22,9 +22,9 @@ def _levels(values: np.ndarray) -> np.ndarray:
 
 
 def _entropy(values: np.ndarray) -> float:
-    share = np.bincount(_levels(values)) / len(values)
-    share = share[share > 0]
-    return float(np.abs((share * np.log2(share)).sum()))  # abs: one level only gives -0.0
+    fraction = np.bincount(_levels(values)) / len(values)
+    fraction = fraction[fraction > 0]
+    return float(np.abs((fraction * np.log2(fraction)).sum()))  # abs: one level only gives -0.0
 
 
 def _moment(function: Callable[[np.ndarray], float], of_constant: float, values: np.ndarray) -> float:

@@ -41,9 +41,9 @@ def set_up(audit: Audit, output_dir: str | Path, progress: bool = True) -> Compa
     needs = frozenset().union(*(entry.make(facts.eps).needs for entry in audit.entries.values()))
     foreign = foreign_protected = ""
     if "foreign" in needs:
-        foreign = audit.foreign_dir or str(phantom_dir(len(audit.size)))
+        foreign = audit.foreign_dir or str(phantom_dir(len(audit.grid)))
     if "foreign_protected" in needs:
-        foreign_protected = protect_foreign(foreign, folder / "foreign", size=audit.size, progress=progress)
+        foreign_protected = protect_foreign(foreign, folder / "foreign", grid=audit.grid, progress=progress)
     return Comparison(audit, audit, facts, folder, foreign, foreign_protected)
 
 
