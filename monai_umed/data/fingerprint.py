@@ -84,6 +84,7 @@ def window_size(shapes: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
 def inspect_dataset(
     dataset_dir: DatasetDir,
     section: Section = "all",
+    *,
     slice_axis: int | None = None,
     spatial_dims: int | None = None,
     cut: bool = False,

@@ -77,6 +77,7 @@ class TrainingDataset(Dataset):
 def _limits(
     loaded: LoadedCase,
     protector: Bounds,
+    *,
     image: torch.Tensor,
     label: torch.Tensor,
     spacing: Sequence[float] | None,
@@ -111,7 +112,7 @@ def _resampled(loaded: LoadedCase, grid: Sequence[int], protector: Bounds | None
         item["label"] = F.interpolate(label[None].to(torch.float32), size=tuple(grid), mode="nearest")[0]
         if protector is not None:
             # The exploiter's grid sees the average of what the file can hold, so bounds are averaged the same way.
-            bounds = _limits(loaded, protector, image, label, spacing)
+            bounds = _limits(loaded, protector, image=image, label=label, spacing=spacing)
             item["bounds"] = resize(bounds[None], grid)[0].clamp_(min=0)
         yield item
 
@@ -122,7 +123,7 @@ def _windows(loaded: LoadedCase, grid: Sequence[int], protector: Bounds | None, 
     for name, image, label in _parts(loaded, axis):
         values = {"image": image, "label": label.to(torch.float32)}
         if protector is not None:
-            values["bounds"] = _limits(loaded, protector, image, label, spacing)
+            values["bounds"] = _limits(loaded, protector, image=image, label=label, spacing=spacing)
         tiles = {key: tile(value, grid) for key, value in values.items()}
         for index in range(len(tiles["image"])):
             own = window_id(name, index, len(tiles["image"]))
@@ -144,13 +145,14 @@ def _patches(loaded: LoadedCase, grid: Sequence[int], protector: Bounds | None, 
             at = (slice(None), *box)
             item = {"image": image[at], "label": label[at].to(torch.float32)}
             if protector is not None:
-                item["bounds"] = _limits(loaded, protector, image[at], label[at], spacing)
+                item["bounds"] = _limits(loaded, protector, image=image[at], label=label[at], spacing=spacing)
             yield {"id": case.id, **{key: pad_to(value, grid) for key, value in item.items()}}
 
 
 def _items(
     case: Case,
     grid: Sequence[int],
+    *,
     protector: Bounds | None,
     num_classes: int,
     window: tuple[float, float] | None,
@@ -175,6 +177,7 @@ def _items(
 def load_training_set(
     dataset_dir: DatasetDir,
     grid: Sequence[int],
+    *,
     section: Section = "all",
     protector: Bounds | None = None,
     num_classes: int = 2,
@@ -209,9 +212,19 @@ def load_training_set(
     cases = find_cases(dataset_dir, section)
 
     def items_of(case: Case) -> list[dict]:
-        return _items(case, grid, protector, num_classes, window, slice_axis, layout)
+        return _items(
+            case,
+            grid,
+            protector=protector,
+            num_classes=num_classes,
+            window=window,
+            slice_axis=slice_axis,
+            layout=layout,
+        )
 
-    found, quarantined = map_cases(items_of, cases, f"read {Path(dataset_dir).name} ({section})", num_workers, progress)
+    found, quarantined = map_cases(
+        items_of, cases, title=f"read {Path(dataset_dir).name} ({section})", num_workers=num_workers, progress=progress
+    )
     if found:
         channels = Counter(int(items[0]["image"].shape[0]) for items in found).most_common(1)[0][0]
         quarantined += [

@@ -129,7 +129,7 @@ class EarlyStopping(_CleanFraction):
         def keep_if_better() -> None:
             nonlocal best
             with torch.random.fork_rng():  # data loaders draw a seed each time that they are gone through
-                dice = evaluate(network, cases, materials.num_classes, device=materials.device).dice
+                dice = evaluate(network, cases, num_classes=materials.num_classes, device=materials.device).dice
             if dice > best:
                 best = dice
                 weights.update((name, value.detach().clone()) for name, value in network.state_dict().items())

@@ -29,6 +29,7 @@ def purifier_input(item: dict, masked: bool) -> torch.Tensor:
 def train_purifier(
     protected: Sequence[dict],
     clean: Sequence[dict],
+    *,
     eps: float,
     masked: bool = True,
     steps: int = STEPS,
@@ -80,7 +81,7 @@ def train_purifier(
 
 
 def purify(
-    network: torch.nn.Module, item: dict, eps: float, masked: bool = True, device: str | torch.device = "cpu"
+    network: torch.nn.Module, item: dict, *, eps: float, masked: bool = True, device: str | torch.device = "cpu"
 ) -> dict:
     """The item with the predicted perturbation taken off its image, clipped to [0, 1].
 
@@ -134,10 +135,10 @@ class ToolAwarePurifier(Defense):
         network = train_purifier(
             [protected[id] for id in ids],
             [clean[id] for id in ids],
-            eps,
-            self.masked,
-            self.steps,
-            materials.seed,
-            device,
+            eps=eps,
+            masked=self.masked,
+            steps=self.steps,
+            seed=materials.seed,
+            device=device,
         )
-        return [purify(network, item, eps, self.masked, device) for item in items]
+        return [purify(network, item, eps=eps, masked=self.masked, device=device) for item in items]

@@ -17,6 +17,7 @@ _FLAT = 1e-3
 def stack_affine(
     name: str,
     labels: Sequence[str],
+    *,
     positions: np.ndarray,
     orientation: Sequence[float],
     pixel_spacing: Sequence[float],
@@ -102,7 +103,9 @@ def frames_geometry(file: DicomFile) -> FramesGeometry:
     order = _stack_order(places, orientations[0])
     labels = [f"frame {number + 1}" for number in order or range(len(places))]
     sorted_places = places if order is None else places[list(order)]
-    affine, spacing = stack_affine(file.name, labels, sorted_places, orientations[0], (rows, columns))
+    affine, spacing = stack_affine(
+        file.name, labels, positions=sorted_places, orientation=orientations[0], pixel_spacing=(rows, columns)
+    )
     return FramesGeometry(affine, spacing, affine, order)
 
 

@@ -73,7 +73,9 @@ def decode_segmentation(path: Path, grid: np.ndarray | None, shape: Sequence[int
                 _check_size(path.name, mask.shape, shape)
                 index = 0
             else:
-                index = _slice_index(path.name, number, placed[number], mask.T.shape, affine, sides)
+                index = _slice_index(
+                    path.name, number, frame=placed[number], frame_shape=mask.T.shape, affine=affine, shape=sides
+                )
             plane = volume[:, :, index]
             if np.setdiff1d(plane[mask.T], (0, segments[number])).size:
                 reason = f"segments overlap in frame {number + 1}"
@@ -123,7 +125,7 @@ def _per_frame(dataset: Any, sequence: str, keyword: str, count: int) -> list[An
 
 
 def _slice_index(
-    name: str, number: int, frame: np.ndarray, frame_shape: Sequence[int], affine: np.ndarray, shape: Sequence[int]
+    name: str, number: int, *, frame: np.ndarray, frame_shape: Sequence[int], affine: np.ndarray, shape: Sequence[int]
 ) -> int:
     """Slice of the image's grid on which a frame lies."""
     corners = grid_corners((*frame_shape, 1))

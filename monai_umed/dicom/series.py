@@ -164,7 +164,9 @@ def _sort_by_place(name: str, files: list[DicomFile]) -> tuple[np.ndarray, tuple
     files.sort(key=lambda file: float(np.dot(normal, _position(file))))
     positions = np.stack([_position(file) for file in files])
     pixel_spacing = [float(size) for size in dataset.PixelSpacing]
-    return stack_affine(name, [file.name for file in files], positions, orientation, pixel_spacing)
+    return stack_affine(
+        name, [file.name for file in files], positions=positions, orientation=orientation, pixel_spacing=pixel_spacing
+    )
 
 
 def _sort_by_number(name: str, files: list[DicomFile]) -> tuple[None, None]:

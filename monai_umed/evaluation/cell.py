@@ -25,7 +25,14 @@ def _network(comparison: Comparison, exploiter: str, *, grid: tuple[int, ...], s
     classes, network_size = comparison.files.num_classes, comparison.matrix.network_size
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        return build_exploiter(exploiter, comparison.facts.in_channels, classes, network_size, len(grid), grid)
+        return build_exploiter(
+            exploiter,
+            comparison.facts.in_channels,
+            num_classes=classes,
+            network_size=network_size,
+            spatial_dims=len(grid),
+            image_size=grid,
+        )
 
 
 def _filtered(defense: Defense, items: Items) -> Items:

@@ -150,7 +150,7 @@ def _digest(cases: Sequence[Case]) -> str:
 @lru_cache(maxsize=12)
 def _read_items(folder: Any, section: Section, grid: tuple[int, ...], **reading: Any) -> tuple[dict, ...]:
     """Cases of a folder, see :func:`load_training_set`; the last few folders and grids stay in memory."""
-    return tuple(load_training_set(folder, grid, section, progress=False, **reading).items)
+    return tuple(load_training_set(folder, grid, section=section, progress=False, **reading).items)
 
 
 class Folders:

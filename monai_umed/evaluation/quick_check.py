@@ -40,8 +40,10 @@ def train_reference(
     grid = tuple(train.items[0]["image"].shape[1:])
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        network = build_exploiter(EXPLOITER, train.in_channels, num_classes, spatial_dims=len(grid), image_size=grid)
-    return train_exploiter(network, train.items, num_classes, seed=seed, device=device, **recipe)
+        network = build_exploiter(
+            EXPLOITER, train.in_channels, num_classes=num_classes, spatial_dims=len(grid), image_size=grid
+        )
+    return train_exploiter(network, train.items, num_classes=num_classes, seed=seed, device=device, **recipe)
 
 
 def quick_check(
@@ -81,7 +83,16 @@ def quick_check(
 
     def load(folder: DatasetDir, section: Section, layout: Layout = "patches") -> TrainingSet:
         return load_training_set(
-            folder, grid, section, None, num_classes, window, 2, progress, slice_axis=slice_axis, layout=layout
+            folder,
+            grid,
+            section=section,
+            protector=None,
+            num_classes=num_classes,
+            window=window,
+            num_workers=2,
+            progress=progress,
+            slice_axis=slice_axis,
+            layout=layout,
         )
 
     test = load(dataset_dir, "test", "whole")
@@ -95,7 +106,9 @@ def quick_check(
     for name, folder, section in sources:
         training = {"title": f"train on {name} files", "progress": progress, **recipe}
         network = train_reference(load(folder, section), seed=seed, num_classes=num_classes, device=device, **training)
-        scores = evaluate(network, test.items, num_classes, device=device, window=sliding, slice_axis=slice_axis)
+        scores = evaluate(
+            network, test.items, num_classes=num_classes, device=device, window=sliding, slice_axis=slice_axis
+        )
         figures[f"{name}_dice"] = scores.dice
     figures |= manifest.mean_fidelity()
     write_json(output_file, figures)

@@ -106,6 +106,7 @@ def check_budget(protector: Protector, items: Sequence[dict]) -> None:
 def fit_method(
     protector: Protector,
     load: Load,
+    *,
     checkpoint: str | Path,
     record: Mapping[str, Any],
     device: str | torch.device = "cpu",

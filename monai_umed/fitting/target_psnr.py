@@ -35,7 +35,9 @@ def _mean_psnr(protector: Protector, loaded: Sequence[LoadedCase]) -> float:
     for case in loaded:
         stored = case.stored
         image, label = torch.from_numpy(stored.scaled()), torch.from_numpy(case.label)
-        perturbation = perturb_as_known(protector, image, label, stored.spacing, stored.levels, case.case.id)
+        perturbation = perturb_as_known(
+            protector, image, label, spacing=stored.spacing, levels=stored.levels, case_id=case.case.id
+        )
         delta, bound = perturbation.kept_from(case.outside)
         protected = add_delta(stored, delta.numpy(), bound.numpy())
         psnr = measure(stored.color, protected[: len(stored.color)], stored.width).psnr
@@ -60,6 +62,7 @@ def reach_psnr(
     protector: Protector,
     cases: Sequence[Case],
     target: float,
+    *,
     num_classes: int = 2,
     window: tuple[float, float] | None = None,
     most: float = 1.0,

@@ -45,6 +45,7 @@ def prepare_tracking(handlers: Iterable[Any], settings: DataclassInstance) -> No
 def track_results(
     handlers: Iterable[Any],
     output_dir: str | Path,
+    *,
     dataset_dir: DatasetDir,
     section: Section = "train",
     num_classes: int = 2,

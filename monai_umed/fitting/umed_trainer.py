@@ -32,7 +32,7 @@ def trains_surrogate(epoch: int, generator_epochs: int, warmup_epochs: int) -> b
 
 
 def perturb_batch(
-    perturbator: UMedPerturbator, image: torch.Tensor, bounds: torch.Tensor, eps: float, native_scale: int = 1
+    perturbator: UMedPerturbator, image: torch.Tensor, *, bounds: torch.Tensor, eps: float, native_scale: int = 1
 ) -> torch.Tensor:
     """Protect a batch on the working grid, differentiable with respect to the generators (Eq. 6).
 
@@ -58,7 +58,7 @@ def perturb_batch(
 class UMedTrainer(SupervisedTrainer):
     """Trains the two generators and the surrogate in turn; all of them minimize the same loss.
 
-    ``network`` is the surrogate, or several as :class:`~monai_umed.training.in_turn.InTurn`, one per batch. In generator
+    ``network`` is the surrogate, or several as :class:`~monai_umed.training.in_turn.InTurn`. In generator
     epochs it is frozen and in evaluation mode, so that its normalization statistics neither drift nor leak between the
     images of a batch; the paper does not say. Works with every MONAI handler; ``state.output`` holds ``image`` (as the
     surrogate saw it), ``label``, ``pred`` and ``loss`` of each case, and ``state.trains_surrogate`` tells the two kinds
@@ -174,9 +174,9 @@ class UMedTrainer(SupervisedTrainer):
             lambda adversary: -self.loss_function(self.inferer(adversary, network).float(), label),
             image,
             self.adversarial_radius,
-            self.adversarial_steps,
-            self.adversarial_radius / self.adversarial_steps * 1.5,
-            torch.zeros_like(image),
+            steps=self.adversarial_steps,
+            step_size=self.adversarial_radius / self.adversarial_steps * 1.5,
+            start=torch.zeros_like(image),
         )
         network.train(training)
         return image + (worst - image).detach()
@@ -202,7 +202,9 @@ class UMedTrainer(SupervisedTrainer):
         # From the number of the batch, so that an interrupted fit goes on with the same draws.
         draws = torch.Generator().manual_seed(engine.seed + 1_000_003 * engine.state.iteration)
         with autocast(image, engine.bfloat16):
-            protected = perturb_batch(perturbator, image, extra["bounds"], engine.eps, engine.native_scale)
+            protected = perturb_batch(
+                perturbator, image, bounds=extra["bounds"], eps=engine.eps, native_scale=engine.native_scale
+            )
             protected, label = transform_batch(engine.transformations, protected, label, draws)
             protected = engine._harden(protected, label)
             engine.state.output = {Keys.IMAGE: protected.detach(), Keys.LABEL: label}

@@ -11,6 +11,7 @@ def minimize(
     objective: Callable[[torch.Tensor], torch.Tensor],
     image: torch.Tensor,
     bound: torch.Tensor | float,
+    *,
     steps: int,
     step_size: float,
     start: torch.Tensor,

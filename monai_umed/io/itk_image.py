@@ -84,7 +84,16 @@ def decode_nrrd(source: Source) -> Decoded:
         raise CodecError(source.name, f"byte order {fields['endian']!r}, must be little or big", _CURE)
     if compressed := _NRRD_COMPRESSED[encoding]:
         payload = _unpack(source.name, gzip.decompress, payload)
-    return _decoded(source, "NrrdImageIO", "nrrd", text, payload, order, compressed, "space directions" in fields)
+    return _decoded(
+        source,
+        "NrrdImageIO",
+        kind="nrrd",
+        text=text,
+        payload=payload,
+        order=order,
+        compressed=compressed,
+        is_placed="space directions" in fields,
+    )
 
 
 def encode_nrrd(array: np.ndarray, header: ItkHeader, compress_level: int) -> bytes:
@@ -132,7 +141,16 @@ def decode_mha(source: Source) -> Decoded:
     if compressed := fields.get("compresseddata", "false").lower() == "true":
         payload = _unpack(source.name, zlib.decompress, payload)
     is_placed = not _META_PLACE.isdisjoint(fields)
-    return _decoded(source, "MetaImageIO", "mha", text, payload, ">" if swapped else "<", compressed, is_placed)
+    return _decoded(
+        source,
+        "MetaImageIO",
+        kind="mha",
+        text=text,
+        payload=payload,
+        order=">" if swapped else "<",
+        compressed=compressed,
+        is_placed=is_placed,
+    )
 
 
 def encode_mha(array: np.ndarray, header: ItkHeader, compress_level: int) -> bytes:
@@ -172,6 +190,7 @@ def _unpack(name: str, unpack: Callable[[bytes], bytes], payload: bytes) -> byte
 def _decoded(
     source: Source,
     image_io: str,
+    *,
     kind: str,
     text: bytes,
     payload: bytes,

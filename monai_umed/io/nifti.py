@@ -68,7 +68,7 @@ def decode_nifti(source: Source) -> Decoded:
     if not is_single:
         cure = "give it the endings .hdr and .img, or save it as one .nii.gz file"
         raise CodecError(source.name, "header and voxels are in two files", cure)
-    return _decode(source.name, "nifti", header, content)
+    return _decode(source.name, "nifti", header=header, content=content)
 
 
 def decode_pair(name: str, parts: Mapping[str, Source]) -> Decoded:
@@ -89,7 +89,9 @@ def decode_pair(name: str, parts: Mapping[str, Source]) -> Decoded:
     if not any(content.startswith(magic, position) for position, magic in _PAIR_MAGIC):
         reason = "its .hdr file has neither magic of a NIfTI pair (ni1, ni2); Analyze files do not tell left from right"
         raise CodecError(name, reason, "convert it to one .nii.gz file, and check its orientation")
-    return _decode(name, "nifti_pair", _parse(content, _PAIR_KINDS), parts[".img"].read_bytes(), content)
+    return _decode(
+        name, "nifti_pair", header=_parse(content, _PAIR_KINDS), content=parts[".img"].read_bytes(), file=content
+    )
 
 
 def _parse(content: bytes, kinds: tuple[type[Nifti1Header], type[Nifti1Header]]) -> Nifti1Header:
@@ -98,7 +100,7 @@ def _parse(content: bytes, kinds: tuple[type[Nifti1Header], type[Nifti1Header]])
     return (second if is_second else first).from_fileobj(io.BytesIO(content))
 
 
-def _decode(name: str, format_: str, header: Nifti1Header, content: bytes, file: bytes = b"") -> Decoded:
+def _decode(name: str, format_: str, *, header: Nifti1Header, content: bytes, file: bytes = b"") -> Decoded:
     """Voxels of ``content``, the file in which they lie; ``file`` is that of the header, if it is another one."""
     shape = tuple(int(side) for side in header.get_data_shape())
     spatial = _spatial_shape(name, shape)

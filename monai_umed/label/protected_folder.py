@@ -166,7 +166,9 @@ def protect_one(release: Release, case: Case) -> CaseRecord:
         for name in protected_names(case):
             (release.folder / name).parent.mkdir(parents=True, exist_ok=True)
         try:
-            record = protect_case(case, release.protector, release.folder, release.num_classes, release.window)
+            record = protect_case(
+                case, release.protector, release.folder, num_classes=release.num_classes, window=release.window
+            )
             manifest.cases = [*manifest.cases, record]
             manifest.save(release.folder / MANIFEST)
         except BaseException:
@@ -196,5 +198,11 @@ def protect_all(release: Release, cases: Sequence[Case]) -> Manifest:
     """
     with _alone(release.folder):
         return protect_dataset(
-            cases, release.protector, release.folder, release.seed, release.num_classes, release.window, progress=False
+            cases,
+            release.protector,
+            release.folder,
+            seed=release.seed,
+            num_classes=release.num_classes,
+            window=release.window,
+            progress=False,
         )

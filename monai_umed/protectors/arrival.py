@@ -27,6 +27,7 @@ def check_arrival(
     protector: Protector,
     image: torch.Tensor,
     label: torch.Tensor,
+    *,
     perturbation: Perturbation,
     change: float,
     spacing: Sequence[float] | None = None,
@@ -64,7 +65,7 @@ def check_arrival(
     made = root_mean_square(delta)
     enlarged = _enlarged_sides(protector, image)
     if enlarged is not None:
-        made = max(made, limit * _strength(protector, image, label, enlarged, spacing, case_id))
+        made = max(made, limit * _strength(protector, image, label, sides=enlarged, spacing=spacing, case_id=case_id))
     if made == 0:
         raise ValueError(f"{type(protector).__name__} made no noise for it; fit anew, or take another method")
     fraction = change / made
@@ -89,6 +90,7 @@ def _strength(
     protector: Protector,
     image: torch.Tensor,
     label: torch.Tensor,
+    *,
     sides: tuple[int, ...],
     spacing: Sequence[float] | None,
     case_id: str | None,

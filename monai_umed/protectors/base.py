@@ -201,17 +201,22 @@ class Protector(ABC):
             )
         perturbation = Perturbation(torch.zeros_like(image), torch.zeros_like(image[:1]))
         if volume:
-            possible = self._perturb_slices(image, label, spacing, levels, case_id, perturbation)
+            possible = self._perturb_slices(
+                image, label, spacing=spacing, levels=levels, case_id=case_id, into=perturbation
+            )
         else:
             possible = self._perturb([(image, label, *perturbation)], [case_id], spacing, levels)
         if possible:
-            warn_if_unchanged(type(self).__name__, self.eps, *perturbation, levels)
+            warn_if_unchanged(
+                type(self).__name__, self.eps, delta=perturbation.delta, bound=perturbation.bound, levels=levels
+            )
         return perturbation
 
     def _perturb_slices(
         self,
         image: torch.Tensor,
         label: torch.Tensor,
+        *,
         spacing: Sequence[float] | None,
         levels: float | None,
         case_id: str | None,

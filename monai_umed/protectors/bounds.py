@@ -19,6 +19,7 @@ def band_widths(
     radius: float,
     unit: str,
     size: Sequence[int],
+    *,
     working_size: Sequence[int] | None,
     spacing: Sequence[float] | None = None,
 ) -> tuple[int, ...]:
@@ -52,7 +53,9 @@ def _roi(bound: Bound, image: torch.Tensor, label: torch.Tensor, spacing: Sequen
 
 
 def _band(bound: Bound, image: torch.Tensor, label: torch.Tensor, spacing: Sequence[float] | None) -> torch.Tensor:
-    widths = band_widths(bound.band_radius, bound.band_unit, label.shape[1:], bound.working_size, spacing)
+    widths = band_widths(
+        bound.band_radius, bound.band_unit, label.shape[1:], working_size=bound.working_size, spacing=spacing
+    )
     return contour_band(label, widths, bound.band_side).to(torch.float32)
 
 

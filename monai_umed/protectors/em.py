@@ -39,7 +39,7 @@ class EM(SampleWiseProtector):
         noise: torch.Tensor,
     ) -> torch.Tensor:
         loss = self.loss(network, self.target(label))
-        return minimize(loss, image, bound, self.noise_steps, self.noise_step * self.eps, noise)
+        return minimize(loss, image, bound, steps=self.noise_steps, step_size=self.noise_step * self.eps, start=noise)
 
 
 class ClassWiseEM(AlternatingProtector):
@@ -81,9 +81,9 @@ class ClassWiseEM(AlternatingProtector):
             lambda half: loss(self._protect(2 * half - 1, image, label, bound)),
             torch.full_like(self._tiles, 0.5, device=self.device),
             0.5,
-            1,
-            0.5 * self.noise_step,
-            (0.5 * self._tiles).to(self.device),
+            steps=1,
+            step_size=0.5 * self.noise_step,
+            start=(0.5 * self._tiles).to(self.device),
         )
         self._tiles = (2 * tiles - 1).cpu()
 

@@ -54,7 +54,9 @@ class GeneratedProtector(AlternatingProtector, ABC):
     def _new_generator(self) -> UNet:
         inputs = self.in_channels + self.prompted
         seed = self.seed + 1  # other weights than the surrogate's
-        return build_unet(self.spatial_dims, inputs, self.in_channels, self.generator_channels, self.size, seed)
+        return build_unet(
+            self.spatial_dims, inputs, self.in_channels, channels=self.generator_channels, size=self.size, seed=seed
+        )
 
     @abstractmethod
     def generator_loss(

@@ -92,7 +92,9 @@ def check_case(image: torch.Tensor, label: torch.Tensor, spatial_dims: int | Non
         )
 
 
-def warn_if_unchanged(method: str, eps: float, delta: torch.Tensor, bound: torch.Tensor, levels: float | None) -> None:
+def warn_if_unchanged(
+    method: str, eps: float, *, delta: torch.Tensor, bound: torch.Tensor, levels: float | None
+) -> None:
     """Warn with :class:`NothingChangedWarning` of a perturbation that leaves its file as it is.
 
     Args:

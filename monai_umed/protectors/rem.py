@@ -124,7 +124,9 @@ class RobustProtector(SampleWiseProtector, ABC):
         def objective(perturbed: torch.Tensor) -> torch.Tensor:
             return torch.stack([worst(perturbed) for _ in range(self.views)]).mean()
 
-        return minimize(objective, image, bound, self.noise_steps, self.noise_step * self.eps, noise)
+        return minimize(
+            objective, image, bound, steps=self.noise_steps, step_size=self.noise_step * self.eps, start=noise
+        )
 
 
 class REM(RobustProtector):
@@ -148,7 +150,14 @@ class REM(RobustProtector):
         super().__init__(spatial_dims, in_channels, rounds=rounds, noise_steps=noise_steps, **options)
 
     def disturbed(self, view: torch.Tensor, loss: Loss, radius: float, start: torch.Tensor) -> torch.Tensor:
-        return minimize(lambda at: -loss(at), view, radius, self.attack_steps, self.attack_step * radius, start)
+        return minimize(
+            lambda at: -loss(at),
+            view,
+            radius,
+            steps=self.attack_steps,
+            step_size=self.attack_step * radius,
+            start=start,
+        )
 
 
 class SEM(RobustProtector):

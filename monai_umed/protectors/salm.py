@@ -64,7 +64,9 @@ class SALM(SampleWiseProtector):
             seen = (image + noise).requires_grad_()
             (gradient,) = torch.autograd.grad(loss(seen), seen)
         salient = largest(gradient.abs().sum(dim=1, keepdim=True) * (bound > 0), self.share)
-        return minimize(loss, image, bound * salient, self.noise_steps, self.noise_step * self.eps, noise)
+        return minimize(
+            loss, image, bound * salient, steps=self.noise_steps, step_size=self.noise_step * self.eps, start=noise
+        )
 
     def noise(
         self, image: torch.Tensor, label: torch.Tensor, bounds: torch.Tensor, case_id: str | None

@@ -42,7 +42,7 @@ def in_units(noise: torch.Tensor, bound: torch.Tensor) -> torch.Tensor:
 
 
 def build_unet(
-    spatial_dims: int, in_channels: int, out_channels: int, channels: Sequence[int], size: Sequence[int], seed: int
+    spatial_dims: int, in_channels: int, out_channels: int, *, channels: Sequence[int], size: Sequence[int], seed: int
 ) -> UNet:
     """MONAI's U-Net with instance normalization, untrained, the same weights for the same seed.
 
@@ -110,7 +110,9 @@ class SurrogateProtector(BoundedProtector, ABC):
     def new_surrogate(self) -> UNet:
         """An untrained surrogate, always with the same weights."""
         outputs = 1 if self.classes == 2 else self.classes
-        return build_unet(self.spatial_dims, self.in_channels, outputs, self.channels, self.size, self.seed)
+        return build_unet(
+            self.spatial_dims, self.in_channels, outputs, channels=self.channels, size=self.size, seed=self.seed
+        )
 
     def target(self, label: torch.Tensor) -> torch.Tensor:
         """Class numbers ``(B, 1, *size)`` as the surrogate's loss takes them."""
@@ -202,18 +204,18 @@ class SurrogateProtector(BoundedProtector, ABC):
         network = train_exploiter(
             self.new_surrogate(),
             items,
-            self.classes,
-            epochs,
-            self.learning_rate,
-            self.batch_size,
-            self.seed,
-            self.device,
-            self.amp,
-            progress,
-            f"fit {type(self).__name__}",
-            defense,
-            None if defense is None else materials,
-            handlers,
+            num_classes=self.classes,
+            epochs=epochs,
+            learning_rate=self.learning_rate,
+            batch_size=self.batch_size,
+            seed=self.seed,
+            device=self.device,
+            amp=self.amp,
+            progress=progress,
+            title=f"fit {type(self).__name__}",
+            defense=defense,
+            materials=None if defense is None else materials,
+            handlers=handlers,
         )
         return network.requires_grad_(False)
 

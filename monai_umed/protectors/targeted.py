@@ -124,7 +124,7 @@ class TargetedProtector(SurrogateProtector, ABC):
             value.to(device) for value in (images, bound, start, next_class(labels, self.num_classes))
         )
         step = self.noise_step * self.eps
-        perturbed = minimize(self.objective(wrong), images, bound, self.noise_steps, step, start)
+        perturbed = minimize(self.objective(wrong), images, bound, steps=self.noise_steps, step_size=step, start=start)
         return in_units(perturbed - images, bound)
 
     def state(self) -> dict[str, Any]:

@@ -171,7 +171,7 @@ class UMed(Protector):
         self.perturbator.to(next(iter(state.values())).device).eval().requires_grad_(False)
 
     def _band_widths(self, size: Sequence[int], spacing: Sequence[float] | None) -> tuple[int, ...]:
-        return band_widths(self.band_radius, self.band_unit, size, self.grid, spacing)
+        return band_widths(self.band_radius, self.band_unit, size, working_size=self.grid, spacing=spacing)
 
     def region(self, label: torch.Tensor, spacing: Sequence[float] | None = None) -> tuple[slice, ...]:
         """Of native windows the box around the foreground and its band.

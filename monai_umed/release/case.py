@@ -25,7 +25,12 @@ from .layout import protected_names
 
 
 def protect_case(
-    case: Case, protector: Protector, output_dir: Path, num_classes: int = 2, window: tuple[float, float] | None = None
+    case: Case,
+    protector: Protector,
+    output_dir: Path,
+    *,
+    num_classes: int = 2,
+    window: tuple[float, float] | None = None,
 ) -> CaseRecord:
     """Protect one case at its native size and describe what was written.
 
@@ -40,13 +45,24 @@ def protect_case(
     stored = loaded.stored
     image, label = torch.from_numpy(stored.scaled()), torch.from_numpy(loaded.label)
     try:
-        perturbation = perturb_as_known(protector, image, label, stored.spacing, stored.levels, case.id)
+        perturbation = perturb_as_known(
+            protector, image, label, spacing=stored.spacing, levels=stored.levels, case_id=case.id
+        )
         perturbation = perturbation.kept_from(loaded.outside)
         protected = add_delta(stored, perturbation.delta.numpy(), perturbation.bound.numpy())
         fidelity = measure(stored.color, protected[: len(stored.color)], stored.width)
         change = 0.0 if fidelity.psnr is None else 10 ** (-fidelity.psnr / 20)
         seen = in_channels_of(image, protector)
-        check_arrival(protector, seen, label, perturbation, change, stored.spacing, stored.levels, case.id)
+        check_arrival(
+            protector,
+            seen,
+            label,
+            perturbation=perturbation,
+            change=change,
+            spacing=stored.spacing,
+            levels=stored.levels,
+            case_id=case.id,
+        )
     except ValueError as error:
         raise CaseError(case.id, str(error)) from error
     image_name, label_name = protected_names(case)

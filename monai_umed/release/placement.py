@@ -67,7 +67,9 @@ def reach_of(protector: str, shape: Sequence[int], spacing: Sequence[float] | No
         kept = [other for other in range(len(shape)) if other != axis]  # slices are images of their own
         sides, sizes = [shape[other] for other in kept], spacing and [spacing[other] for other in kept]
         radius, unit = band.get("band_radius", 2), band.get("band_unit", "pixel")
-        widths = list(band_widths(radius, unit, sides, None if settings["native"] else grid, sizes))
+        widths = list(
+            band_widths(radius, unit, sides, working_size=None if settings["native"] else grid, spacing=sizes)
+        )
     except (ValueError, SyntaxError, KeyError, TypeError, AttributeError):
         return None
     if axis is not None:

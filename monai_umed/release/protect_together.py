@@ -17,6 +17,7 @@ def protect_together(
     cases: Sequence[Case],
     protector: Protector,
     output_dir: str | Path,
+    *,
     seed: int = 0,
     num_classes: int = 2,
     window: tuple[float, float] | None = None,
@@ -56,14 +57,33 @@ def protect_together(
         raise DatasetError(str(output_dir), [f"it is finished, a shard of it would spoil it; {cure}"])
     if not alone:
         shown = progress and is_first_rank()
-        left_out = protect_shard(cases, protector, output_dir, own, seed, num_classes, window, num_workers, shown)
+        left_out = protect_shard(
+            cases,
+            protector,
+            output_dir,
+            shard=own,
+            seed=seed,
+            num_classes=num_classes,
+            window=window,
+            num_workers=num_workers,
+            progress=shown,
+        )
         if shard is not None:
             _report_shard(len(own.of(cases)), len(left_out), own, output_dir)
             return None
         wait_for_ranks()
     manifest = None
     if is_first_rank():
-        manifest = protect_dataset(cases, protector, output_dir, seed, num_classes, window, num_workers, progress)
+        manifest = protect_dataset(
+            cases,
+            protector,
+            output_dir,
+            seed=seed,
+            num_classes=num_classes,
+            window=window,
+            num_workers=num_workers,
+            progress=progress,
+        )
     wait_for_ranks()
     return manifest
 

@@ -89,7 +89,7 @@ def verify_folder(
     originals = None if original_dir is None else {case.id: case for case in find_cases(original_dir)}
     problems = [Problem(MANIFEST, text) for text in _manifest_problems(manifest)]
     contents = _known_contents(manifest)
-    for record in track(manifest.cases, len(manifest.cases), f"verify {folder.name}", disable=not progress):
+    for record in track(manifest.cases, len(manifest.cases), title=f"verify {folder.name}", disable=not progress):
         try:
             found = list(_file_problems(folder, record, contents))
             if not found:  # a file that is the wrong one has pixels of its own, which would only repeat the complaint
@@ -163,11 +163,13 @@ def _pixel_problems(
     elif record.id not in originals:
         yield "it has no original there; pass the dataset that was protected"
     else:
-        yield from _differences(stored, originals[record.id], record, manifest, limit, budget)
+        yield from _differences(
+            stored, originals[record.id], record=record, manifest=manifest, limit=limit, budget=budget
+        )
 
 
 def _differences(
-    stored: StoredImage, original: Case, record: CaseRecord, manifest: Manifest, limit: float, budget: str
+    stored: StoredImage, original: Case, *, record: CaseRecord, manifest: Manifest, limit: float, budget: str
 ) -> Iterator[str]:
     for path, expected in ((original.image, record.sha256_before), (original.label, record.label_sha256)):
         if sha256_path(path) != expected:

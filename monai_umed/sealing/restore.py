@@ -35,7 +35,7 @@ class CaseReport:
 
 
 def seal_dataset(
-    cases: Sequence[Case], protected_dir: str | Path, sealed_dir: str | Path, key: bytes, progress: bool = True
+    cases: Sequence[Case], protected_dir: str | Path, sealed_dir: str | Path, *, key: bytes, progress: bool = True
 ) -> CaseReport:
     """Seal every case of a protected folder, see :func:`monai_umed.sealing.seal.seal_case`.
 
@@ -90,6 +90,7 @@ def restore_dataset(
     protected_dir: str | Path,
     sealed_dir: str | Path,
     output_dir: str | Path,
+    *,
     key: bytes,
     cases: Sequence[str] | None = None,
     progress: bool = True,
@@ -194,7 +195,7 @@ def _for_each(
     """Apply ``function``, which says whether it wrote anything, to one case after the other."""
     report = CaseReport()
     wrong_keys = []
-    for record in track(records, len(records), title, disable=not progress):
+    for record in track(records, len(records), title=title, disable=not progress):
         try:
             (report.done if function(record) else report.kept).append(record.id)
         except CaseError as error:

@@ -84,6 +84,7 @@ def count_overlap(predicted: torch.Tensor, label: torch.Tensor, num_classes: int
 def predict(
     network: torch.nn.Module,
     items: Sequence[dict],
+    *,
     batch_size: int = 16,
     device: str | torch.device = "cpu",
     window: Sequence[int] | None = None,
@@ -134,6 +135,7 @@ def count_items(predicted: Sequence[torch.Tensor], items: Sequence[dict], num_cl
 def evaluate(
     network: torch.nn.Module,
     items: Sequence[dict],
+    *,
     num_classes: int = 2,
     batch_size: int = 16,
     device: str | torch.device = "cpu",
@@ -150,5 +152,5 @@ def evaluate(
         device: where to compute.
         window, slice_axis: see :func:`predict`.
     """
-    maps = predict(network, items, batch_size, device, window, slice_axis)
+    maps = predict(network, items, batch_size=batch_size, device=device, window=window, slice_axis=slice_axis)
     return score(*count_items(maps, items, num_classes))

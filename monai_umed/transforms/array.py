@@ -224,5 +224,13 @@ class UMedProtect(Transform):
         delta, bound = perturbation = self.protector(scaled, classes, spacing, case_id=case_id)
         if bound.any():
             change = root_mean_square(delta)
-            check_arrival(self.protector, scaled, classes, perturbation, change, spacing, case_id=case_id)
+            check_arrival(
+                self.protector,
+                scaled,
+                classes,
+                perturbation=perturbation,
+                change=change,
+                spacing=spacing,
+                case_id=case_id,
+            )
         return convert_to_dst_type(add_bounded(values, delta.to(values.dtype), bound.to(values.dtype)), dst=image)[0]

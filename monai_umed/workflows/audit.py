@@ -120,7 +120,7 @@ def audit(
     ignore_label = _ignore_label(protected)
     originals, tests = _absolute(clean, labels, ignore_label), _absolute(test, test_labels, ignore_label)
     section: Section = test_section or ("test" if tests == originals else "all")
-    facts = inspect_dataset(tests, section, slice_axis)
+    facts = inspect_dataset(tests, section, slice_axis=slice_axis)
     plan = Audit(
         as_dataset(protected, ignore_label=ignore_label),
         originals,

@@ -118,7 +118,7 @@ def fit_umed(
     make_resumable(trainer, f"{output_dir}/fit")
     trainer.run()
     if target_psnr:
-        reach_psnr(protector, find_cases(dataset, "train"), target_psnr, num_classes, window)
+        reach_psnr(protector, find_cases(dataset, "train"), target_psnr, num_classes=num_classes, window=window)
     if is_first_rank():
         save_protector(Path(output_dir) / CHECKPOINT, protector, settings.kept())
     return protector
@@ -156,9 +156,17 @@ def fit_other(
 
     def adjust(fitted: Protector) -> None:
         if target_psnr:
-            reach_psnr(fitted, find_cases(dataset, "train"), target_psnr, num_classes, window)
+            reach_psnr(fitted, find_cases(dataset, "train"), target_psnr, num_classes=num_classes, window=window)
 
-    return fit_method(protector, load, find_checkpoint(output_dir), settings.kept(), device, progress, adjust)
+    return fit_method(
+        protector,
+        load,
+        checkpoint=find_checkpoint(output_dir),
+        record=settings.kept(),
+        device=device,
+        progress=progress,
+        adjust=adjust,
+    )
 
 
 def protect_and_check(
@@ -199,7 +207,9 @@ def protect_and_check(
     """
     cases = find_cases(dataset, section)
     protected = f"{output_dir}/protected"
-    manifest = protect_together(cases, protector, protected, seed, num_classes, window, progress=progress)
+    manifest = protect_together(
+        cases, protector, protected, seed=seed, num_classes=num_classes, window=window, progress=progress
+    )
     report(manifest, protected)
     if not check or not is_first_rank():
         return

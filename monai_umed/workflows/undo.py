@@ -85,7 +85,7 @@ def seal(
     """
     dataset = original if labels is None else as_dataset(str(original), labels)
     target = find_sealed(release) if sealed is None else Path(sealed)
-    return seal_dataset(find_cases(dataset), find_protected(release), target, read_key(key), progress)
+    return seal_dataset(find_cases(dataset), find_protected(release), target, key=read_key(key), progress=progress)
 
 
 def restore(
@@ -126,4 +126,4 @@ def restore(
     if not source.is_dir():
         cure = "pass --sealed DIR, or make them with `monai-umed protect --seal-key`, which takes the originals"
         raise FileNotFoundError(f"{source}: no folder of sealed files; {cure}")
-    return restore_dataset(find_protected(release), source, output, read_key(key), cases, progress)
+    return restore_dataset(find_protected(release), source, output, key=read_key(key), cases=cases, progress=progress)

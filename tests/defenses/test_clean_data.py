@@ -274,17 +274,17 @@ def test_refitting_repairs_a_broken_last_layer_and_touches_nothing_else(num_clas
     stock = materials(squares(40, num_classes), num_classes)
     network = train(small_unet(num_classes), squares(40, num_classes), Defense(), stock, epochs=12)
     test = squares(20, num_classes, seed=1)
-    intact = evaluate(network, test, num_classes).dice
+    intact = evaluate(network, test, num_classes=num_classes).dice
     layer = output_layer(network, test[0]["image"][None])
     with torch.no_grad():
         for parameter in layer.parameters():
             parameter.neg_()
-    broken = evaluate(network, test, num_classes).dice
+    broken = evaluate(network, test, num_classes=num_classes).dice
     before = copy.deepcopy(network.state_dict())
     first, *rest = network.parameters()
     first.requires_grad_(False)
     LastLayerRefit(0.1).finish(network.train(), stock)
-    assert broken < 0.5 < intact - 0.1 < evaluate(network, test, num_classes).dice
+    assert broken < 0.5 < intact - 0.1 < evaluate(network, test, num_classes=num_classes).dice
     assert not network.training
     assert not first.requires_grad and all(parameter.requires_grad for parameter in rest)
     assert all(parameter.grad is None or parameter is not layer.weight for parameter in network.parameters())

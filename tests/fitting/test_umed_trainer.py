@@ -88,7 +88,7 @@ def test_no_pixel_of_a_batch_moves_further_than_its_bound_or_leaves_the_window(o
     image = torch.stack([item["image"] for item in items])
     bounds = torch.stack([item["bounds"] for item in items])
     image[:, :, ::3, ::2], image[:, :, 1::3, ::2] = 0, 1
-    protected = perturb_batch(perturbator, image, bounds, EPS, native_scale)
+    protected = perturb_batch(perturbator, image, bounds=bounds, eps=EPS, native_scale=native_scale)
     change, limit = (protected - image).abs(), bounds.sum(dim=1, keepdim=True)
     assert change.max() > 0.9 * EPS  # the budget is used, so the limits below were put to the test
     assert (change <= limit + 2**-23).all()  # one rounding of a sum below 1 in float32, twice
@@ -108,7 +108,7 @@ def test_noise_that_does_not_survive_resampling_earns_nothing_on_a_larger_native
     image, bounds = torch.full((1, 1, 32, 32), 0.5), torch.full((1, 2, 32, 32), EPS)
     bounds[:, 1] = 0
     direct, resampled = (
-        (perturb_batch(perturbator, image, bounds, EPS, native_scale) - image).square().mean()
+        (perturb_batch(perturbator, image, bounds=bounds, eps=EPS, native_scale=native_scale) - image).square().mean()
         for native_scale in (1, 2)
     )
     assert 0 < resampled < direct

@@ -34,7 +34,7 @@ def compare_files(comparison: Comparison, progress: bool = True) -> dict[str, An
         return {"psnr": fidelity.psnr, "ssim": fidelity.ssim, "radiomics": change}
 
     clean = [pairs[id][0] for id in comparison.facts.ids]
-    found, _ = map_cases(compare, clean, "compare files", 2, progress)
+    found, _ = map_cases(compare, clean, title="compare files", num_workers=2, progress=progress)
     psnr = [entry["psnr"] for entry in found if entry["psnr"] is not None]
     return {
         "psnr": mean(psnr) if psnr else None,

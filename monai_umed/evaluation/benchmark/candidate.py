@@ -180,7 +180,7 @@ def _adjust(candidate: Candidate) -> tuple[float, float]:
     with (candidate.folder / LOG).open("w", encoding="utf-8") as log, redirect_stdout(log):
         cases = find_cases(candidate.dataset, "train")
         protector = load_protector(find_checkpoint(fitted), "cuda" if torch.cuda.is_available() else "cpu")
-        reach_psnr(protector, cases, candidate.psnr, classes, most=MOST)
+        reach_psnr(protector, cases, candidate.psnr, num_classes=classes, most=MOST)
         save_protector(candidate.folder / CHECKPOINT, protector, {"fitted": str(fitted)})
         begin = time.time()
         protect_dataset(cases, protector, candidate.protected, num_classes=classes, progress=candidate.progress)
