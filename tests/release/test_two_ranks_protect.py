@@ -279,7 +279,7 @@ def die_while_writing(dataset: Path, out: Path, shard: str) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         return protect_case(case, *arguments, **named)
 
-    module.protect_case = last  # type: ignore[assignment]
+    module.protect_case = last
     protect_part(dataset, out, shard)
 
 
