@@ -98,7 +98,7 @@ def audit(
         >>> data = mu.write_phantom(work / "data", num_train=12, num_test=10)
         >>> release = mu.protect(data, work / "out", preset="stamp", progress=False)
         Protected 12 cases ...
-        >>> quick = {"exploiters": ["unet-batch"], "defenses": ["none"], "epochs": 1, "size": (32, 32), "workers": 1}
+        >>> quick = {"exploiters": ["unet-batch"], "defenses": ["none"], "epochs": 1, "grid": (32, 32), "workers": 1}
         >>> scores = mu.audit(work / "out", work / "audit", clean=data, test=data, progress=False, **quick)
         Trainings to run: 5, 1 at a time...
         >>> (work / "audit" / "report.html").is_file(), len(scores.rows)
