@@ -6,11 +6,13 @@ import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
 
 import monai_umed as mu
+
+T = TypeVar("T")
 
 
 def _describe_presets() -> str:
@@ -46,10 +48,11 @@ NumClasses = Annotated[int | None, typer.Option(help="classes of the masks, back
 IgnoreLabel = Annotated[
     int | None, typer.Option(min=1, help="value of the masks that is no class, such as 255; its pixels stay untouched")
 ]
-Window = Annotated[
+IntensityWindow = Annotated[
     str | None,
     typer.Option(help="displayed values of black and white, such as -160,240, or ct-soft, ct-lung, ct-bone"),
 ]
+OldWindow = Annotated[str | None, typer.Option("--window", hidden=True)]
 SliceAxis = Annotated[int | None, typer.Option(min=0, max=2, help="take volumes slice by slice across this axis")]
 Progress = Annotated[bool, typer.Option(help="show bars with the time left")]
 
@@ -72,24 +75,29 @@ def parse_numbers(text: str | None) -> list[int] | None:
         raise typer.BadParameter(f"{text!r} must be whole numbers joined by commas, such as 0,1,2") from error
 
 
-def parse_window(text: str | None) -> list[float] | None:
-    """Two numbers joined by a comma, or the name of a preset.
+def parse_window(text: str | None, old: str | None) -> list[float] | None:
+    """Two numbers joined by a comma, or the name of a preset, under the name of the option or under its old one.
 
     Raises:
         typer.BadParameter: there is no such preset, or there are not two different numbers.
     """
     try:
-        window = mu.as_window(text)
+        intensity_window = mu.as_window(_chosen(text, old, "intensity-window", "window"))
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
-    return None if window is None else list(window)
+    return None if intensity_window is None else list(intensity_window)
 
 
 def chosen_key(seal_key: Path | None, key: Path | None) -> Path | None:
     """The sealing key under its name, or under the name that it had in version 0.1."""
-    if key is not None:
-        typer.echo("--key is called --seal-key now; the old name will go with the next version.", err=True)
-    return seal_key or key
+    return _chosen(seal_key, key, "seal-key", "key")
+
+
+def _chosen(value: T | None, old_value: T | None, name: str, old_name: str) -> T | None:
+    """The value of an option under its name or, with a word about it, under its old name."""
+    if old_value is not None:
+        typer.echo(f"--{old_name} is called --{name} now; the old name will go with the next version.", err=True)
+    return old_value if value is None else value
 
 
 @contextmanager

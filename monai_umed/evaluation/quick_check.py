@@ -52,7 +52,7 @@ def quick_check(
     output_file: str | Path,
     seed: int = 0,
     num_classes: int = 2,
-    window: tuple[float, float] | None = None,
+    intensity_window: tuple[float, float] | None = None,
     device: str | torch.device = "cpu",
     progress: bool = True,
     slice_axis: int | None = None,
@@ -69,7 +69,7 @@ def quick_check(
         output_file: where ``clean_dice``, ``protected_dice``, ``psnr`` and ``ssim`` go.
         seed: of weights and order of cases.
         num_classes: classes, background included.
-        window: intensities that map to 0 and 1, see :func:`monai_umed.data.codec.read_image`.
+        intensity_window: intensities that map to 0 and 1, see :func:`monai_umed.data.codec.read_image`.
         device: where to train.
         progress: whether to show progress bars.
         slice_axis: across which volumes are cut into slices, for networks that see images.
@@ -81,7 +81,16 @@ def quick_check(
 
     def load(folder: DatasetDir, section: Section, layout: Layout = "patches") -> TrainingSet:
         return load_training_set(
-            folder, size, section, None, num_classes, window, 2, progress, slice_axis=slice_axis, layout=layout
+            folder,
+            size,
+            section,
+            None,
+            num_classes,
+            intensity_window,
+            2,
+            progress,
+            slice_axis=slice_axis,
+            layout=layout,
         )
 
     test = load(dataset_dir, "test", "whole")
@@ -95,7 +104,9 @@ def quick_check(
     for name, folder, section in sources:
         training = {"title": f"train on {name} files", "progress": progress, **recipe}
         network = train_reference(load(folder, section), seed=seed, num_classes=num_classes, device=device, **training)
-        scores = evaluate(network, test.items, num_classes, device=device, window=sliding, slice_axis=slice_axis)
+        scores = evaluate(
+            network, test.items, num_classes, device=device, intensity_window=sliding, slice_axis=slice_axis
+        )
         figures[f"{name}_dice"] = scores.dice
     figures |= manifest.mean_fidelity()
     write_json(output_file, figures)
