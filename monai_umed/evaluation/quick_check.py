@@ -104,9 +104,7 @@ def quick_check(
     for name, folder, section in sources:
         training = {"title": f"train on {name} files", "progress": progress, **recipe}
         network = train_reference(load(folder, section), seed=seed, num_classes=num_classes, device=device, **training)
-        scores = evaluate(
-            network, test.items, num_classes, device=device, intensity_window=sliding, slice_axis=slice_axis
-        )
+        scores = evaluate(network, test.items, num_classes, device=device, roi_size=sliding, slice_axis=slice_axis)
         figures[f"{name}_dice"] = scores.dice
     figures |= manifest.mean_fidelity()
     write_json(output_file, figures)
