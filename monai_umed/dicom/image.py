@@ -50,8 +50,8 @@ def decode_dicom(source: Source) -> Decoded:
     ``MONOCHROME2`` file of equal looks, ``(lowest + highest of the stored bits - value) * Rescale Slope + Intercept``.
     0 is black and 1 is white in the window of every image of a dataset then.
 
-    ``window`` is the full range for 8 bits, else the file's first linear window if it shows anything. Where it is None,
-    percentiles of the values within ``value_range`` are the choice: padding is no part of the image.
+    ``intensity_window`` is the full range for 8 bits, else the file's first linear window if it shows anything. Where
+    it is None, percentiles of the values within ``value_range`` are the choice: padding is no part of the image.
 
     ``value_range`` protects padding (Pixel Padding Value to Range Limit): no value within it may change or appear. Of
     the values below and above it, those may be perturbed which most of the image is made of.
@@ -75,7 +75,7 @@ def decode_dicom(source: Source) -> Decoded:
     with dicom_errors(source.name):
         geometry = frames_geometry(file)
         value_range = allowed_limits([file], file.pixels)
-        window = display_window([file], file.pixels)
+        intensity_window = display_window([file], file.pixels)
     pixels = file.pixels if geometry.order is None else file.pixels[list(geometry.order)]
     if file.dataset.SamplesPerPixel == 3:
         array = np.moveaxis(pixels, -1, 0)
@@ -88,7 +88,7 @@ def decode_dicom(source: Source) -> Decoded:
         spacing=geometry.spacing,
         slope=slope,
         intercept=intercept,
-        window=window,
+        intensity_window=intensity_window,
         value_range=value_range,
         affine=geometry.affine,
         grid=geometry.grid,

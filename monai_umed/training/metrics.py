@@ -87,7 +87,7 @@ def predict(
     *,
     batch_size: int = 16,
     device: str | torch.device = "cpu",
-    window: Sequence[int] | None = None,
+    roi_size: Sequence[int] | None = None,
     slice_axis: int | None = None,
 ) -> list[torch.Tensor]:
     """Class maps of all items, uint8 ``(1, *spatial)`` on the CPU, computed in float32.
@@ -97,18 +97,20 @@ def predict(
         items: with ``image`` and ``label``; on one grid, unless there is a window.
         batch_size: images per forward pass.
         device: where to compute.
-        window: what the network was trained on, for images of any size: it slides over each of them, overlapping by a
+        roi_size: what the network was trained on, for images of any size: it slides over each of them, overlapping by a
             quarter, and its logits are blended.
         slice_axis: across which a network for images sees volumes slice by slice, each by a sliding window.
     """
     maps: list[torch.Tensor] = []
     sliding = None
-    if window is not None:
+    if roi_size is not None:
         slide = SlidingWindowInferer if slice_axis is None else partial(SliceInferer, slice_axis)
-        sliding = slide(tuple(window), batch_size, overlap=0.25, mode="gaussian")
+        sliding = slide(tuple(roi_size), batch_size, overlap=0.25, mode="gaussian")
     evaluator = SupervisedEvaluator(
         device=torch.device(device),
-        val_data_loader=DataLoader(Dataset(list(items)), batch_size=batch_size if window is None else 1, num_workers=0),
+        val_data_loader=DataLoader(
+            Dataset(list(items)), batch_size=batch_size if roi_size is None else 1, num_workers=0
+        ),
         network=network,
         inferer=sliding,
         decollate=False,
@@ -139,7 +141,7 @@ def evaluate(
     num_classes: int = 2,
     batch_size: int = 16,
     device: str | torch.device = "cpu",
-    window: Sequence[int] | None = None,
+    roi_size: Sequence[int] | None = None,
     slice_axis: int | None = None,
 ) -> Scores:
     """Score a trained network on items with ``image`` and ``label``.
@@ -150,7 +152,7 @@ def evaluate(
         num_classes: classes, background included.
         batch_size: images per forward pass.
         device: where to compute.
-        window, slice_axis: see :func:`predict`.
+        roi_size, slice_axis: see :func:`predict`.
     """
-    maps = predict(network, items, batch_size=batch_size, device=device, window=window, slice_axis=slice_axis)
+    maps = predict(network, items, batch_size=batch_size, device=device, roi_size=roi_size, slice_axis=slice_axis)
     return score(*count_items(maps, items, num_classes))
