@@ -1,4 +1,4 @@
-"""Several surrogates in the place of one."""
+"""Several surrogates that take turns in the place of one."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from torch import nn
 
 
 class InTurn(nn.Module):
-    """Networks of which one answers at a time, so that training gives every one of them its share of the batches.
+    """Networks that take turns, one per batch.
 
-    What fools one architecture may be passed over by another; noise that is fitted to several in turn has to suit all.
+    One architecture may ignore what fools another; noise that is fitted to several in turn has to fool them all.
 
     Args:
-        networks: with equal inputs and outputs, at least one.
+        networks: at least one network, all with equal inputs and outputs.
 
     Attributes:
-        turn: number of the batch; the networks follow each other.
+        turn: number of the batch, which selects the network; the caller counts it.
 
     Raises:
-        ValueError: if there is no network.
+        ValueError: If ``networks`` is empty.
     """
 
     def __init__(self, networks: Sequence[nn.Module]) -> None:
