@@ -47,7 +47,7 @@ class Protector(ABC):
         slice_axis: axis (0, 1 or 2) along which a method for images takes volumes apart; None refuses volumes.
 
     Raises:
-        ValueError: if an argument is out of range. What is said here of arguments and errors holds for all subclasses
+        ValueError: If an argument is out of range. What is said here of arguments and errors holds for all subclasses
             and is not said again.
     """
 
@@ -120,7 +120,7 @@ class Protector(ABC):
         """Take over what :meth:`state` of a protector with the same settings gave.
 
         Raises:
-            ValueError: if it is the state of another method.
+            ValueError: If it is the state of another method.
         """
         if state:
             raise ValueError(f"{type(self).__name__} is not fitted, so it has no use for {', '.join(state)}.")
@@ -164,7 +164,7 @@ class Protector(ABC):
             levels: stored grey levels per unit of the window (255 for 8-bit files); None for real numbers.
 
         Raises:
-            ValueError: if shapes, channels or values do not fit the protector.
+            ValueError: If shapes, channels or values do not fit the protector.
         """
         self._check(image, label)
         return round_down(self.bounds(image, label, spacing), levels)

@@ -87,7 +87,7 @@ class BoundedProtector(Protector):
         """One region, ``eps`` times the strength of the bound map.
 
         Raises:
-            ValueError: if the label holds more classes than the protector was made for.
+            ValueError: If the label holds more classes than the protector was made for.
         """
         highest = int(label.to(torch.float32).max())  # PyTorch has no maximum of uint16
         if highest >= self.num_classes:
@@ -131,7 +131,7 @@ class BoundedProtector(Protector):
         """:meth:`generator` for methods that must not give two cases the same noise.
 
         Raises:
-            ValueError: if the case has no name.
+            ValueError: If the case has no name.
         """
         if case_id is None:
             raise ValueError(f"{type(self).__name__} draws noise for each case anew; pass case_id, the case's name.")

@@ -82,7 +82,7 @@ class Bound:
         working_size: grid whose pixels a band in pixels counts; None for pixels of the image.
 
     Raises:
-        ValueError: if a name is unknown, a value out of range, or the product empty for every image.
+        ValueError: If a name is unknown, a value out of range, or the product empty for every image.
     """
 
     text: str = "full"
@@ -152,7 +152,7 @@ def parse_bound(
         options: further arguments of :class:`Bound`.
 
     Raises:
-        ValueError: if a name or a value is unknown; the nearest name is offered.
+        ValueError: If a name or a value is unknown; the nearest name is offered.
     """
     if isinstance(bound, Bound):
         bound = asdict(bound)

@@ -57,7 +57,7 @@ def save_protector(path: str | Path, protector: Protector, record: dict[str, Any
         record: where it comes from (seed, dataset, epochs): text, numbers, lists and dictionaries of them.
 
     Raises:
-        ValueError: if it is not fitted, or its method has no name.
+        ValueError: If it is not fitted, or its method has no name.
     """
     if not protector.fitted:
         raise ValueError(f"{protector!r} is not fitted, so there is nothing to save; call fit() first.")
@@ -92,7 +92,7 @@ def load_protector(path: str | Path, device: str | torch.device = "cpu", *, slic
         slice_axis: axis along which a protector for images takes volumes apart; None for what it was fitted with.
 
     Raises:
-        CheckpointError: if the file is missing, damaged, of a newer format, not a protector, or not one for slices
+        CheckpointError: If the file is missing, damaged, of a newer format, not a protector, or not one for slices
             although ``slice_axis`` is given.
 
     Example:

@@ -27,7 +27,7 @@ class GeneratedProtector(AlternatingProtector, ABC):
         options: what :class:`AlternatingProtector` takes.
 
     Raises:
-        ValueError: if an argument is out of range, or the working grid does not fit the generator.
+        ValueError: If an argument is out of range, or the working grid does not fit the generator.
     """
 
     prompted: ClassVar[bool] = False

@@ -65,7 +65,7 @@ def check_case(image: torch.Tensor, label: torch.Tensor, spatial_dims: int | Non
         in_channels: channels that it works on.
 
     Raises:
-        ValueError: if shapes, channels or values do not fit.
+        ValueError: If shapes, channels or values do not fit.
     """
     if spatial_dims is not None and image.ndim != spatial_dims + 1:
         slices = ", or give slice_axis to protect it slice by slice" if image.ndim == 4 else ""

@@ -36,7 +36,7 @@ def protector_class(name: str) -> type[Protector]:
     """The class of a method.
 
     Raises:
-        ValueError: if there is no such method; the nearest name is offered.
+        ValueError: If there is no such method; the nearest name is offered.
     """
     if name not in PROTECTORS:
         hint = did_you_mean(name, PROTECTORS)
@@ -49,7 +49,7 @@ def method_name(cls: type[Protector]) -> str:
     """The name in :data:`PROTECTORS` of a class.
 
     Raises:
-        ValueError: if the class is not in the table, so that no checkpoint of it could be read.
+        ValueError: If the class is not in the table, so that no checkpoint of it could be read.
     """
     target = f"{cls.__module__.removeprefix(f'{__package__}.')}.{cls.__qualname__}"
     for name, known in PROTECTORS.items():

@@ -34,7 +34,7 @@ class SEP(TargetedProtector):
         options: what :class:`monai_umed.protectors.surrogate.SurrogateProtector` takes.
 
     Raises:
-        ValueError: if an argument is out of range, or the bound holds a band measured in mm.
+        ValueError: If an argument is out of range, or the bound holds a band measured in mm.
     """
 
     paper: ClassVar[str] = "Chen et al. 2023, arXiv 2211.12005"

@@ -47,7 +47,7 @@ def build_unet(
     """MONAI's U-Net with instance normalization, untrained, the same weights for the same seed.
 
     Raises:
-        ValueError: if the grid cannot be halved once per level, or ends in a single pixel.
+        ValueError: If the grid cannot be halved once per level, or ends in a single pixel.
     """
     stride = 2 ** (len(channels) - 1)
     if len(channels) < 2 or any(length % stride or length < 2 * stride for length in size):
@@ -73,7 +73,7 @@ class SurrogateProtector(BoundedProtector, ABC):
         options: what :class:`BoundedProtector` takes.
 
     Raises:
-        ValueError: if an argument is out of range, or the working grid does not fit the surrogate.
+        ValueError: If an argument is out of range, or the working grid does not fit the surrogate.
     """
 
     needs: ClassVar[Needs] = Needs.surrogate
@@ -139,7 +139,7 @@ class SurrogateProtector(BoundedProtector, ABC):
             New dictionaries with ``id``, ``image``, ``label`` and ``bound`` ``(1, *size)`` in [0, 1] units.
 
         Raises:
-            ValueError: if there are no items, or one does not fit the protector.
+            ValueError: If there are no items, or one does not fit the protector.
         """
         if len(items) == 0:
             raise ValueError(f"{type(self).__name__} was given no training cases; fit needs at least one.")

@@ -30,7 +30,7 @@ class TAP(TargetedProtector):
         options: what :class:`SurrogateProtector` takes.
 
     Raises:
-        ValueError: if an argument is out of range, or the bound holds a band measured in mm.
+        ValueError: If an argument is out of range, or the bound holds a band measured in mm.
     """
 
     paper: ClassVar[str] = "Fowl et al. 2021, arXiv 2106.10807"

@@ -55,7 +55,7 @@ class TargetedProtector(SurrogateProtector, ABC):
         options: what :class:`SurrogateProtector` takes.
 
     Raises:
-        ValueError: if an argument is out of range, or the bound holds a band measured in mm.
+        ValueError: If an argument is out of range, or the bound holds a band measured in mm.
     """
 
     def __init__(

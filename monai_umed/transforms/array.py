@@ -81,7 +81,7 @@ class ContourBand(Transform):
         """Band of a label of shape ``(1, *spatial)``, same type and dtype, 1 inside the band and 0 elsewhere.
 
         Raises:
-            ValueError: if the label has several channels (one channel of class numbers is needed) or an argument is
+            ValueError: If the label has several channels (one channel of class numbers is needed) or an argument is
                 out of range.
         """
         values = convert_to_tensor(label, track_meta=get_track_meta())
@@ -144,7 +144,7 @@ class ApplyPerturbation(Transform):
             bound: ``(C or 1, *spatial)`` or one number, not negative.
 
         Raises:
-            ValueError: if the image is of an integer type, which cannot hold the perturbation, ``bound`` is negative,
+            ValueError: If the image is of an integer type, which cannot hold the perturbation, ``bound`` is negative,
                 or its affine is another one than the image's.
         """
         values = torch.as_tensor(convert_to_tensor(image, track_meta=get_track_meta()))
@@ -205,7 +205,7 @@ class UMedProtect(Transform):
             case_id: which case it is, for methods whose noise differs from case to case.
 
         Raises:
-            ValueError: if shapes, channels, spatial dimensions, type, values or affines do not fit, the method has no
+            ValueError: If shapes, channels, spatial dimensions, type, values or affines do not fit, the method has no
                 noise for this case, or less than half of the perturbation arrives, for example because the image is
                 smaller than the protector's working grid. An image without foreground stays as it is.
         """

@@ -23,10 +23,10 @@ class UMedRestore(Transform):
         key: 32 bytes, see :func:`monai_umed.sealing.keys.read_key`.
 
     Raises:
-        DatasetError: the manifest names no usable files or no case.
+        DatasetError: If the manifest names no usable files or no case.
         ManifestError: no usable manifest.
-        WrongKeyError, DamagedError, SwappedError, ChangedFileError, CaseError: the first case cannot be opened.
-        ValueError: ``key`` has another length.
+        WrongKeyError, DamagedError, SwappedError, ChangedFileError, CaseError: If the first case cannot be opened.
+        ValueError: If ``key`` has another length.
 
     Example:
         >>> data, key = mu.write_phantom(work / "data", num_train=4, num_test=2), mu.new_key(work / "owner.key")
@@ -53,10 +53,10 @@ class UMedRestore(Transform):
             image: path of the protected image, a file or the folder of a series.
 
         Raises:
-            TypeError: ``image`` is no path but, for example, an image that was loaded already.
-            ValueError: the manifest names no such image.
-            CaseError: it cannot be opened, see :meth:`monai_umed.sealing.originals.Originals.image`.
-            OSError: a file cannot be read.
+            TypeError: If ``image`` is no path but, for example, an image that was loaded already.
+            ValueError: If the manifest names no such image.
+            CaseError: If it cannot be opened, see :meth:`monai_umed.sealing.originals.Originals.image`.
+            OSError: If a file cannot be read.
         """
         if not isinstance(image, (str, Path)):
             raise TypeError(f"Expected a protected image's path, got {type(image).__name__}; put it before LoadImage.")
