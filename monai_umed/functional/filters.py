@@ -1,4 +1,4 @@
-"""Image filters that exploiters apply and that fits anticipate, differentiable where the operation is."""
+"""Image filters that exploiters apply."""
 
 from __future__ import annotations
 

@@ -13,7 +13,6 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parallel import DistributedDataParallel
 
-from .in_turn import InTurn
 from .shard import Shard
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -123,7 +122,6 @@ def average_gradients(network: nn.Module, device: torch.device) -> nn.Module:
     return DistributedDataParallel(
         network,
         device_ids=[device.index] if device.type == "cuda" else None,
-        find_unused_parameters=isinstance(network, InTurn),  # each batch trains only one of its networks
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -60,8 +59,6 @@ class UMedSettings(MethodSettings):
         epochs: of the whole fit, of the generators in a turn, and of the warm-up.
         native_scale: how many times larger than the grid files are taken to be.
         key: file of the pattern's key, if it has one; its mark is what is kept.
-        transformations: what images go through during the fit.
-        adversarial_radius: of the adversary that the fit expects, a fraction of the window.
         learning_rates: of the surrogate and of the generators.
         batch_size: cases in a step.
         amp: whether the fit computes in bfloat16 where that is safe.
@@ -74,8 +71,6 @@ class UMedSettings(MethodSettings):
     epochs: list[int]
     native_scale: int
     key: str | None
-    transformations: Sequence[object] | str
-    adversarial_radius: float | str
     learning_rates: list[float]
     batch_size: int
     amp: bool
@@ -84,4 +79,3 @@ class UMedSettings(MethodSettings):
         super().__post_init__()
         object.__setattr__(self, "surrogate", str(self.surrogate))
         object.__setattr__(self, "key", None if self.key is None else key_mark(self.key))
-        object.__setattr__(self, "transformations", repr(self.transformations))
