@@ -55,7 +55,7 @@ class AdversarialTraining(Defense):
         step: length of a step as a share of the radius.
 
     Raises:
-        ValueError: if an argument is out of range.
+        ValueError: If an argument is out of range.
     """
 
     radius: float
@@ -92,7 +92,7 @@ class WorstOf(Defense):
         probability: of plasma brightness, plasma contrast and shuffled colors, each.
 
     Raises:
-        ValueError: if an argument is out of range.
+        ValueError: If an argument is out of range.
     """
 
     draws: int = 5

@@ -103,7 +103,7 @@ class Mixup(_Mixing):
         probability: of each case to be mixed.
 
     Raises:
-        ValueError: if an argument is out of range.
+        ValueError: If an argument is out of range.
     """
 
     def weight(self, fraction: torch.Tensor, size: Sequence[int], generator: torch.Generator) -> torch.Tensor:
@@ -121,7 +121,7 @@ class CutMix(_Mixing):
         probability: of each case to be mixed.
 
     Raises:
-        ValueError: if an argument is out of range.
+        ValueError: If an argument is out of range.
     """
 
     def weight(self, fraction: torch.Tensor, size: Sequence[int], generator: torch.Generator) -> torch.Tensor:

@@ -87,8 +87,8 @@ def reach_psnr(
         The mean PSNR in dB of the sample.
 
     Raises:
-        ValueError: if nothing that is left of the budget reaches the target.
-        DatasetError: if none of the sample can be used.
+        ValueError: If nothing that is left of the budget reaches the target.
+        DatasetError: If none of the sample can be used.
     """
     loaded = _load_some(cases, num_classes, intensity_window)
     eps, umed = protector.eps, protector if isinstance(protector, UMed) else None

@@ -80,7 +80,7 @@ class UMedTrainer(SupervisedTrainer):
         kwargs: everything else that :class:`monai.engines.SupervisedTrainer` takes.
 
     Raises:
-        ValueError: if ``eps`` or a number of epochs is out of range.
+        ValueError: If ``eps`` or a number of epochs is out of range.
     """
 
     def __init__(

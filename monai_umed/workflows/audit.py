@@ -91,8 +91,8 @@ def audit(
         What ``scores.json`` holds; None if trainings on other machines are still missing.
 
     Raises:
-        DatasetError: if the folders do not fit each other.
-        ValueError: if a name is unknown, a number out of range, or the output folder belongs to another audit.
+        DatasetError: If the folders do not fit each other.
+        ValueError: If a name is unknown, a number out of range, or the output folder belongs to another audit.
 
     Example:
         >>> data = mu.write_phantom(work / "data", num_train=12, num_test=10)

@@ -57,8 +57,8 @@ def benchmark(
         What ``results.csv`` holds; None if parts on other machines are still missing.
 
     Raises:
-        DatasetError: if a dataset cannot be used.
-        ValueError: if a name is unknown, a number out of range, or the output folder belongs to another benchmark.
+        DatasetError: If a dataset cannot be used.
+        ValueError: If a name is unknown, a number out of range, or the output folder belongs to another benchmark.
 
     Example:
         >>> data = mu.write_phantom(work / "data", num_train=12, num_test=10)

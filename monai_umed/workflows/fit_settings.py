@@ -64,7 +64,7 @@ class UMedSettings(MethodSettings):
         amp: whether the fit computes in bfloat16 where that is safe.
 
     Raises:
-        KeyFileError: if the key cannot be used.
+        KeyFileError: If the key cannot be used.
     """
 
     surrogate: torch.nn.Module | str

@@ -53,8 +53,8 @@ def prepare_fit(
         ranks: processes that the configs are made for.
 
     Raises:
-        DatasetError: if the dataset was protected before.
-        ValueError: if an override is unknown, the quick check would have no test cases, or more processes were started
+        DatasetError: If the dataset was protected before.
+        ValueError: If an override is unknown, the quick check would have no test cases, or more processes were started
             than the configs are made for.
     """
     prepare_run(bundle_root=bundle_root, configs=configs)
@@ -75,8 +75,8 @@ def claim_fit(
     """Let the generators start from the key's pattern, if there is one, and claim the output folder.
 
     Raises:
-        KeyFileError: if the key cannot be used.
-        ValueError: if the folder holds a run with other settings.
+        KeyFileError: If the key cannot be used.
+        ValueError: If the folder holds a run with other settings.
     """
     if protector is not None and pattern_key is not None:
         start_from_key(protector.perturbator, pattern_key)
@@ -156,8 +156,8 @@ def fit_other(
         The fitted protector.
 
     Raises:
-        DatasetError: if no case is usable.
-        ValueError: if bound and eps leave nothing to change, or the fit refuses the cases.
+        DatasetError: If no case is usable.
+        ValueError: If bound and eps leave nothing to change, or the fit refuses the cases.
     """
 
     def adjust(fitted: Protector) -> None:

@@ -79,8 +79,8 @@ def config_of(options: FitOptions) -> tuple[list[str], dict[str, Any]]:
     """Name the configs of the bundle that are merged after ``train.json`` for a fit, and what they are overridden with.
 
     Raises:
-        OptionError: if options contradict each other.
-        ValueError: if there is no such preset, method or argument; the nearest name is offered.
+        OptionError: If options contradict each other.
+        ValueError: If there is no such preset, method or argument; the nearest name is offered.
     """
     given = {name: value for name, value in options.items() if value is not None}
     name = str(given.pop("preset", "default"))

@@ -38,7 +38,7 @@ def new_key(path: str | Path) -> Path:
         The file. Whoever has it gets every original back; who loses it, none.
 
     Raises:
-        KeyFileError: if the file exists or cannot be written.
+        KeyFileError: If the file exists or cannot be written.
 
     Example:
         >>> mu.new_key(work / "owner.key").name
@@ -71,8 +71,8 @@ def seal(
         Which cases were sealed, were sealed before, and failed, with reasons.
 
     Raises:
-        DatasetError: if the originals or the release cannot be read.
-        KeyFileError: if the key cannot be used.
+        DatasetError: If the originals or the release cannot be read.
+        KeyFileError: If the key cannot be used.
 
     Example:
         >>> data = mu.write_phantom(work / "data", num_train=4, num_test=2)
@@ -111,9 +111,9 @@ def restore(
         Which cases were restored, were there already, and failed, with reasons.
 
     Raises:
-        FileNotFoundError: if there are no sealed files.
-        DatasetError: if the release cannot be read or a case is unknown.
-        KeyFileError, WrongKeyError: if the key cannot be used, or is another one.
+        FileNotFoundError: If there are no sealed files.
+        DatasetError: If the release cannot be read or a case is unknown.
+        KeyFileError, WrongKeyError: If the key cannot be used, or is another one.
 
     Example:
         >>> data, key = mu.write_phantom(work / "data", num_train=4, num_test=2), mu.new_key(work / "owner.key")

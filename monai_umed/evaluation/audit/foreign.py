@@ -25,7 +25,7 @@ def protect_foreign(foreign_dir: str, work_dir: Path, *, grid: tuple[int, ...], 
         The protected folder.
 
     Raises:
-        RuntimeError: the fit fails; holds the reason.
+        RuntimeError: If the fit fails; holds the reason.
     """
     if is_first_rank() and not (work_dir / "protected" / MANIFEST).is_file():
         work_dir.mkdir(parents=True, exist_ok=True)

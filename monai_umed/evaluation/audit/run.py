@@ -31,8 +31,8 @@ def set_up(audit: Audit, output_dir: str | Path, progress: bool = True) -> Compa
     """Check the folders, claim the output folder and make what exploiters bring along.
 
     Raises:
-        DatasetError: if the folders do not fit each other, see :func:`monai_umed.evaluation.folders.check_folders`.
-        ValueError: if the output folder belongs to another audit.
+        DatasetError: If the folders do not fit each other, see :func:`monai_umed.evaluation.folders.check_folders`.
+        ValueError: If the output folder belongs to another audit.
     """
     facts = check_folders(audit)
     # Further exploiters, defenses and seeds change no finished cell, so they may be added later.
