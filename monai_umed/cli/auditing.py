@@ -11,7 +11,18 @@ import typer
 import monai_umed as mu
 
 from .datasets import Labels, join_labels
-from .options import NumClasses, OldSize, Progress, SliceAxis, Window, chosen, parse_names, parse_numbers, parse_window
+from .options import (
+    IntensityWindow,
+    NumClasses,
+    OldSize,
+    OldWindow,
+    Progress,
+    SliceAxis,
+    chosen,
+    parse_names,
+    parse_numbers,
+    parse_window,
+)
 
 
 class NetworkSize(str, Enum):
@@ -38,7 +49,8 @@ def audit(
     recipe: Annotated[str, typer.Option(help="fast (15 epochs) or paper (150 epochs, lr 1e-4)")] = "fast",
     foreign: Annotated[Path | None, typer.Option(help="other images that exploiters bring along")] = None,
     num_classes: NumClasses = None,
-    window: Window = None,
+    intensity_window: IntensityWindow = None,
+    window: OldWindow = None,
     slice_axis: SliceAxis = None,
     workers: Annotated[int | None, typer.Option(help="trainings at the same time")] = None,
     progress: Progress = True,
@@ -63,7 +75,7 @@ def audit(
         recipe=recipe,
         foreign=foreign,
         num_classes=num_classes,
-        window=parse_window(window),
+        intensity_window=parse_window(intensity_window, window),
         slice_axis=slice_axis,
         workers=workers,
         progress=progress,

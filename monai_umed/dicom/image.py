@@ -49,8 +49,8 @@ def decode_dicom(source: Source) -> Decoded:
     ``MONOCHROME2`` file that looks the same, ``(lowest + highest of the stored bits - value) * Rescale Slope +
     Intercept``. Thus 0 is black and 1 is white in the window of every image of a dataset.
 
-    ``window`` is the full range for 8 bits, else the file's first linear window if any value is within it, else None:
-    then use percentiles of the values within ``value_range``, since padding is not part of the image.
+    ``intensity_window`` is the full range for 8 bits, else the file's first linear window if any value is within it,
+    else None: then use percentiles of the values within ``value_range``, since padding is not part of the image.
 
     ``value_range`` protects padding (Pixel Padding Value to Range Limit): no padding value may change or appear. It is
     the side of the padding, below or above, on which most of the image's values are.
@@ -74,7 +74,7 @@ def decode_dicom(source: Source) -> Decoded:
     with dicom_errors(source.name):
         geometry = frames_geometry(file)
         value_range = allowed_limits([file], file.pixels)
-        window = display_window([file], file.pixels)
+        intensity_window = display_window([file], file.pixels)
     pixels = file.pixels if geometry.order is None else file.pixels[list(geometry.order)]
     if file.dataset.SamplesPerPixel == 3:
         array = np.moveaxis(pixels, -1, 0)
@@ -87,7 +87,7 @@ def decode_dicom(source: Source) -> Decoded:
         spacing=geometry.spacing,
         slope=slope,
         intercept=intercept,
-        window=window,
+        intensity_window=intensity_window,
         value_range=value_range,
         affine=geometry.affine,
         grid=geometry.grid,

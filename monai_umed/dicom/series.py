@@ -106,7 +106,7 @@ def decode_slices(name: str, slices: Sequence[Source]) -> Decoded:
         placed = any(file.dataset.get("ImagePositionPatient") is not None for file in files)
         affine, spacing = _sort_by_place(name, files) if placed else _sort_by_number(name, files)
         array = np.stack([file.pixels.T for file in files], axis=-1)[None]
-        value_range, window = allowed_limits(files, array), display_window(files, array)
+        value_range, intensity_window = allowed_limits(files, array), display_window(files, array)
     contents = tuple((file.name, file.content) for file in files)
     slope, intercept = displayed_scale(files[0])
     return Decoded(
@@ -116,7 +116,7 @@ def decode_slices(name: str, slices: Sequence[Source]) -> Decoded:
         spacing=spacing,
         slope=slope,
         intercept=intercept,
-        window=window,
+        intensity_window=intensity_window,
         value_range=value_range,
         affine=affine,
         grid=affine,

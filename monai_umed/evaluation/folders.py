@@ -34,7 +34,7 @@ class Files:
         test_section: ``"train"``, ``"test"`` or ``"all"`` of ``test_dir``.
         grid: grid that exploiters train on; of volumes the window, two numbers if they are cut into slices.
         num_classes: classes, background included.
-        window: intensities that map to 0 and 1, see :func:`monai_umed.data.codec.read_image`.
+        intensity_window: intensities that map to 0 and 1, see :func:`monai_umed.data.codec.read_image`.
         slice_axis: across which volumes are cut into slices, for networks that see images; None for other datasets.
     """
 
@@ -45,7 +45,7 @@ class Files:
     test_section: Section = "test"
     grid: tuple[int, ...] = (128, 128)
     num_classes: int = 2
-    window: tuple[float, float] | None = None
+    intensity_window: tuple[float, float] | None = None
     slice_axis: int | None = None
 
 
@@ -108,7 +108,7 @@ def check_folders(files: Files) -> Facts:
     eps, levels, offenders, channels = 0.0, 0.0, [], 1
     for id, pair in pairs.items():
         try:
-            before, after = (read_image(case.image, files.window) for case in pair)
+            before, after = (read_image(case.image, files.intensity_window) for case in pair)
         except CodecError as error:
             offenders.append(f"{id}: {error}")
             continue
@@ -159,7 +159,7 @@ class Folders:
     Args:
         files: where they lie.
         facts: from :func:`check_folders`.
-        grid: grid of images, window of volumes.
+        grid: grid of images, intensity_window of volumes.
         layout: of volumes to train on, see :func:`monai_umed.data.training_set.load_training_set`.
     """
 
@@ -170,12 +170,12 @@ class Folders:
         self.layout = layout
 
     @property
-    def window(self) -> tuple[int, ...] | None:
+    def roi_size(self) -> tuple[int, ...] | None:
         """What slides over volumes or their slices when they are tested; None for images, which are on one grid."""
         return self.grid if len(self.grid) == 3 or self.files.slice_axis is not None else None
 
     def _read(self, folder: DatasetDir, section: Section, layout: Layout) -> Items:
-        reading = {name: getattr(self.files, name) for name in ("num_classes", "window", "slice_axis")}
+        reading = {name: getattr(self.files, name) for name in ("num_classes", "intensity_window", "slice_axis")}
         return list(_read_items(folder, section, self.grid, layout=layout, **reading))
 
     def protected(self) -> Items:

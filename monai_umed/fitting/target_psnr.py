@@ -46,11 +46,13 @@ def _mean_psnr(protector: Protector, loaded: Sequence[LoadedCase]) -> float:
     return fmean(values) if values else float("inf")
 
 
-def _load_some(cases: Sequence[Case], num_classes: int, window: tuple[float, float] | None) -> list[LoadedCase]:
+def _load_some(
+    cases: Sequence[Case], num_classes: int, intensity_window: tuple[float, float] | None
+) -> list[LoadedCase]:
     loaded, reasons = [], []
     for index in range(0, len(cases), max(1, len(cases) // SAMPLE)):
         try:
-            loaded.append(load_case(cases[index], num_classes, window))
+            loaded.append(load_case(cases[index], num_classes, intensity_window))
         except CaseError as error:
             reasons.append(str(error))
     if not loaded:
@@ -64,7 +66,7 @@ def reach_psnr(
     target: float,
     *,
     num_classes: int = 2,
-    window: tuple[float, float] | None = None,
+    intensity_window: tuple[float, float] | None = None,
     most: float = 1.0,
 ) -> float:
     """Lower a fitted protector's ``eps`` until files reach a PSNR.
@@ -78,7 +80,7 @@ def reach_psnr(
             in place.
         cases: cases from which a :data:`SAMPLE` is measured.
         target: smallest allowed mean PSNR of the files in dB.
-        num_classes, window: see :func:`monai_umed.release.protect.protect_dataset`.
+        num_classes, intensity_window: see :func:`monai_umed.release.protect.protect_dataset`.
         most: largest allowed multiple of the protector's ``eps``. Use more than 1 only to compare methods, because it
             stretches noise beyond the limit that it was fitted to.
 
@@ -89,7 +91,7 @@ def reach_psnr(
         ValueError: If the target cannot be reached without leaving all files unchanged.
         DatasetError: If no case of the sample can be used.
     """
-    loaded = _load_some(cases, num_classes, window)
+    loaded = _load_some(cases, num_classes, intensity_window)
     eps, umed = protector.eps, protector if isinstance(protector, UMed) else None
     texture, background = (1.0, 0.0) if umed is None else (umed.texture_share, umed.background_share)
 

@@ -14,16 +14,16 @@ def channels_last(image: np.ndarray) -> np.ndarray:
     return np.moveaxis(image, 0, -1) if len(image) == 3 else image[0]
 
 
-def gray_levels(color: np.ndarray, window: tuple[float, float], index: int = 0) -> np.ndarray:
+def gray_levels(color: np.ndarray, intensity_window: tuple[float, float], index: int = 0) -> np.ndarray:
     """Convert stored values ``(C, *spatial)`` to uint8 ``(H, W)`` or ``(H, W, 3)``.
 
     Args:
         color: the values, without alpha.
-        window: the values that become 0 and 255; values beyond are clipped.
+        intensity_window: the values that become 0 and 255; values beyond are clipped.
         index: number of a volume's slice along its last axis.
     """
     shown = color if color.ndim == 3 else color[..., index]
-    scaled = (shown.astype(np.float64) - window[0]) / (window[1] - window[0])
+    scaled = (shown.astype(np.float64) - intensity_window[0]) / (intensity_window[1] - intensity_window[0])
     return channels_last(np.clip(255 * scaled, 0, 255).round().astype(np.uint8))
 
 

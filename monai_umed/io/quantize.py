@@ -113,7 +113,7 @@ def _add_real(stored: StoredImage, step: np.ndarray, limit: np.ndarray) -> np.nd
 
 def _limits(stored: StoredImage) -> tuple[float, float]:
     """Return the ends of the window in ascending order, clipped to the ranges of the file and the dtype."""
-    low, high = sorted(stored.window)
+    low, high = sorted(stored.intensity_window)
     if stored.value_range is not None:
         low, high = max(low, stored.value_range[0]), min(high, stored.value_range[1])
     if np.issubdtype(stored.array.dtype, np.integer):

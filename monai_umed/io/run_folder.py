@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+_RENAMED = {"window": "intensity_window"}  # settings that version 0.1 knew by another name
+
 
 def _plain(value: Any) -> Any:
     """Convert a value to JSON and back, so that settings compare equal to their own copy on disk."""
@@ -26,7 +28,8 @@ def claim_output(output_dir: str | Path, settings: dict[str, Any]) -> Path:
     record = output_dir / "settings.json"
     settings = _plain(settings)
     if record.is_file():
-        earlier = json.loads(record.read_text(encoding="utf-8"))
+        kept = json.loads(record.read_text(encoding="utf-8"))
+        earlier = {_RENAMED.get(name, name): value for name, value in kept.items()}
         different = sorted(name for name in settings.keys() | earlier.keys() if settings.get(name) != earlier.get(name))
         if different:
             name = different[0]

@@ -29,7 +29,7 @@ class Decoded:
         has_alpha: whether the last channel is an alpha channel.
         bilevel: whether the file has one bit per pixel, so that ``array`` contains 0 and 1.
         slope, intercept: stored value x ``slope`` + ``intercept`` is the displayed value (HU in CT).
-        window: stored values that the file itself displays as black and white, if it says so.
+        intensity_window: stored values that the file itself displays as black and white, if it says so.
         value_range: smallest and largest value that may be perturbed or written, if narrower than the dtype.
         affine: for volumes of formats with positions, 4 x 4 matrix from voxel ``(i, j, k, 1)`` to mm toward the
             patient's left, posterior and superior (LPS).
@@ -46,7 +46,7 @@ class Decoded:
     bilevel: bool = False
     slope: float = 1.0
     intercept: float = 0.0
-    window: tuple[float, float] | None = None
+    intensity_window: tuple[float, float] | None = None
     value_range: tuple[int, int] | None = None
     affine: np.ndarray | None = None
     grid: np.ndarray | None = None
@@ -59,7 +59,7 @@ class StoredImage:
     Attributes:
         array: stored values ``(C, *spatial)``: ``(C, H, W)`` in 2D, ``(1, i, j, k)`` for NIfTI. ``C`` is 1 or 3, plus 1
             if ``has_alpha``.
-        window: stored values that map to 0 and 1. The first exceeds the second if the file's slope is negative.
+        intensity_window: stored values that map to 0 and 1. The first exceeds the second if the slope is negative.
         spacing, format, header, value_range, affine, grid: see `Decoded`.
         has_alpha: whether the last channel is alpha, which is never perturbed.
 
@@ -68,7 +68,7 @@ class StoredImage:
     """
 
     array: np.ndarray
-    window: tuple[float, float]
+    intensity_window: tuple[float, float]
     spacing: tuple[float, ...] | None = None
     has_alpha: bool = False
     format: str = "png"
@@ -78,9 +78,11 @@ class StoredImage:
     grid: np.ndarray | None = None
 
     def __post_init__(self) -> None:
-        low, high = self.window
+        low, high = self.intensity_window
         if not (np.isfinite(low) and np.isfinite(high)) or low == high:
-            raise ValueError(f"window {self.window} must be two different finite numbers; pass (low, high)")
+            raise ValueError(
+                f"intensity window {self.intensity_window} must be two different finite numbers; pass (low, high)"
+            )
 
     @property
     def color(self) -> np.ndarray:
@@ -95,7 +97,7 @@ class StoredImage:
     @property
     def width(self) -> float:
         """Width of the window in stored units, one unit of delta; negative if the file's slope is negative."""
-        return float(self.window[1]) - float(self.window[0])
+        return float(self.intensity_window[1]) - float(self.intensity_window[0])
 
     @property
     def levels(self) -> float | None:
@@ -108,7 +110,7 @@ class StoredImage:
         # float32 is exact for 8 and 16 bits; wider types need float64 until the large offset is removed.
         float_type: type[np.floating[Any]] = np.float32 if color.dtype.itemsize <= 2 else np.float64
         values = color.astype(float_type)
-        values -= self.window[0]
+        values -= self.intensity_window[0]
         values /= self.width
         np.clip(values, 0.0, 1.0, out=values)
         if color.dtype.kind == "f":

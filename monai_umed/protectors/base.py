@@ -208,9 +208,7 @@ class Protector(ABC):
         else:
             possible = self._perturb([(image, label, *perturbation)], [case_id], spacing, levels)
         if possible:
-            warn_if_unchanged(
-                type(self).__name__, self.eps, delta=perturbation.delta, bound=perturbation.bound, levels=levels
-            )
+            warn_if_unchanged(type(self).__name__, self.eps, **perturbation._asdict(), levels=levels)
         return perturbation
 
     def _perturb_slices(

@@ -30,7 +30,7 @@ def protect_case(
     output_dir: Path,
     *,
     num_classes: int = 2,
-    window: tuple[float, float] | None = None,
+    intensity_window: tuple[float, float] | None = None,
 ) -> CaseRecord:
     """Protect one case at its native size and describe what was written.
 
@@ -41,7 +41,7 @@ def protect_case(
         CaseError: if the case cannot be used, or less than half of the perturbation arrives in its file, see
             :func:`monai_umed.protectors.arrival.check_arrival`; nothing is written then.
     """
-    loaded = load_case(case, num_classes, window)
+    loaded = load_case(case, num_classes, intensity_window)
     stored = loaded.stored
     image, label = torch.from_numpy(stored.scaled()), torch.from_numpy(loaded.label)
     try:
@@ -87,7 +87,7 @@ def protect_case(
         label_sha256=sha256_path(output_dir / label_name),
         shape=protected.shape,
         dtype=str(protected.dtype),
-        window=stored.window,
+        intensity_window=stored.intensity_window,
         max_abs_delta=fidelity.max_abs_delta,
         psnr=fidelity.psnr,
         ssim=fidelity.ssim,

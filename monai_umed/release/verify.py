@@ -141,14 +141,15 @@ def _pixel_problems(
 ) -> Iterator[str]:
     eps = manifest.eps
     try:
-        stored = replace(read_image(path), window=record.window)
+        stored = replace(read_image(path), intensity_window=record.intensity_window)
     except CodecError:
         raise
     except ValueError as error:
         yield f"{MANIFEST}: {error}"
         return
     limit = float(stored_limit(np.array([eps], np.float32), stored)[0])  # float32 as in the protector
-    budget = f"the budget is {limit:g} (eps {eps:g} of the window {record.window[0]:g} to {record.window[1]:g})"
+    low, high = record.intensity_window
+    budget = f"the budget is {limit:g} (eps {eps:g} of the window {low:g} to {high:g})"
     if (stored.array.shape, str(stored.array.dtype)) != (record.shape, record.dtype):
         yield (
             f"{record.image} holds {stored.array.dtype} {stored.array.shape}, {MANIFEST} says {record.dtype} "

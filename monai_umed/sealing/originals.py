@@ -96,7 +96,7 @@ class Originals:
         read_mask(self.protected_dir, record)
         grid = StoredImage(
             decoded.array,
-            record.window,
+            record.intensity_window,
             format=decoded.format,
             header=decoded.header,
             affine=decoded.affine,

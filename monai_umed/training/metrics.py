@@ -88,7 +88,7 @@ def predict(
     *,
     batch_size: int = 16,
     device: str | torch.device = "cpu",
-    window: Sequence[int] | None = None,
+    roi_size: Sequence[int] | None = None,
     slice_axis: int | None = None,
 ) -> list[torch.Tensor]:
     """Predict class maps of all items, uint8 ``(1, *spatial)`` on the CPU, computed in float32.
@@ -98,18 +98,20 @@ def predict(
         items: dictionaries with ``image`` and ``label``, all of one size unless there is a window.
         batch_size: images, or windows, per forward pass.
         device: where to compute.
-        window: size of a sliding window in pixels, that of the training, for images of any size. Windows overlap by a
+        roi_size: size of a sliding window in pixels, that of the training, for images of any size. Windows overlap by a
             quarter and their logits are blended.
         slice_axis: with a window, axis along which a 2D network sees volumes slice by slice.
     """
     maps: list[torch.Tensor] = []
     sliding = None
-    if window is not None:
+    if roi_size is not None:
         slide = SlidingWindowInferer if slice_axis is None else partial(SliceInferer, slice_axis)
-        sliding = slide(tuple(window), batch_size, overlap=0.25, mode="gaussian")
+        sliding = slide(tuple(roi_size), batch_size, overlap=0.25, mode="gaussian")
     evaluator = SupervisedEvaluator(
         device=torch.device(device),
-        val_data_loader=DataLoader(Dataset(list(items)), batch_size=batch_size if window is None else 1, num_workers=0),
+        val_data_loader=DataLoader(
+            Dataset(list(items)), batch_size=batch_size if roi_size is None else 1, num_workers=0
+        ),
         network=network,
         inferer=sliding,
         decollate=False,
@@ -140,9 +142,9 @@ def evaluate(
     num_classes: int = 2,
     batch_size: int = 16,
     device: str | torch.device = "cpu",
-    window: Sequence[int] | None = None,
+    roi_size: Sequence[int] | None = None,
     slice_axis: int | None = None,
 ) -> Scores:
     """Score a trained network with ``num_classes`` classes, background included; arguments as in :func:`predict`."""
-    maps = predict(network, items, batch_size=batch_size, device=device, window=window, slice_axis=slice_axis)
+    maps = predict(network, items, batch_size=batch_size, device=device, roi_size=roi_size, slice_axis=slice_axis)
     return score(*count_items(maps, items, num_classes))

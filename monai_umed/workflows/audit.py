@@ -53,7 +53,7 @@ def audit(
     amp: bool = True,
     foreign: str | Path | None = None,
     num_classes: int | None = None,
-    window: Sequence[float] | str | None = None,
+    intensity_window: Sequence[float] | str | None = None,
     slice_axis: int | None = None,
     device: str | None = None,
     workers: int | None = None,
@@ -81,7 +81,7 @@ def audit(
         amp: whether to compute in bfloat16 where that is safe.
         foreign: other public images that exploiters bring along. Default: the phantom.
         num_classes: classes of the masks, background included; by default as many as the test masks show.
-        window: displayed intensities of black and white, two numbers or the name of a CT window.
+        intensity_window: displayed intensities of black and white, two numbers or the name of a CT window.
         slice_axis: cut volumes into slices across this axis, for networks that see images.
         device: where to train. Default: a graphics card, if there is one.
         workers: trainings at the same time.
@@ -98,7 +98,7 @@ def audit(
         >>> data = mu.write_phantom(work / "data", num_train=12, num_test=10)
         >>> release = mu.protect(data, work / "out", preset="stamp", progress=False)
         Protected 12 cases ...
-        >>> quick = {"exploiters": ["unet-batch"], "defenses": ["none"], "epochs": 1, "size": (32, 32), "workers": 1}
+        >>> quick = {"exploiters": ["unet-batch"], "defenses": ["none"], "epochs": 1, "grid": (32, 32), "workers": 1}
         >>> scores = mu.audit(work / "out", work / "audit", clean=data, test=data, progress=False, **quick)
         Trainings to run: 5, 1 at a time...
         >>> (work / "audit" / "report.html").is_file(), len(scores.rows)
@@ -132,7 +132,7 @@ def audit(
         seeds=tuple(usual["seeds"] if seeds is None else seeds),
         network_size=network_size,
         num_classes=num_classes or facts.num_classes,
-        window=as_window(window),
+        intensity_window=as_window(intensity_window),
         foreign_dir=None if foreign is None else str(foreign),
         recipe={**training, "amp": amp},
         device=str(usual_device() if device is None else device),

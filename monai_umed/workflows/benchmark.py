@@ -62,7 +62,7 @@ def benchmark(
 
     Example:
         >>> data = mu.write_phantom(work / "data", num_train=12, num_test=10)
-        >>> quick = {"defenses": ["none"], "epochs": 1, "size": (32, 32), "workers": 1, "progress": False}
+        >>> quick = {"defenses": ["none"], "epochs": 1, "grid": (32, 32), "workers": 1, "progress": False}
         >>> rows = mu.benchmark([data], work / "out", protectors=["constant-stamp"], **quick)
         Trainings to run: 2, 1 at a time...
         >>> sorted({row.protector for row in rows})

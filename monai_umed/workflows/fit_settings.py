@@ -11,7 +11,7 @@ import torch
 from ..fitting.pattern_key import key_mark
 from ..protectors import Protector
 
-Window = tuple[float, float] | None
+IntensityWindow = tuple[float, float] | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +25,7 @@ class MethodSettings:
         labels_dir: the labels, if ``dataset_dir`` holds images alone.
         seed: of everything that is drawn.
         num_classes: classes of the masks, background included.
-        window: intensities that map to 0 and 1; None for those of the files.
+        intensity_window: intensities that map to 0 and 1; None for those of the files.
         protector: what is fitted, as it is before.
         ignore_label: value of the masks that is no class; None if all of them are.
         target_psnr: dB that files must have at least, if that was asked for.
@@ -35,7 +35,7 @@ class MethodSettings:
     labels_dir: str | None
     seed: int
     num_classes: int
-    window: Window
+    intensity_window: IntensityWindow
     protector: Protector | str
     target_psnr: float | None
     ignore_label: int | None = None

@@ -26,7 +26,7 @@ from ..release.protect import report
 from ..release.protect_together import protect_together
 from ..training.distributed import check_ranks, is_first_rank
 from .bundle import prepare_run
-from .fit_settings import MethodSettings, UMedSettings, Window
+from .fit_settings import IntensityWindow, MethodSettings, UMedSettings
 from .listed_files import ListedFiles
 
 
@@ -97,7 +97,7 @@ def fit_umed(
     output_dir: str,
     settings: UMedSettings,
     num_classes: int,
-    window: Window,
+    intensity_window: IntensityWindow,
     target_psnr: float | None,
 ) -> Protector:
     """Fit UMed's generators, or go on where an interrupted fit stopped, and save them.
@@ -109,7 +109,7 @@ def fit_umed(
         output_dir: folder of the fit; ``protector.pt`` goes there, and ``fit/`` is for resuming.
         settings: what is saved with the weights.
         num_classes: classes of the masks, background included.
-        window: intensities that map to 0 and 1; None for those of the files.
+        intensity_window: intensities that map to 0 and 1; None for those of the files.
         target_psnr: dB that files must have at least, if that matters.
 
     Returns:
@@ -118,7 +118,13 @@ def fit_umed(
     make_resumable(trainer, f"{output_dir}/fit")
     trainer.run()
     if target_psnr:
-        reach_psnr(protector, find_cases(dataset, "train"), target_psnr, num_classes=num_classes, window=window)
+        reach_psnr(
+            protector,
+            find_cases(dataset, "train"),
+            target_psnr,
+            num_classes=num_classes,
+            intensity_window=intensity_window,
+        )
     if is_first_rank():
         save_protector(Path(output_dir) / CHECKPOINT, protector, settings.kept())
     return protector
@@ -132,7 +138,7 @@ def fit_other(
     output_dir: str,
     settings: MethodSettings,
     num_classes: int,
-    window: Window,
+    intensity_window: IntensityWindow,
     target_psnr: float | None,
     device: torch.device,
     progress: bool,
@@ -142,7 +148,7 @@ def fit_other(
     Args:
         protector: not fitted yet.
         load: reads the training set with the protector's bounds.
-        dataset, output_dir, settings, num_classes, window, target_psnr: as for :func:`fit_umed`.
+        dataset, output_dir, settings, num_classes, intensity_window, target_psnr: as for :func:`fit_umed`.
         device: where a surrogate is trained.
         progress: whether to show progress bars.
 
@@ -156,7 +162,13 @@ def fit_other(
 
     def adjust(fitted: Protector) -> None:
         if target_psnr:
-            reach_psnr(fitted, find_cases(dataset, "train"), target_psnr, num_classes=num_classes, window=window)
+            reach_psnr(
+                fitted,
+                find_cases(dataset, "train"),
+                target_psnr,
+                num_classes=num_classes,
+                intensity_window=intensity_window,
+            )
 
     return fit_method(
         protector,
@@ -177,7 +189,7 @@ def protect_and_check(
     output_dir: str,
     seed: int,
     num_classes: int,
-    window: Window,
+    intensity_window: IntensityWindow,
     facts: DatasetFacts,
     working_size: Sequence[int],
     check_size: Sequence[int] | None,
@@ -195,7 +207,7 @@ def protect_and_check(
         output_dir: folder of the fit; ``quick_check.json`` goes there.
         seed: for the record, and of the quick check.
         num_classes: classes of the masks, background included.
-        window: intensities that map to 0 and 1; None for those of the files.
+        intensity_window: intensities that map to 0 and 1; None for those of the files.
         facts: of the training section, as the fit saw it.
         working_size: grid of the fit.
         check_size: grid of the quick check; None for ``working_size``, or, if the fit saw volumes slice by slice only
@@ -208,7 +220,13 @@ def protect_and_check(
     cases = find_cases(dataset, section)
     protected = f"{output_dir}/protected"
     manifest = protect_together(
-        cases, protector, protected, seed=seed, num_classes=num_classes, window=window, progress=progress
+        cases,
+        protector,
+        protected,
+        seed=seed,
+        num_classes=num_classes,
+        intensity_window=intensity_window,
+        progress=progress,
     )
     report(manifest, protected)
     if not check or not is_first_rank():
@@ -223,7 +241,7 @@ def protect_and_check(
         output_file=f"{output_dir}/quick_check.json",
         seed=seed,
         num_classes=num_classes,
-        window=window,
+        intensity_window=intensity_window,
         device=device,
         progress=progress,
         slice_axis=slice_axis,

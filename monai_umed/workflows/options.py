@@ -29,7 +29,8 @@ class FitOptions(TypedDict, total=False):
         batch_size: cases in a step of the fit.
         num_classes: classes of the masks, background included.
         ignore_label: value of the masks that is no class, often 255; pixels that have it stay as they are.
-        window: displayed intensities of black and white, two numbers or the name of a CT window such as ``"ct-soft"``.
+        intensity_window: displayed intensities of black and white, two numbers or the name of a CT window such as
+            ``"ct-soft"``.
         slice_axis: take volumes slice by slice across this axis.
         device: where networks run, such as ``"cuda"``.
         progress: whether to show progress bars.
@@ -48,7 +49,7 @@ class FitOptions(TypedDict, total=False):
     batch_size: int | None
     num_classes: int | None
     ignore_label: int | None
-    window: Sequence[float] | str | None
+    intensity_window: Sequence[float] | str | None
     slice_axis: int | None
     device: str | None
     progress: bool
@@ -89,8 +90,8 @@ def config_of(options: FitOptions) -> tuple[list[str], dict[str, Any]]:
         method = preset.method
     bound = given.pop("bound", None)
     ids = {_IDS.get(option, option): value for option, value in given.items()}
-    if "window" in ids:
-        ids["window"] = list(as_window(options.get("window")) or ())
+    if "intensity_window" in ids:
+        ids["intensity_window"] = list(as_window(options.get("intensity_window")) or ())
     if "pattern_key" in ids:
         ids["pattern_key"] = str(ids["pattern_key"])
     if method == UMED:

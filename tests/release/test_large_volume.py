@@ -25,7 +25,7 @@ from monai_umed.protectors.umed import UMed
 folder, output, window = sys.argv[1], sys.argv[2], (-160.0, 240.0)
 protector = UMed(UMedPerturbator(3, 1), (96, 96, 96), native=True)
 begin = time.monotonic()
-manifest = protect_dataset(find_cases(folder), protector, output, window=window, progress=False)
+manifest = protect_dataset(find_cases(folder), protector, output, intensity_window=window, progress=False)
 total = time.monotonic() - begin
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 begin = time.monotonic()

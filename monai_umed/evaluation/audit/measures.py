@@ -25,10 +25,10 @@ def compare_files(comparison: Comparison, progress: bool = True) -> dict[str, An
     files, pairs = comparison.files, pair_cases(comparison.files)
 
     def compare(case: Case) -> dict[str, Any]:
-        loaded = load_case(case, files.num_classes, files.window)
+        loaded = load_case(case, files.num_classes, files.intensity_window)
         before = loaded.stored
         # In the original's window, so that equal gray levels stay equal numbers.
-        after = replace(read_image(pairs[case.id][1].image), window=before.window)
+        after = replace(read_image(pairs[case.id][1].image), intensity_window=before.intensity_window)
         fidelity = measure(before.color, after.color, before.width)
         change = radiomics_change(before.scaled(), after.scaled(), loaded.label)
         return {"psnr": fidelity.psnr, "ssim": fidelity.ssim, "radiomics": change}
