@@ -51,7 +51,7 @@ def parse_method(text: str) -> dict[str, Any]:
         name, sign, value = argument.partition("=")
         if not sign or name not in known:
             raise ValueError(
-                f"{argument!r} is no argument of {method}; give name=value with one of {', '.join(known)}."
+                f"{argument!r} is not an argument of {method}; give name=value with one of {', '.join(known)}."
                 f"{did_you_mean(name, known)}"
             )
         try:
@@ -97,7 +97,7 @@ def check_budget(protector: Protector, items: Sequence[dict]) -> None:
     if not any(bool(item["bounds"].any()) for item in items):
         raise ValueError(
             f"eps {protector.eps * 255:.3g}/255 and the bound of {protector!r} contradict each other: in none of "
-            f"{len(items)} training images may a pixel change by a whole grey level. Raise eps, or choose a wider "
+            f"{len(items)} training images may a pixel change by a whole gray level. Raise eps, or choose a wider "
             "bound."
         )
 

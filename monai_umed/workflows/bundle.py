@@ -36,8 +36,8 @@ def mention_public_model(checkpoint: str | Path, bundle: str | Path) -> None:
     """Print a notice if images are protected with the bundle's own generators, which are public."""
     if Path(checkpoint).resolve() == (Path(bundle) / "models" / "model.pt").resolve():
         print(
-            "The generators are the bundle's own, which were fitted to the phantom and are public: whoever has them "
-            "knows the pattern. For images to be published fit your own with train.json and give its --checkpoint."
+            "The generators are the bundle's own, which were fitted to the phantom and are public: anybody "
+            "can know the pattern. To publish images, fit your own with train.json and give its --checkpoint."
         )
 
 
@@ -103,7 +103,7 @@ def as_fraction(value: float | str) -> float:
         try:
             return float(numerator) / (float(denominator) if slash else 1.0)
         except (ValueError, ZeroDivisionError) as error:
-            raise ValueError(f"{value!r} is no number; write it as 0.0157 or as 4/255.") from error
+            raise ValueError(f"{value!r} is not a number; write it as 0.0157 or as 4/255.") from error
     return float(value)
 
 

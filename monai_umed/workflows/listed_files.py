@@ -23,7 +23,7 @@ def _case(pair: Mapping[str, Any]) -> Case:
     image, label = pair.get("image"), pair.get("label")
     if not isinstance(image, str) or not isinstance(label, str):
         cure = "give paths of an image and its label, or leave the list out and set dataset_dir"
-        raise ValueError(f"train#dataset#data holds an item with {', '.join(pair) or 'nothing'}; {cure}")
+        raise ValueError(f"train#dataset#data has an item with {', '.join(pair) or 'nothing'}; {cure}")
     return Case(split_file(Path(image))[0], Path(image), Path(label))
 
 

@@ -101,7 +101,7 @@ def config_of(options: FitOptions) -> tuple[list[str], dict[str, Any]]:
     if preset.method == STAMP and method.partition(":")[0] != STAMP:
         raise OptionError(["method", "preset"], f"{method} and {name}, which is {STAMP}; leave one of them out")
     if name == "contour":
-        cure = "leave it out, or say bound=band"
+        cure = "leave it out, or give bound=band"
         raise OptionError(["preset"], f"contour is where umed may change pixels, not {method}; {cure}")
     if wrong := [option for option in _OF_UMED if option in given]:
         cure = "leave it out, or set the method's own arguments with the bundle's method.json"
