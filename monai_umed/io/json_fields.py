@@ -83,7 +83,7 @@ def _path_reason(text: str) -> str | None:
     if posix.is_absolute() or windows.drive or windows.root or not text:
         return "must be a relative path"
     if ".." in posix.parts or ".." in windows.parts:
-        return "must not hold '..'"
+        return "must not contain '..'"
     return None
 
 

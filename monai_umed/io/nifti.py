@@ -129,7 +129,7 @@ def _best_affine(name: str, header: Nifti1Header) -> np.ndarray:
         return header.get_best_affine()
     except ValueError as error:
         numbers = [float(header[f"quatern_{letter}"]) for letter in "bcd"]
-        reason = f"its qform is no rotation: the quaternion {numbers} is longer than 1"
+        reason = f"its qform is not a rotation: the quaternion {numbers} is longer than 1"
         cure = "load and save it with SimpleITK, which takes the nearest rotation, and check its orientation"
         raise CodecError(name, reason, cure) from error
 

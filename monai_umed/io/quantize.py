@@ -140,7 +140,7 @@ def _checked(name: str, values: np.ndarray, stored: StoredImage) -> np.ndarray:
         allowed = " or ".join(str((count, *spatial)) for count in sorted({1, channels}))
         raise ValueError(f"{name} has shape {tuple(values.shape)}, must be {allowed}; compute it from this image")
     if not np.isfinite(values).all():
-        raise ValueError(f"{name} holds NaN or infinity, must be finite; check the method that made it")
+        raise ValueError(f"{name} has NaN or infinity, must be finite; check the method that computed it")
     return values
 
 

@@ -111,7 +111,7 @@ class Protector(ABC):
             progress: whether to show a progress bar.
         """
         if self.needs is not Needs.nothing:
-            raise NotImplementedError(f"{type(self).__name__} needs a {self.needs.value} and does not say how.")
+            raise NotImplementedError(f"{type(self).__name__} needs a {self.needs.value} and does not implement fit().")
 
     def state(self) -> dict[str, Any]:
         """Return the results of a fit, tensors and plain values by name; empty before it."""

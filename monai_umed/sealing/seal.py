@@ -195,5 +195,5 @@ def _check_names(record: CaseRecord, original: Content) -> None:
         return
     for name in names:
         if not name or name.startswith(".") or "\0" in name or Path(name).name != name:
-            reason = f"the sealed series holds a slice {name!r}, which is no plain file name; do not trust this release"
+            reason = f"the sealed series has a slice {name!r}, which is no plain file name; do not trust this release"
             raise CaseError(record.id, reason)
