@@ -18,7 +18,7 @@ from ..data.labels import read_label
 from ..data.manifest import MANIFEST, UNFINISHED, CaseRecord, Manifest, ManifestError
 from ..data.parallel import track
 from ..data.two_folders import DatasetDir
-from ..functional import check_eps
+from ..functional.eps import check_eps
 from ..io.atomic import leftovers
 from ..io.checksum import sha256_path
 from ..io.fidelity import measure
