@@ -21,6 +21,7 @@ from ..data.loading import load_case
 from ..data.manifest import MANIFEST, Manifest
 from ..data.two_folders import DatasetDir
 from ..io.display import difference, gray_levels
+from ..io.stored import IntensityWindow
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -48,7 +49,7 @@ def track_results(
     dataset_dir: DatasetDir,
     section: Section = "train",
     num_classes: int = 2,
-    intensity_window: tuple[float, float] | None = None,
+    intensity_window: IntensityWindow | None = None,
 ) -> None:
     """Log what a fit has led to, and close its run; nothing if none of the handlers is for MLflow.
 
@@ -91,7 +92,7 @@ def _mlflow(handlers: Iterable[Any]) -> list[MLFlowHandler]:
 
 
 def _pictures(
-    cases: Sequence[Case], protected_dir: Path, num_classes: int, intensity_window: tuple[float, float] | None
+    cases: Sequence[Case], protected_dir: Path, num_classes: int, intensity_window: IntensityWindow | None
 ) -> Iterator[tuple[Case, bytes]]:
     """Original, protected copy and difference side by side, of cases spread over all that were protected."""
     copies = {case.id: case for case in find_cases(protected_dir)}
@@ -102,7 +103,7 @@ def _pictures(
         index = int(foreground.sum(axis=(0, 1)).argmax()) if foreground.ndim == 3 else 0
         stored = loaded.stored
         before, after = (
-            gray_levels(image.color, stored.intensity_window, index)
+            gray_levels(image.in_window(stored.intensity_window).scaled(), (0.0, 1.0), index)
             for image in (stored, read_image(copies[case.id].image))
         )
         buffer = io.BytesIO()

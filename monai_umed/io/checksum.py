@@ -41,10 +41,10 @@ def sha256_path(path: str | Path) -> str:
 
     For a folder see `sha256_listing`; hidden files and those that operating systems leave behind do not count, see
     `visible`. The two files of a NIfTI pair count under the names ``.hdr`` and ``.img``, so that the checksum does not
-    depend on what the pair is called, as little as that of one file does.
+    depend on what the pair is called, as little as that of one file does; so do channels, as ``0000``, ``0001``.
 
     Args:
-        path: file, voxels of a pair (``.img``), or folder without subfolders.
+        path: file, voxels of a pair (``.img``), path of several channels, or folder without subfolders.
 
     Returns:
         64 lower-case hexadecimal digits.

@@ -1,4 +1,4 @@
-"""Whole images in memory as their files hold them: one file, or the parts of a NIfTI pair or a DICOM series."""
+"""Whole images in memory as their files hold them: one file, or several, such as the slices of a DICOM series."""
 
 import hashlib
 from collections.abc import Mapping
@@ -6,19 +6,20 @@ from pathlib import Path
 from typing import TypeAlias
 
 from .atomic import write_atomically, write_folder_atomically, write_together
+from .channel_files import channel_files
 from .checksum import sha256_listing
 from .image_files import PAIR, part_path, parts_of
 
 Content: TypeAlias = bytes | Mapping[str, bytes]
-"""A whole file, or the slices of a folder by their names, or header and voxels of a pair by ``.hdr`` and ``.img``."""
+"""A whole file, or slices of a folder or channels by their names, or parts of a pair by ``.hdr`` and ``.img``."""
 
 
 def read_content(path: str | Path) -> Content:
     """Read all files of an image or a label.
 
     Args:
-        path: file, voxels of a pair (``.img``), or folder without subfolders. Hidden files and those that
-            operating systems leave behind do not belong to it, see `visible`.
+        path: file, voxels of a pair (``.img``), path of several channels (``x_{0000,0001}.png``), or folder without
+            subfolders. Hidden files and those that operating systems leave behind do not belong to it, see `visible`.
 
     Returns:
         The whole file, or all of them by name, see `parts_of`.
@@ -34,7 +35,8 @@ def read_content(path: str | Path) -> Content:
 def write_content(path: str | Path, content: Content) -> None:
     """Write what `read_content` gave; existing files are replaced.
 
-    All at once or not at all, but for a kill or a fault between the two names of a pair, see `write_together`.
+    All at once or not at all, but for a kill or a fault between the names of a pair or of channels, see
+    `write_together`.
 
     Args:
         path: target; the folder that it lies in must exist. Of a pair, the voxels (``.img``).
@@ -46,6 +48,8 @@ def write_content(path: str | Path, content: Content) -> None:
     path = Path(path)
     if isinstance(content, bytes):
         write_atomically(path, content)
+    elif channels := channel_files(path):
+        write_together({file: content[part] for part, file in channels.items()})
     elif content.keys() == set(PAIR):
         write_together({part_path(path, part): content[part] for part in PAIR})
     else:

@@ -8,6 +8,7 @@ import numpy as np
 from skimage.metrics import structural_similarity
 
 from .quantize import SLAB_VALUES, slabs
+from .stored import StoredImage
 
 _WINDOW = 7  # scikit-image's default side of the SSIM window
 _RADIUS = _WINDOW // 2
@@ -20,14 +21,38 @@ class Fidelity:
     Attributes:
         psnr: peak signal-to-noise ratio in dB; None for identical images, for which it is infinite.
         ssim: structural similarity, 1 for identical images.
-        max_abs_delta: largest change in stored units (gray levels): int for integer images, else float.
+        max_abs_delta: largest change in stored units (gray levels): int for integer images, else float; that of each
+            channel if they have windows of their own.
         perturbed_fraction: share of the stored values that changed, in [0, 1].
     """
 
     psnr: float | None
     ssim: float
-    max_abs_delta: int | float
+    max_abs_delta: int | float | tuple[int | float, ...]
     perturbed_fraction: float
+
+
+def compare(before: StoredImage, after: StoredImage) -> Fidelity:
+    """As :func:`measure`, in the window of the first image.
+
+    If its channels have windows of their own, each is measured in its own: SSIM and the fraction are means over them,
+    PSNR is that of the mean square of all changes in units of their windows.
+
+    Raises:
+        ValueError: as :func:`measure`.
+    """
+    after = after.in_window(before.intensity_window)
+    pairs = zip(before.each(), after.each(), strict=True)
+    found = [measure(first.color, second.color, first.width) for first, second in pairs]
+    if len(found) == 1:
+        return found[0]
+    squares = float(np.mean([0.0 if one.psnr is None else 10 ** (-one.psnr / 10) for one in found]))
+    return Fidelity(
+        psnr=float(-10 * np.log10(squares)) if squares else None,
+        ssim=float(np.mean([one.ssim for one in found])),
+        max_abs_delta=tuple(largest for one in found if not isinstance(largest := one.max_abs_delta, tuple)),
+        perturbed_fraction=float(np.mean([one.perturbed_fraction for one in found])),
+    )
 
 
 def measure(before: np.ndarray, after: np.ndarray, data_range: float) -> Fidelity:

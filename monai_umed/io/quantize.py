@@ -58,7 +58,8 @@ def add_delta(stored: StoredImage, delta: np.ndarray, bound: np.ndarray) -> np.n
     With ``k`` the window width in stored units the result is
     ``stored + clip(rint(delta * k), +-floor(bound * k + 1e-3))``, clipped to the window. Float images are not
     rounded; there the change is at most ``bound * k`` after rounding to the dtype. Voxels whose stored value lies
-    outside the window, and the alpha channel, stay as they are. A ``delta`` of zero gives the identical array.
+    outside the window, and the alpha channel, stay as they are. A ``delta`` of zero gives the identical array. Channels
+    with windows of their own are images of their own.
 
     Args:
         stored: image to perturb.
@@ -74,6 +75,10 @@ def add_delta(stored: StoredImage, delta: np.ndarray, bound: np.ndarray) -> np.n
     delta = _checked("delta", delta, stored)
     bound = _checked("bound", bound, stored)
     _check_not_negative(bound)
+    if len(images := stored.each()) > 1:
+        whole = [np.broadcast_to(values, stored.color.shape) for values in (delta, bound)]
+        steps = zip(images, *(np.split(values, len(values)) for values in whole), strict=True)
+        return np.concatenate([add_delta(*step) for step in steps]).astype(stored.array.dtype, copy=False)
     color, result = stored.color, stored.array.copy()
     for rows in slabs(color.shape):
         slab = replace(stored, array=color[:, rows], has_alpha=False)
@@ -117,7 +122,7 @@ def _add_real(stored: StoredImage, step: np.ndarray, limit: np.ndarray) -> np.nd
 
 def _limits(stored: StoredImage) -> tuple[float, float]:
     """Ends of the window in ascending order, cut to what the file and the dtype can hold."""
-    low, high = sorted(stored.intensity_window)
+    low, high = sorted(stored.ends)
     if stored.limits is not None:
         low, high = max(low, stored.limits[0]), min(high, stored.limits[1])
     if np.issubdtype(stored.array.dtype, np.integer):

@@ -17,6 +17,11 @@ class Perturbation(NamedTuple):
     delta: torch.Tensor
     bound: torch.Tensor
 
+    def of_channel(self, index: int) -> Perturbation:
+        """What one channel gets: its own, or the one that all share."""
+        parts = (values[min(index, len(values) - 1)][None] for values in self)
+        return Perturbation(*parts)
+
     def kept_from(self, outside: np.ndarray | None) -> Perturbation:
         """The perturbation without what lies on pixels that must stay as they are.
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from ..data.case import Case, DatasetError
 from ..data.manifest import MANIFEST, TOOL
 from ..io.dicom_sign import is_dicom
-from ..io.listing import visible
+from ..io.image_files import files_of
 from .unfinished import is_unfinished
 
 _CURE = "give the folder of the originals"
@@ -63,7 +63,7 @@ def _folder_reason(folder: Path) -> str | None:
 def _is_derived(image: Path) -> bool:
     """Whether a DICOM file, or the first slice of a series, says that this program made it."""
     try:
-        file = next(iter(visible(image)), image) if image.is_dir() else image
+        file = files_of(image)[0]
         if not is_dicom(file):
             return False
         from ..dicom.derived import DERIVATION  # no other format needs pydicom

@@ -12,15 +12,18 @@ from ..data.codec import write_image
 from ..data.loading import load_case
 from ..data.manifest import CaseRecord
 from ..io.atomic import remove
-from ..io.checksum import sha256_path
+from ..io.channel_files import channel_files
+from ..io.checksum import sha256_file, sha256_path
 from ..io.content import read_content, write_content
-from ..io.fidelity import measure
+from ..io.fidelity import compare
 from ..io.image_files import files_of, is_complete
 from ..io.quantize import add_delta
+from ..io.stored import IntensityWindow, StoredImage
 from ..io.suffixes import output_name
 from ..protectors import Protector
 from ..protectors.arrival import check_arrival
 from ..protectors.channels import in_channels_of, perturb_as_known
+from ..protectors.perturbation import Perturbation
 from .layout import protected_names
 
 
@@ -29,7 +32,7 @@ def protect_case(
     protector: Protector,
     output_dir: Path,
     num_classes: int = 2,
-    intensity_window: tuple[float, float] | None = None,
+    intensity_window: IntensityWindow | None = None,
 ) -> CaseRecord:
     """Protect one case at its native size and describe what was written.
 
@@ -47,13 +50,13 @@ def protect_case(
         perturbation = perturb_as_known(protector, image, label, stored.spacing, stored.levels, case.id)
         perturbation = perturbation.kept_from(loaded.outside)
         protected = add_delta(stored, perturbation.delta.numpy(), perturbation.bound.numpy())
-        fidelity = measure(stored.color, protected[: len(stored.color)], stored.width)
-        change = 0.0 if fidelity.psnr is None else 10 ** (-fidelity.psnr / 20)
+        changed = stored.with_values(protected)
         seen = in_channels_of(image, protector)
-        check_arrival(protector, seen, label, perturbation, change, stored.spacing, stored.levels, case.id)
+        _check_each(protector, case.id, seen, label, perturbation, stored, changed)
     except ValueError as error:
         raise CaseError(case.id, str(error)) from error
     image_name, label_name = protected_names(case)
+    fidelity = compare(stored, changed)
     write_image(output_dir / image_name, protected, stored)
     write_content(output_dir / label_name, read_content(case.label))
     notes = []
@@ -63,7 +66,7 @@ def protect_case(
         notes.append("lossy input was written as PNG")
     if stored.format == "dicom_series" and stored.grid is None:
         notes.append("its slices do not tell where they lie and were taken in the order of their Instance Number")
-    if fidelity.max_abs_delta == 0:
+    if fidelity.psnr is None:
         notes.append("nothing changed, as is meant with this control")
     return CaseRecord(
         id=case.id,
@@ -74,14 +77,46 @@ def protect_case(
         sha256_after=sha256_path(output_dir / image_name),
         label_sha256=sha256_path(output_dir / label_name),
         shape=protected.shape,
-        dtype=str(protected.dtype),
+        dtype=stored.dtype,
         intensity_window=stored.intensity_window,
         max_abs_delta=fidelity.max_abs_delta,
         psnr=fidelity.psnr,
         ssim=fidelity.ssim,
         perturbed_fraction=fidelity.perturbed_fraction,
         note="; ".join(notes) or None,
+        channel_sha256=channel_checksums(output_dir / image_name),
     )
+
+
+def channel_checksums(path: Path) -> tuple[str, ...] | None:
+    """Of each file of an image whose channels have files of their own, see `sha256_file`; None for any other."""
+    files = channel_files(path)
+    return None if files is None else tuple(map(sha256_file, files.values()))
+
+
+def _check_each(
+    protector: Protector,
+    case_id: str,
+    seen: torch.Tensor,
+    label: torch.Tensor,
+    perturbation: Perturbation,
+    before: StoredImage,
+    after: StoredImage,
+) -> None:
+    """Refuse a case if too little arrives in it or, where channels have windows of their own, in one of them.
+
+    Raises:
+        ValueError: as :func:`monai_umed.protectors.arrival.check_arrival`.
+    """
+    images = before.each()
+    for number, (first, second) in enumerate(zip(images, after.each(), strict=True)):
+        psnr = compare(first, second).psnr
+        change = 0.0 if psnr is None else 10 ** (-psnr / 20)
+        part = perturbation if len(images) == 1 else perturbation.of_channel(number)
+        try:
+            check_arrival(protector, seen, label, part, change, first.spacing, first.levels, case_id)
+        except ValueError as error:
+            raise ValueError(f"channel {number}: {error}" if len(images) > 1 else str(error)) from error
 
 
 def is_finished(record: CaseRecord, case: Case, output_dir: Path) -> bool:
