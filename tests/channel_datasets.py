@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +19,7 @@ SCALES = (
     (np.int16, 2000, 1.0, -1000.0),
     (np.float32, 1, 1.0, 0.0),
     (np.uint8, 256, 0.5, 3.0),
-    (np.int16, 400, 1.0, 0.0),
+    (np.uint16, 4000, 1.0, 0.0),
 )
 
 
@@ -37,8 +38,6 @@ def write_volume(path: Path, kind: tuple[Any, int, float, float], seed: int = 0,
     header[112:120] = np.array([slope, intercept], "<f4").tobytes()
     raw.write_bytes(header)
     if raw != path:
-        import gzip
-
         path.write_bytes(gzip.compress(raw.read_bytes(), 1, mtime=0))
         raw.unlink()
 
