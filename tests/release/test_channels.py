@@ -26,6 +26,8 @@ from monai_umed.release.protect import protect_dataset
 from monai_umed.release.verify import verify_folder
 from monai_umed.sealing.restored_dataset import RestoredDataset
 
+SHIFT = np.array([[0, 0, 0, 3.0], [0, 0, 0, -2], [0, 0, 0, 4], [0, 0, 0, 0]])  # mm, within the structure's margin
+
 
 def stored_channels(folder: Path, name: str) -> list[np.ndarray]:
     """Stored values of every channel, without the scale of its file, as NiBabel and Pillow read them."""
@@ -152,7 +154,7 @@ def resample(path: Path) -> None:
     [
         (Path.unlink, "imagesTr/br_001_{0000,0001}.nii.gz: br_001_0001.nii.gz is missing, one of its channels; add"),
         (
-            lambda path: write_volume(path, SCALES[1], 1, AFFINE + np.eye(4)[:, [3, 0, 1, 2]]),
+            lambda path: write_volume(path, SCALES[1], 1, AFFINE + SHIFT),
             "it lies elsewhere than br_001_0000.nii.gz (mm, LPS; shape",
         ),
         (
@@ -180,7 +182,7 @@ def test_a_case_with_a_channel_that_does_not_fit_is_left_out_by_name(tmp_path: P
 def test_a_channel_that_was_resampled_as_told_is_protected(tmp_path: Path) -> None:
     write_nnunet(tmp_path, 2)
     other = tmp_path / "imagesTr" / "br_001_0001.nii.gz"
-    write_volume(other, SCALES[1], 1, AFFINE + 0.4 * np.eye(4)[:, [3, 0, 1, 2]])
+    write_volume(other, SCALES[1], 1, AFFINE + SHIFT)
     resample(other)
     manifest = protect_dataset(find_cases(tmp_path), small_protector(2, 3), tmp_path / "out", progress=False)
     assert [record.id for record in manifest.cases] == ["br_000", "br_001"]
