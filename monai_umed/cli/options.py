@@ -42,7 +42,8 @@ SealKey = Annotated[
 OldKey = Annotated[Path | None, typer.Option("--key", hidden=True)]
 Seed = Annotated[int | None, typer.Option(help="seed of the fit")]
 SpatialDims = Annotated[int | None, typer.Option(min=2, max=3, help="2 for images, 3 for volumes")]
-Size = Annotated[str | None, typer.Option(help="grid of the generators, such as 128,128")]
+Grid = Annotated[str | None, typer.Option(help="grid of the generators, such as 128,128")]
+OldSize = Annotated[str | None, typer.Option("--size", hidden=True)]
 Epochs = Annotated[int | None, typer.Option(min=1, help="epochs of the fit")]
 BatchSize = Annotated[int | None, typer.Option(min=1, help="cases in a step of the fit")]
 NumClasses = Annotated[int | None, typer.Option(help="classes of the masks, background included")]
@@ -86,22 +87,17 @@ def parse_window(text: str | None, old: str | None) -> list[float] | list[list[f
         typer.BadParameter: there is no such preset, or there are not two different numbers.
     """
     try:
-        intensity_window = mu.as_window(_chosen(text, old, "intensity-window", "window"))
+        intensity_window = mu.as_window(chosen(text, old, old="--window", new="--intensity-window"))
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
     return None if intensity_window is None else json.loads(json.dumps(intensity_window))
 
 
-def chosen_key(seal_key: Path | None, key: Path | None) -> Path | None:
-    """The sealing key under its name, or under the name that it had in version 0.1."""
-    return _chosen(seal_key, key, "seal-key", "key")
-
-
-def _chosen(value: T | None, old_value: T | None, name: str, old_name: str) -> T | None:
-    """The value of an option under its name or, with a word about it, under its old name."""
-    if old_value is not None:
-        typer.echo(f"--{old_name} is called --{name} now; the old name will go with the next version.", err=True)
-    return old_value if value is None else value
+def chosen(given: T | None, under_old_name: T | None, *, old: str, new: str) -> T | None:
+    """An option under its name, or under the name that it had in version 0.1, with a word about it."""
+    if under_old_name is not None:
+        typer.echo(f"{old} is called {new} now; the old name will go with the next version.", err=True)
+    return under_old_name if given is None else given
 
 
 @contextmanager

@@ -15,10 +15,12 @@ from .options import (
     BoundName,
     Epochs,
     Eps,
+    Grid,
     IgnoreLabel,
     IntensityWindow,
     NumClasses,
     OldKey,
+    OldSize,
     OldWindow,
     PatternKey,
     PresetName,
@@ -27,11 +29,10 @@ from .options import (
     Released,
     SealKey,
     Seed,
-    Size,
     SliceAxis,
     SpatialDims,
     TargetPsnr,
-    chosen_key,
+    chosen,
     parse_numbers,
     parse_window,
     plain_options,
@@ -50,7 +51,8 @@ def fit(
     pattern_key: PatternKey = None,
     seed: Seed = None,
     spatial_dims: SpatialDims = None,
-    size: Size = None,
+    grid: Grid = None,
+    size: OldSize = None,
     epochs: Epochs = None,
     batch_size: BatchSize = None,
     num_classes: NumClasses = None,
@@ -80,7 +82,7 @@ def fit(
             pattern_key=pattern_key,
             seed=seed,
             spatial_dims=spatial_dims,
-            size=parse_numbers(size),
+            grid=parse_numbers(chosen(grid, size, old="--size", new="--grid")),
             epochs=epochs,
             batch_size=batch_size,
             num_classes=num_classes,
@@ -113,7 +115,8 @@ def protect(
     pattern_key: PatternKey = None,
     seed: Seed = None,
     spatial_dims: SpatialDims = None,
-    size: Size = None,
+    grid: Grid = None,
+    size: OldSize = None,
     epochs: Epochs = None,
     batch_size: BatchSize = None,
     num_classes: NumClasses = None,
@@ -130,7 +133,7 @@ def protect(
     originals back is sealed into OUT/sealed. Interrupted, it goes on where it stopped. With --shard, several runs
     protect a part each, in any order; one without it then checks all of them and finishes the folder.
     """
-    seal_key = chosen_key(seal_key, key)
+    seal_key = chosen(seal_key, key, old="--key", new="--seal-key")
     data, out = read_places(places)
     with plain_options():
         release = mu.protect(
@@ -148,7 +151,7 @@ def protect(
             pattern_key=pattern_key,
             seed=seed,
             spatial_dims=spatial_dims,
-            size=parse_numbers(size),
+            grid=parse_numbers(chosen(grid, size, old="--size", new="--grid")),
             epochs=epochs,
             batch_size=batch_size,
             num_classes=num_classes,

@@ -94,7 +94,7 @@ def read_image(path: str | Path, intensity_window: IntensityWindow | None = None
         has_alpha=decoded.has_alpha,
         format=decoded.format,
         header=decoded.header,
-        limits=decoded.limits,
+        value_range=decoded.value_range,
         affine=decoded.affine,
         grid=decoded.grid,
     )

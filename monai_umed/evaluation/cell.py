@@ -21,11 +21,18 @@ from .predictions import save_predictions
 from .results import CellResult, Comparison
 
 
-def _network(comparison: Comparison, exploiter: str, *, size: tuple[int, ...], seed: int) -> torch.nn.Module:
+def _network(comparison: Comparison, exploiter: str, *, grid: tuple[int, ...], seed: int) -> torch.nn.Module:
     classes, network_size = comparison.files.num_classes, comparison.matrix.network_size
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        return build_exploiter(exploiter, comparison.facts.in_channels, classes, network_size, len(size), size)
+        return build_exploiter(
+            exploiter,
+            comparison.facts.in_channels,
+            num_classes=classes,
+            network_size=network_size,
+            spatial_dims=len(grid),
+            image_size=grid,
+        )
 
 
 def _filtered(defense: Defense, items: Items) -> Items:
@@ -37,7 +44,7 @@ def _materials(comparison: Comparison, cell: Cell, *, defense: Defense, folders:
         return lambda: _filtered(defense, read(*arguments))
 
     return Materials(
-        build=partial(_network, comparison, cell.exploiter, size=folders.size, seed=cell.seed),
+        build=partial(_network, comparison, cell.exploiter, grid=folders.grid, seed=cell.seed),
         train=_trainer(comparison, cell),
         is_encoder=encoder_of(cell.exploiter),
         eps=comparison.facts.eps,
@@ -76,8 +83,8 @@ def run_cell(comparison: Comparison, cell: Cell, handlers: Sequence[Any] = ()) -
     """
     begin, facts, device = time.monotonic(), comparison.facts, comparison.matrix.device
     defense = comparison.matrix.entries[cell.defense].make(facts.eps)
-    folders = Folders(comparison.files, facts, size=defense.grid(comparison.files.size))
-    network = _network(comparison, cell.exploiter, size=folders.size, seed=cell.seed)
+    folders = Folders(comparison.files, facts, grid=defense.grid(comparison.files.grid))
+    network = _network(comparison, cell.exploiter, grid=folders.grid, seed=cell.seed)
     source, _, half = cell.data.partition("-")
     train: Items = []
     curve = LossCurve()

@@ -42,7 +42,7 @@ def join_channels(images: Mapping[str, StoredImage]) -> StoredImage:
         spacing=first.spacing,
         format=first.format,
         header=first.header,
-        limits=first.limits,
+        value_range=first.value_range,
         affine=first.affine,
         grid=first.grid,
         channels=channels,

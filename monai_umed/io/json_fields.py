@@ -1,4 +1,4 @@
-"""Check JSON objects against the fields of a dataclass, naming the field that is wrong."""
+"""Check JSON objects against the fields of a dataclass."""
 
 import dataclasses
 import re
@@ -22,23 +22,20 @@ def parse_fields(
     skip: tuple[str, ...] = (),
     names: Mapping[str, str] = MappingProxyType({}),
 ) -> dict[str, Any]:
-    """Check a JSON object against a dataclass.
+    """Check a JSON object against a dataclass, and return the arguments for it, with tuples in place of lists.
 
-    Fields whose name has ``sha256`` must be checksums, and the fields ``image``, ``label`` and ``source`` must be
-    relative paths that do not climb out of their folder.
+    Fields with ``sha256`` in their name must be checksums, and the fields ``image``, ``label`` and ``source`` must be
+    relative paths that do not leave their folder.
 
     Args:
         record_type: dataclass of strings, numbers, tuples of them, and optional ones.
-        content: what `json.loads` returned.
-        where: what stands before a field's name in messages, for example ``"cases[3]."``.
+        content: result of `json.loads`.
+        where: prefix of field names in messages, for example ``"cases[3]."``.
         skip: fields that are checked elsewhere.
         names: fields of the dataclass by the names that they have in the object, where these differ.
 
-    Returns:
-        Arguments for ``record_type``, lists turned into tuples.
-
     Raises:
-        FieldError: a field is missing, unknown or wrong.
+        FieldError: If a field is missing, unknown or wrong.
     """
     if not isinstance(content, dict):
         raise FieldError(f"field {where.rstrip('.')!r} must be a JSON object; {_CURE}")
@@ -77,7 +74,7 @@ def _matches(value: Any, hint: Any) -> bool:
             return all(_matches(item, arguments[0]) for item in value)
         return len(value) == len(arguments) and all(map(_matches, value, arguments))
     if hint is float:
-        # JSON readers accept NaN and Infinity, which no standard writer makes.
+        # Python's JSON reader accepts NaN and Infinity, which the standard does not have.
         return type(value) is int or (type(value) is float and abs(value) < float("inf"))
     return type(value) is hint
 
@@ -91,7 +88,7 @@ def _path_reason(text: str) -> str | None:
     if posix.is_absolute() or windows.drive or windows.root or not text:
         return "must be a relative path"
     if ".." in posix.parts or ".." in windows.parts:
-        return "must not hold '..'"
+        return "must not contain '..'"
     return None
 
 

@@ -10,7 +10,7 @@ IntensityWindow: TypeAlias = tuple[float, float] | tuple[tuple[float, float], ..
 
 
 class CodecError(ValueError):
-    """A file cannot be read or written without loss; the message names the file, the reason and the cure."""
+    """A file cannot be read or written without loss. The message names the file, the reason and the cure."""
 
     def __init__(self, name: str, reason: str, cure: str) -> None:
         super().__init__(f"{name}: {reason}; {cure}")
@@ -21,25 +21,24 @@ class CodecError(ValueError):
 
 @dataclass(frozen=True, eq=False)
 class Decoded:
-    """What a file format's decoder returns.
+    """The result of a file format's decoder.
 
     Attributes:
-        array: ``(C, *spatial)`` stored values in native byte order, ``C`` includes alpha.
+        array: stored values ``(C, *spatial)`` in native byte order; ``C`` includes alpha.
         format: ``"png"``, ``"jpeg"``, ``"bmp"``, ``"tiff"``, ``"nifti"``, ``"nifti_pair"`` (two files), ``"nrrd"``,
             ``"mha"``, ``"dicom"`` or ``"dicom_series"`` (a folder).
-        header: everything the format's encoder needs to write the file again, opaque to all others.
-        spacing: size of one pixel or voxel per spatial axis in the file's unit (mm for NIfTI), if stored.
-        has_alpha: the last channel is an alpha channel.
-        bilevel: the file has one bit per pixel; ``array`` holds 0 and 1.
-        slope: stored value x ``slope`` + ``intercept`` is the file's displayed value (HU in CT).
-        intercept: see ``slope``.
-        intensity_window: stored values that the file itself shows as black and white, if it says so.
-        limits: smallest and largest value that may be perturbed or written, if narrower than the dtype.
-        affine: 4 x 4, voxel ``(i, j, k, 1)`` to mm toward the patient's left, posterior and superior (LPS), for volumes
-            of formats that tell.
-        grid: as ``affine`` where the file itself says so, None where a reader fills in its own: a NIfTI file with
-            neither sform nor qform code, an NRRD file without space directions. Also for planes: 4 x 4 of a plane in
-            space (NIfTI, ``k`` is 0), 3 x 3 where files know two coordinates (2D NRRD and MetaImage).
+        header: everything that the format's encoder needs to write the file again; opaque to all others.
+        spacing: size of a pixel or voxel along each spatial axis in the file's unit (mm for NIfTI), if stored.
+        has_alpha: whether the last channel is an alpha channel.
+        bilevel: whether the file has one bit per pixel, so that ``array`` contains 0 and 1.
+        slope, intercept: stored value x ``slope`` + ``intercept`` is the displayed value (HU in CT).
+        intensity_window: stored values that the file itself displays as black and white, if it says so.
+        value_range: smallest and largest value that may be perturbed or written, if narrower than the dtype.
+        affine: for volumes of formats with positions, 4 x 4 matrix from voxel ``(i, j, k, 1)`` to mm toward the
+            patient's left, posterior and superior (LPS).
+        grid: like ``affine`` if the file itself gives it, None if a reader fills in a default: for a NIfTI file with
+            neither sform nor qform code, or an NRRD file without space directions. Also for planes: 4 x 4 in space
+            (NIfTI, ``k`` is 0), or 3 x 3 for files with two coordinates (2D NRRD and MetaImage).
     """
 
     array: np.ndarray
@@ -51,16 +50,16 @@ class Decoded:
     slope: float = 1.0
     intercept: float = 0.0
     intensity_window: tuple[float, float] | None = None
-    limits: tuple[int, int] | None = None
+    value_range: tuple[int, int] | None = None
     affine: np.ndarray | None = None
     grid: np.ndarray | None = None
 
 
 def windows_of(intensity_window: IntensityWindow, channels: int) -> tuple[tuple[float, float], ...]:
-    """The window of each channel.
+    """Return the window of each channel.
 
     Raises:
-        ValueError: there are more or fewer windows than channels.
+        ValueError: If there are more or fewer windows than channels.
     """
     several = tuple(pair for pair in intensity_window if isinstance(pair, tuple))
     if not several:
@@ -73,26 +72,21 @@ def windows_of(intensity_window: IntensityWindow, channels: int) -> tuple[tuple[
 
 @dataclass(frozen=True, eq=False)
 class StoredImage:
-    """An image in stored units, as its file or files hold it.
+    """An image in stored units, with its intensity window or those of its channels.
 
     Attributes:
-        array: ``(C, *spatial)`` stored values and dtype; 2D is ``(C, H, W)`` row-major, NIfTI ``(C, i, j, k)``.
-            ``C`` is 1 or 3, plus 1 if ``has_alpha``, or what a NIfTI file or the files of several channels hold. Of
-            files with different types it has a type that holds the values of all of them.
-        intensity_window: stored values that map to 0 and 1, of all channels or of each. The first exceeds the second if
-            the file's slope is negative.
-        spacing: size of one pixel or voxel per spatial axis, if the file stores it.
-        has_alpha: the last channel is alpha; it is kept as it is and never perturbed.
-        format: file format the image came from, see `Decoded`.
-        header: what the format's encoder needs to write the file again, opaque to all others.
-        limits: smallest and largest value that may be perturbed or written, if narrower than the dtype.
-        affine: 4 x 4, voxel ``(i, j, k, 1)`` to mm toward the patient's left, posterior and superior (LPS), for volumes
-            of formats that tell.
-        grid: as ``affine`` where the file itself says so, also for planes, see `Decoded`.
-        channels: the images of its files, if each channel has one; format, header and limits are those of the first.
+        array: stored values ``(C, *spatial)``: ``(C, H, W)`` in 2D, ``(C, i, j, k)`` for NIfTI. ``C`` is 1 or 3, plus 1
+            if ``has_alpha``, or the number of channels in a NIfTI file or in several files. If their types differ, it
+            has a type for the values of all of them.
+        intensity_window: stored values that map to 0 and 1, for all channels or for each. The first exceeds the second
+            if the slope is negative.
+        spacing, format, header, value_range, affine, grid: see `Decoded`; those of the first of several files.
+        has_alpha: whether the last channel is alpha, which is never perturbed.
+        channels: the images of its files, if each channel has its own file.
 
     Raises:
-        ValueError: a window that is none, or more or fewer windows than channels.
+        ValueError: If a window does not consist of two different finite numbers, or if there are more or fewer windows
+            than channels.
     """
 
     array: np.ndarray
@@ -101,7 +95,7 @@ class StoredImage:
     has_alpha: bool = False
     format: str = "png"
     header: Any = None
-    limits: tuple[int, int] | None = None
+    value_range: tuple[int, int] | None = None
     affine: np.ndarray | None = None
     grid: np.ndarray | None = None
     channels: tuple["StoredImage", ...] = ()
@@ -112,7 +106,7 @@ class StoredImage:
                 raise ValueError(f"intensity window {window} must be two different finite numbers; pass (low, high)")
 
     def each(self) -> tuple["StoredImage", ...]:
-        """Images of one window: this one, or its channels if each has a window of its own."""
+        """Return the images of one window each: this one, or its channels if each has its own window."""
         if self.channels or not isinstance(self.intensity_window[0], tuple):
             return self.channels or (self,)
         windows = windows_of(self.intensity_window, len(self.color))
@@ -122,13 +116,13 @@ class StoredImage:
         )
 
     def in_window(self, intensity_window: IntensityWindow) -> "StoredImage":
-        """The same values in another window, or other windows."""
+        """Return the same values in another window, or in other windows."""
         windows = windows_of(intensity_window, len(self.color))
         channels = (channel.in_window(window) for channel, window in zip(self.channels, windows, strict=False))
         return replace(self, intensity_window=intensity_window, channels=tuple(channels))
 
     def with_values(self, array: np.ndarray) -> "StoredImage":
-        """The same image with other stored values, in an array of the same shape and dtype."""
+        """Return the same image with other stored values, an array of the same shape and dtype."""
         channels = (
             channel.with_values(array[index : index + 1].astype(channel.array.dtype, copy=False))
             for index, channel in enumerate(self.channels)
@@ -137,7 +131,7 @@ class StoredImage:
 
     @property
     def color(self) -> np.ndarray:
-        """The channels that may be perturbed, ``(C, *spatial)``: a view without alpha, in stored units."""
+        """The channels that may be perturbed, in stored units: a view ``(C, *spatial)`` without alpha."""
         return self.array[:-1] if self.has_alpha else self.array
 
     @property
@@ -147,29 +141,29 @@ class StoredImage:
 
     @property
     def ends(self) -> tuple[float, float]:
-        """The window of an image that has one for all channels, see :meth:`each`."""
+        """The ends of the window of an image that has one for all channels, see :meth:`each`."""
         low, high = self.intensity_window
         if isinstance(low, tuple) or isinstance(high, tuple):
-            raise ValueError("each channel has an intensity window of its own; take them one by one")
+            raise ValueError("each channel has its own intensity window; take them one by one")
         return float(low), float(high)
 
     @property
     def dtype(self) -> str | tuple[str, ...]:
-        """NumPy name of the stored type, or that of each channel if their files have different ones."""
+        """NumPy name of the stored type, or of the type of each channel if their files differ in it."""
         names = tuple(str(image.array.dtype) for image in self.each())
         return names if len(set(names)) > 1 else names[0]
 
     @property
     def width(self) -> float:
-        """Window width in stored units: one unit of delta. Negative if the file's slope is negative."""
+        """Width of the window in stored units, one unit of delta; negative if the file's slope is negative."""
         low, high = self.ends
         return high - low
 
     @property
     def levels(self) -> float | None:
-        """Stored gray levels per unit of the window, 255 for 8-bit files.
+        """Stored gray levels in the window, such as 255 for 8-bit files.
 
-        None for files of real numbers, and for channels that differ in it.
+        None for floating-point files, and for channels that differ in it.
         """
         if len(images := self.each()) > 1:
             levels = {image.levels for image in images}
@@ -177,11 +171,7 @@ class StoredImage:
         return abs(images[0].width) if np.issubdtype(images[0].array.dtype, np.integer) else None
 
     def scaled(self) -> np.ndarray:
-        """Image in window units.
-
-        Returns:
-            float32 array ``(C, *spatial)`` in [0, 1], clipped to the window, without alpha; NaN becomes 0.
-        """
+        """Return the image in window units without alpha: float32 ``(C, *spatial)`` in [0, 1], NaN as 0."""
         if len(images := self.each()) > 1:
             return np.concatenate([image.scaled() for image in images])
         color = self.color

@@ -168,7 +168,11 @@ def protect_one(release: Release, case: Case) -> CaseRecord:
             (release.folder / name).parent.mkdir(parents=True, exist_ok=True)
         try:
             record = protect_case(
-                case, release.protector, release.folder, release.num_classes, release.intensity_window
+                case,
+                release.protector,
+                release.folder,
+                num_classes=release.num_classes,
+                intensity_window=release.intensity_window,
             )
             manifest.cases = [*manifest.cases, record]
             manifest.save(release.folder / MANIFEST)
@@ -202,8 +206,8 @@ def protect_all(release: Release, cases: Sequence[Case]) -> Manifest:
             cases,
             release.protector,
             release.folder,
-            release.seed,
-            release.num_classes,
-            release.intensity_window,
+            seed=release.seed,
+            num_classes=release.num_classes,
+            intensity_window=release.intensity_window,
             progress=False,
         )

@@ -89,7 +89,7 @@ class UMedFit(TrainTask):
             folder = _fit_folder(self.settings.output, cases, options)
             _check_preset(options.get("preset", "default"))
             # MONAI Label's clients know the ids of train.json.
-            for old, new in (("max_epochs", "epochs"), ("working_size", "size")):
+            for old, new in (("max_epochs", "epochs"), ("working_size", "grid")):
                 if old in options:
                     options[new] = options.pop(old)
             with dataset_of(cases, folder / ".labelled") as dataset:

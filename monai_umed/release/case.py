@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import torch
@@ -15,7 +15,7 @@ from ..io.atomic import remove
 from ..io.channel_files import channel_files
 from ..io.checksum import sha256_file, sha256_path
 from ..io.content import read_content, write_content
-from ..io.fidelity import compare
+from ..io.fidelity import Fidelity, compare_each, mean_fidelity
 from ..io.image_files import files_of, is_complete
 from ..io.quantize import add_delta
 from ..io.stored import IntensityWindow, StoredImage
@@ -31,6 +31,7 @@ def protect_case(
     case: Case,
     protector: Protector,
     output_dir: Path,
+    *,
     num_classes: int = 2,
     intensity_window: IntensityWindow | None = None,
 ) -> CaseRecord:
@@ -47,16 +48,19 @@ def protect_case(
     stored = loaded.stored
     image, label = torch.from_numpy(stored.scaled()), torch.from_numpy(loaded.label)
     try:
-        perturbation = perturb_as_known(protector, image, label, stored.spacing, stored.levels, case.id)
+        perturbation = perturb_as_known(
+            protector, image, label, spacing=stored.spacing, levels=stored.levels, case_id=case.id
+        )
         perturbation = perturbation.kept_from(loaded.outside)
         protected = add_delta(stored, perturbation.delta.numpy(), perturbation.bound.numpy())
         changed = stored.with_values(protected)
         seen = in_channels_of(image, protector)
-        _check_each(protector, case.id, seen, label, perturbation, stored, changed)
+        fidelities = compare_each(stored, changed)
+        _check_each(protector, seen, label, perturbation=perturbation, stored=stored, fidelities=fidelities, case=case)
     except ValueError as error:
         raise CaseError(case.id, str(error)) from error
     image_name, label_name = protected_names(case)
-    fidelity = compare(stored, changed)
+    fidelity = mean_fidelity(fidelities)
     write_image(output_dir / image_name, protected, stored)
     write_content(output_dir / label_name, read_content(case.label))
     notes = []
@@ -89,34 +93,41 @@ def protect_case(
 
 
 def channel_checksums(path: Path) -> tuple[str, ...] | None:
-    """Of each file of an image whose channels have files of their own, see `sha256_file`; None for any other."""
+    """Return the SHA-256 of each file of an image whose channels have their own files; None for other images."""
     files = channel_files(path)
     return None if files is None else tuple(map(sha256_file, files.values()))
 
 
 def _check_each(
     protector: Protector,
-    case_id: str,
-    seen: torch.Tensor,
+    image: torch.Tensor,
     label: torch.Tensor,
+    *,
     perturbation: Perturbation,
-    before: StoredImage,
-    after: StoredImage,
+    stored: StoredImage,
+    fidelities: Sequence[Fidelity],
+    case: Case,
 ) -> None:
-    """Refuse a case if too little arrives in it or, where channels have windows of their own, in one of them.
+    """Refuse a case if too little arrives in it or, if its channels have their own windows, in one of them.
 
     Raises:
-        ValueError: as :func:`monai_umed.protectors.arrival.check_arrival`.
+        ValueError: As :func:`monai_umed.protectors.arrival.check_arrival`.
     """
-    images = before.each()
-    for number, (first, second) in enumerate(zip(images, after.each(), strict=True)):
-        psnr = compare(first, second).psnr
-        change = 0.0 if psnr is None else 10 ** (-psnr / 20)
-        part = perturbation if len(images) == 1 else perturbation.of_channel(number)
+    channels = stored.each()
+    for number, (channel, fidelity) in enumerate(zip(channels, fidelities, strict=True)):
         try:
-            check_arrival(protector, seen, label, part, change, first.spacing, first.levels, case_id)
+            check_arrival(
+                protector,
+                image,
+                label,
+                perturbation=perturbation if len(channels) == 1 else perturbation.of_channel(number),
+                change=0.0 if fidelity.psnr is None else 10 ** (-fidelity.psnr / 20),
+                spacing=channel.spacing,
+                levels=channel.levels,
+                case_id=case.id,
+            )
         except ValueError as error:
-            raise ValueError(f"channel {number}: {error}" if len(images) > 1 else str(error)) from error
+            raise ValueError(f"channel {number}: {error}" if len(channels) > 1 else str(error)) from error
 
 
 def is_finished(record: CaseRecord, case: Case, output_dir: Path) -> bool:

@@ -28,6 +28,7 @@ def protect_dataset(
     cases: Sequence[Case],
     protector: Protector,
     output_dir: str | Path,
+    *,
     seed: int = 0,
     num_classes: int = 2,
     intensity_window: IntensityWindow | None = None,
@@ -63,9 +64,11 @@ def protect_dataset(
     output_dir = Path(output_dir)
     workers = num_workers or (1 if protector.spatial_dims == 3 or protector.slice_axis is not None else 2)
     settings = _settings(cases, seed, num_classes, intensity_window)
-    with _opened(cases, protector, output_dir, settings, WHOLE) as unfinished:
+    with _opened(cases, protector, output_dir, settings=settings, shard=WHOLE) as unfinished:
         protect = _Protection(protector, output_dir, num_classes, intensity_window, unfinished)
-        records, quarantined = map_cases(protect, cases, f"protect into {output_dir.name}", workers, progress)
+        records, quarantined = map_cases(
+            protect, cases, title=f"protect into {output_dir.name}", num_workers=workers, progress=progress
+        )
         if not records:
             with suppress(OSError):
                 unfinished.remove()
@@ -96,6 +99,7 @@ def protect_shard(
     cases: Sequence[Case],
     protector: Protector,
     output_dir: str | Path,
+    *,
     shard: Shard,
     seed: int = 0,
     num_classes: int = 2,
@@ -123,9 +127,11 @@ def protect_shard(
     """
     output_dir = Path(output_dir)
     settings = _settings(cases, seed, num_classes, intensity_window)
-    with _opened(cases, protector, output_dir, settings, shard) as unfinished:
+    with _opened(cases, protector, output_dir, settings=settings, shard=shard) as unfinished:
         protect = _Protection(protector, output_dir, num_classes, intensity_window, unfinished)
-        return map_cases(protect, shard.of(cases), f"protect shard {shard}", num_workers or 1, progress)[1]
+        return map_cases(
+            protect, shard.of(cases), title=f"protect shard {shard}", num_workers=num_workers or 1, progress=progress
+        )[1]
 
 
 class _Protection:
@@ -144,7 +150,7 @@ class _Protection:
         unfinished: Unfinished,
     ) -> None:
         self.faults: list[str] = []
-        self._protector, self._output_dir, self._num_classes, self._window = (
+        self._protector, self._output_dir, self._num_classes, self._intensity_window = (
             protector,
             output_dir,
             num_classes,
@@ -158,7 +164,13 @@ class _Protection:
             if kept is not None and is_finished(kept, case, self._output_dir):
                 return kept
             clear_cases([case], self._output_dir)
-            record = protect_case(case, self._protector, self._output_dir, self._num_classes, self._window)
+            record = protect_case(
+                case,
+                self._protector,
+                self._output_dir,
+                num_classes=self._num_classes,
+                intensity_window=self._intensity_window,
+            )
         except (CaseError, CodecError, *FAULTS) as error:
             with suppress(OSError):
                 clear_cases([case], self._output_dir)
@@ -182,7 +194,7 @@ def _settings(
 
 @contextmanager
 def _opened(
-    cases: Sequence[Case], protector: Protector, output_dir: Path, settings: dict[str, Any], shard: Shard
+    cases: Sequence[Case], protector: Protector, output_dir: Path, *, settings: dict[str, Any], shard: Shard
 ) -> Iterator[Unfinished]:
     """Keep other runs out of the folder, and remove what they left."""
 

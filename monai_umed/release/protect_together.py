@@ -18,6 +18,7 @@ def protect_together(
     cases: Sequence[Case],
     protector: Protector,
     output_dir: str | Path,
+    *,
     seed: int = 0,
     num_classes: int = 2,
     intensity_window: IntensityWindow | None = None,
@@ -59,7 +60,15 @@ def protect_together(
     if not alone:
         shown = progress and is_first_rank()
         left_out = protect_shard(
-            cases, protector, output_dir, own, seed, num_classes, intensity_window, num_workers, shown
+            cases,
+            protector,
+            output_dir,
+            shard=own,
+            seed=seed,
+            num_classes=num_classes,
+            intensity_window=intensity_window,
+            num_workers=num_workers,
+            progress=shown,
         )
         if shard is not None:
             _report_shard(len(own.of(cases)), len(left_out), own, output_dir)
@@ -68,7 +77,14 @@ def protect_together(
     manifest = None
     if is_first_rank():
         manifest = protect_dataset(
-            cases, protector, output_dir, seed, num_classes, intensity_window, num_workers, progress
+            cases,
+            protector,
+            output_dir,
+            seed=seed,
+            num_classes=num_classes,
+            intensity_window=intensity_window,
+            num_workers=num_workers,
+            progress=progress,
         )
     wait_for_ranks()
     return manifest

@@ -78,7 +78,7 @@ def verify_folder(
     originals = None if original_dir is None else {case.id: case for case in find_cases(original_dir)}
     problems = [Problem(MANIFEST, text) for text in _manifest_problems(manifest)]
     contents = _known_contents(manifest)
-    for record in track(manifest.cases, len(manifest.cases), f"verify {folder.name}", disable=not progress):
+    for record in track(manifest.cases, len(manifest.cases), title=f"verify {folder.name}", disable=not progress):
         try:
             found = list(_file_problems(folder, record, contents))
             if not found:  # a file that is the wrong one has pixels of its own, which would only repeat the complaint

@@ -170,7 +170,7 @@ def test_lists_are_joined_by_commas(audits: list[Audit], dataset: Path) -> None:
         dataset,
         "--test",
         dataset,
-        "--size",
+        "--grid",
         "64,96",
         "--seeds",
         "0, 1,2",
@@ -178,7 +178,7 @@ def test_lists_are_joined_by_commas(audits: list[Audit], dataset: Path) -> None:
     arguments += ["--exploiters", "unet-batch,dynunet", "--defenses", "blur-1.0+nnunet", "--network-size", "paper"]
     run(*arguments)
     [plan] = audits
-    assert plan.size == (64, 96) and plan.seeds == (0, 1, 2)
+    assert plan.grid == (64, 96) and plan.seeds == (0, 1, 2)
     assert plan.exploiters == ("unet-batch", "dynunet") and plan.defenses == ("none", "blur-1.0+nnunet")
     assert plan.network_size == "paper"
 
@@ -244,14 +244,14 @@ def test_only_options_that_were_given_override_the_config(monkeypatch: pytest.Mo
             assert found["initialized"]
 
     monkeypatch.setattr("monai.bundle.ConfigWorkflow", Workflow)
-    run_config.run_config("evaluate.json", {"seeds": [1], "size": None})
+    run_config.run_config("evaluate.json", {"seeds": [1], "grid": None})
     assert found.pop("files") == ["evaluate.json"]
     assert found == {"seeds": [1], "logging_file": False, "initialized": True}
 
 
 def test_a_fit_takes_its_options_and_names_the_next_commands(dataset: Path, tmp_path: Path, protected: Calls) -> None:
     out = tmp_path / "my out"
-    options = ["--eps", "8/255", "--seed", "3", "--size", "64,96", "--epochs", "2", "--batch-size", "4"]
+    options = ["--eps", "8/255", "--seed", "3", "--grid", "64,96", "--epochs", "2", "--batch-size", "4"]
     printed = run(
         "fit", dataset, out, *options, "--intensity-window", "-160,240", "--num-classes", "3", "--no-progress"
     )

@@ -24,7 +24,7 @@ def test_bits_and_padding_limit_the_perturbation_for_any_window(tmp_path: Path) 
     source = save(make(pixels, bits=12, PixelPaddingValue=0), tmp_path / "a.dcm")
     for intensity_window in (None, (-500.0, 6000.0)):
         image = read_image(source, intensity_window)
-        assert image.limits == (1, 4095)
+        assert image.value_range == (1, 4095)
         delta = np.where(np.arange(20) % 2, -0.2, 0.2).astype(np.float32) * np.ones((1, 24, 1), np.float32)
         bound = np.full_like(delta, 0.2)
         perturbed = add_delta(image, delta, bound)

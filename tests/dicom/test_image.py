@@ -99,7 +99,7 @@ def stored(decoded: Decoded, intensity_window: tuple[float, float] | None = None
         spacing=decoded.spacing,
         format=decoded.format,
         header=decoded.header,
-        limits=decoded.limits,
+        value_range=decoded.value_range,
         affine=decoded.affine,
         grid=decoded.grid,
     )
@@ -278,7 +278,7 @@ def test_convention_monochrome1_is_displayed_as_its_inverted_twin(tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    ("padding", "dtype", "limits"),
+    ("padding", "dtype", "value_range"),
     [
         ({"PixelPaddingValue": -2000}, "int16", (-1999, 32767)),
         ({"PixelPaddingValue": -2000, "PixelPaddingRangeLimit": -1500}, "int16", (-1499, 32767)),
@@ -288,12 +288,12 @@ def test_convention_monochrome1_is_displayed_as_its_inverted_twin(tmp_path: Path
     ],
 )
 def test_padding_is_beyond_the_limits(
-    tmp_path: Path, padding: dict[str, Any], dtype: str, limits: tuple[int, int]
+    tmp_path: Path, padding: dict[str, Any], dtype: str, value_range: tuple[int, int]
 ) -> None:
     pixels = DEEP[0].astype(dtype)
     pixels[:5] = padding["PixelPaddingValue"] if padding["PixelPaddingValue"] < 4096 else 0
     source = save(make(pixels, bits=16 if dtype == "int16" else 12, **padding), tmp_path / "a.dcm")
-    assert decode_dicom(source).limits == limits
+    assert decode_dicom(source).value_range == value_range
 
 
 def test_a_change_of_padding_or_beyond_the_stored_bits_is_refused(tmp_path: Path) -> None:

@@ -148,7 +148,7 @@ def test_scaled_is_clipped_to_the_window_and_leaves_alpha_out() -> None:
     [
         (np.zeros((2, 4, 5)), np.zeros((1, 4, 5)), r"delta has shape \(2, 4, 5\), must be \(1, 4, 5\) or \(3, 4, 5\)"),
         (np.zeros((1, 4, 5)), np.zeros((4, 5)), "bound has shape"),
-        (np.full((1, 4, 5), np.nan), np.zeros((1, 4, 5)), "delta holds NaN"),
+        (np.full((1, 4, 5), np.nan), np.zeros((1, 4, 5)), "delta has NaN"),
         (np.zeros((1, 4, 5)), np.full((1, 4, 5), -0.1), "bound has the value -0.1, must be >= 0"),
     ],
 )

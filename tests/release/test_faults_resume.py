@@ -38,9 +38,9 @@ def computed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     found: list[str] = []
     protect_case = module.protect_case
 
-    def count(case, *arguments):  # type: ignore[no-untyped-def]
+    def count(case, *arguments, **named):  # type: ignore[no-untyped-def]
         found.append(case.id)
-        return protect_case(case, *arguments)
+        return protect_case(case, *arguments, **named)
 
     monkeypatch.setattr(module, "protect_case", count)
     return found
@@ -232,7 +232,7 @@ def test_what_an_older_version_left_is_ours_and_done_anew(
 ) -> None:
     computed.clear()
     if shard is not None:
-        protect_shard(find_cases(dataset), small_protector(), with_journal, shard, progress=False)
+        protect_shard(find_cases(dataset), small_protector(), with_journal, shard=shard, progress=False)
         assert tree(with_journal).keys() & {"images/a.bmp", "images/b.bmp", "images/c.bmp"} == {"images/b.bmp"}
     protect(dataset, with_journal)
     assert sorted(computed) == [*NAMES]

@@ -374,9 +374,9 @@ def test_a_voxel_that_is_no_number_is_outside_of_the_budget(tmp_path: Path) -> N
 
 def test_sealed_files_inside_are_one_problem_and_beside_none(folders: Folders) -> None:
     cases, key = find_cases(folders.dataset), bytes(32)
-    seal_dataset(cases, folders.protected, folders.protected.parent / "sealed", key, progress=False)
+    seal_dataset(cases, folders.protected, folders.protected.parent / "sealed", key=key, progress=False)
     assert check(folders) == []
-    seal_dataset(cases, folders.protected, folders.protected / "sealed", key, progress=False)
+    seal_dataset(cases, folders.protected, folders.protected / "sealed", key=key, progress=False)
     [problem] = check(folders)
     assert problem.id == "sealed/" and problem.what.startswith("3 sealed files, which a new run would refuse; move")
 
