@@ -12,7 +12,7 @@ from ..data.manifest import MANIFEST, TOOL, CaseRecord, Manifest, Quarantined
 from ..data.parallel import map_cases
 from ..io.atomic import leftovers, remove, sync_folder
 from ..io.provenance import tool_version
-from ..io.stored import CodecError
+from ..io.stored import CodecError, IntensityWindow
 from ..protectors import Protector
 from ..training.shard import WHOLE, Shard
 from .already_protected import refuse_protected
@@ -31,7 +31,7 @@ def protect_dataset(
     *,
     seed: int = 0,
     num_classes: int = 2,
-    intensity_window: tuple[float, float] | None = None,
+    intensity_window: IntensityWindow | None = None,
     num_workers: int | None = None,
     progress: bool = True,
 ) -> Manifest:
@@ -103,7 +103,7 @@ def protect_shard(
     shard: Shard,
     seed: int = 0,
     num_classes: int = 2,
-    intensity_window: tuple[float, float] | None = None,
+    intensity_window: IntensityWindow | None = None,
     num_workers: int | None = None,
     progress: bool = True,
 ) -> list[Quarantined]:
@@ -146,7 +146,7 @@ class _Protection:
         protector: Protector,
         output_dir: Path,
         num_classes: int,
-        intensity_window: tuple[float, float] | None,
+        intensity_window: IntensityWindow | None,
         unfinished: Unfinished,
     ) -> None:
         self.faults: list[str] = []
@@ -183,7 +183,7 @@ class _Protection:
 
 
 def _settings(
-    cases: Sequence[Case], seed: int, num_classes: int, intensity_window: tuple[float, float] | None
+    cases: Sequence[Case], seed: int, num_classes: int, intensity_window: IntensityWindow | None
 ) -> dict[str, Any]:
     """What decides the bytes of the files besides the protector."""
     settings: dict[str, Any] = {"seed": seed, "num_classes": num_classes, "window": intensity_window}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ..data.cases import Section
 from ..data.manifest import MANIFEST, Manifest
 from ..data.two_folders import DatasetDir, as_dataset, places_of
-from ..data.windows import as_window
+from ..data.windows import GivenWindow, as_window
 from ..io.bundle_folder import bundle_root
 from .places import usual_audit
 from .undo import find_protected
@@ -53,7 +53,7 @@ def audit(
     amp: bool = True,
     foreign: str | Path | None = None,
     num_classes: int | None = None,
-    intensity_window: Sequence[float] | str | None = None,
+    intensity_window: GivenWindow | None = None,
     slice_axis: int | None = None,
     device: str | None = None,
     workers: int | None = None,
@@ -81,7 +81,8 @@ def audit(
         amp: whether to use bfloat16 where it is safe.
         foreign: other public images that exploiters have. Default: the phantom.
         num_classes: classes of the masks, background included. Default: determined from the test masks.
-        intensity_window: displayed intensities of black and white, two numbers or the name of a CT window.
+        intensity_window: displayed intensities of black and white, two numbers or the name of a CT window; or a list,
+            one per channel.
         slice_axis: axis along which volumes are divided into slices, for 2D networks.
         device: where to train. Default: a GPU, if there is one.
         workers: number of trainings at the same time.

@@ -9,9 +9,8 @@ from typing import Any
 import torch
 
 from ..fitting.pattern_key import key_mark
+from ..io.stored import IntensityWindow
 from ..protectors import Protector
-
-IntensityWindow = tuple[float, float] | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +34,7 @@ class MethodSettings:
     labels_dir: str | None
     seed: int
     num_classes: int
-    intensity_window: IntensityWindow
+    intensity_window: IntensityWindow | None
     protector: Protector | str
     target_psnr: float | None
     ignore_label: int | None = None

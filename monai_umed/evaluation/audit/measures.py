@@ -11,7 +11,6 @@ from ...data.codec import read_image
 from ...data.loading import load_case
 from ...data.parallel import map_cases
 from ...io.atomic import write_json
-from ...io.fidelity import measure
 from ..folders import Folders, among, pair_cases
 from ..results import Comparison, read_kept
 from .detector import MIN_CASES, detector_auc
@@ -28,8 +27,8 @@ def compare_files(comparison: Comparison, progress: bool = True) -> dict[str, An
         loaded = load_case(case, files.num_classes, files.intensity_window)
         before = loaded.stored
         # Use the original's window, so that equal gray levels stay equal numbers.
-        after = replace(read_image(pairs[case.id][1].image), intensity_window=before.intensity_window)
-        fidelity = measure(before.color, after.color, before.width)
+        after = read_image(pairs[case.id][1].image).in_window(before.intensity_window)
+        fidelity = compare(before, after)
         change = radiomics_change(before.scaled(), after.scaled(), loaded.label)
         return {"psnr": fidelity.psnr, "ssim": fidelity.ssim, "radiomics": change}
 
