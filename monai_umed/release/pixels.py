@@ -18,7 +18,6 @@ from ..io.fidelity import Fidelity, compare
 from ..io.nifti import NiftiHeader
 from ..io.quantize import stored_limit
 from ..io.stored import CodecError, StoredImage
-from .placement import placement_problems
 
 AGAIN = "fetch it again, or protect again"
 """What helps if files are not those of their manifest."""
@@ -141,7 +140,10 @@ def _differences(
         void = np.broadcast_to(read_label(original.label, before) == manifest.ignore_label, before.color.shape)
         if strayed := int(np.count_nonzero(before.color[void] != stored.color[void])):
             yield f"{strayed} values changed where its mask says {manifest.ignore_label}, to be ignored; protect again"
-    yield from placement_problems(before, stored, original, manifest)
+    if before.grid is not None:
+        from .placement import placement_problems  # loads torch, which files without a place do without
+
+        yield from placement_problems(before, stored, original, manifest)
 
 
 def _close(first: ArrayLike | None, second: ArrayLike | None, tolerance: float = 1e-6) -> bool:
