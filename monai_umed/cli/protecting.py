@@ -16,6 +16,7 @@ from .options import (
     Epochs,
     Eps,
     IgnoreLabel,
+    MergeMasks,
     NumClasses,
     OldKey,
     PatternKey,
@@ -54,6 +55,7 @@ def fit(
     batch_size: BatchSize = None,
     num_classes: NumClasses = None,
     ignore_label: IgnoreLabel = None,
+    merge_masks: MergeMasks = False,
     window: Window = None,
     slice_axis: SliceAxis = None,
     quick_check: Annotated[bool, typer.Option(help="train one network on clean, one on protected files")] = True,
@@ -65,6 +67,7 @@ def fit(
     of another method than umed begins anew.
     """
     data, out = read_places(places)
+    data = mu.as_dataset(data, merge_masks=merge_masks)
     with plain_options():
         done = mu.fit(
             data,
@@ -116,6 +119,7 @@ def protect(
     batch_size: BatchSize = None,
     num_classes: NumClasses = None,
     ignore_label: IgnoreLabel = None,
+    merge_masks: MergeMasks = False,
     window: Window = None,
     slice_axis: SliceAxis = None,
     shard: Annotated[str | None, typer.Option(help="with --checkpoint: one of several parts, such as 0/4")] = None,
@@ -129,6 +133,7 @@ def protect(
     """
     seal_key = chosen_key(seal_key, key)
     data, out = read_places(places)
+    data = mu.as_dataset(data, merge_masks=merge_masks)
     with plain_options():
         release = mu.protect(
             data,
@@ -192,7 +197,8 @@ def verify(
     if data is None:
         say_next([("compare pixels, too", ["verify", out, "--original", "DATA"])])
     else:
-        say_next(_after(data, protected, mu.load_manifest(protected)))
+        manifest = mu.load_manifest(protected)
+        say_next(_after(mu.as_dataset(data, merge_masks=manifest.merges_masks), protected, manifest))
 
 
 def _say_fitted(data: mu.DatasetDir, section: str) -> None:

@@ -9,12 +9,12 @@ from ..io.image_files import is_pair_header, pair_problem, series_problem
 from ..io.listing import visible
 from ..io.suffixes import SUPPORTED
 from .case import Case, Found
-from .pairing import Kind, Pairing, case_names, further_label, pair_names
+from .pairing import Kind, Pairing, case_names, further_label, merge_further, pair_names
 
 _CHANNEL = re.compile(r"(?P<case>.+)_\d{4}")
 
 
-def scan_folders(images: Path, labels: Path) -> Found:
+def scan_folders(images: Path, labels: Path, *, merge_masks: bool = False) -> Found:
     """Pair images and labels in two places by their names without ending, see `pair_names`.
 
     Args:
@@ -22,6 +22,7 @@ def scan_folders(images: Path, labels: Path) -> Found:
             these if ``labels`` is a file. A single case is for training.
         labels: folder of labels, each a file, a NIfTI pair, or a folder of a series or of one picture per slice; or a
             file.
+        merge_masks: whether several masks of an image are its label together.
 
     Returns:
         Cases and offenders.
@@ -36,6 +37,8 @@ def scan_folders(images: Path, labels: Path) -> Found:
         "label": _by_stem([labels] if single else _entries(labels), found, label=True),
     }
     pairing = pair_names(files["image"].keys(), files["label"].keys())
+    if merge_masks:
+        files["label"] = merge_further(pairing, files["label"])
     for case_id, (image, label) in pairing.pairs.items():
         found.cases.append(Case(case_id, files["image"][image], files["label"][label]))
         if single:

@@ -7,10 +7,10 @@ from typing import TypeAlias
 
 from .atomic import write_atomically, write_folder_atomically, write_together
 from .checksum import sha256_listing
-from .image_files import PAIR, part_path, parts_of
+from .image_files import PAIR, is_joined, part_path, parts_of
 
 Content: TypeAlias = bytes | Mapping[str, bytes]
-"""A whole file, or the slices of a folder by their names, or header and voxels of a pair by ``.hdr`` and ``.img``."""
+"""A whole file; slices or several masks by their names; header and voxels of a pair by ``.hdr`` and ``.img``."""
 
 
 def read_content(path: str | Path) -> Content:
@@ -46,8 +46,8 @@ def write_content(path: str | Path, content: Content) -> None:
     path = Path(path)
     if isinstance(content, bytes):
         write_atomically(path, content)
-    elif content.keys() == set(PAIR):
-        write_together({part_path(path, part): content[part] for part in PAIR})
+    elif content.keys() == set(PAIR) or is_joined(path):
+        write_together({part_path(path, part): file for part, file in content.items()})
     else:
         write_folder_atomically(path, content)
 

@@ -29,6 +29,11 @@ class Fidelity:
     max_abs_delta: int | float
     perturbed_fraction: float
 
+    @property
+    def rms(self) -> float:
+        """Root mean square of the change as a share of full scale."""
+        return 0.0 if self.psnr is None else 10 ** (-self.psnr / 20)
+
 
 def measure(before: np.ndarray, after: np.ndarray, data_range: float) -> Fidelity:
     """Compare an image with its perturbed version.

@@ -1,5 +1,6 @@
-"""Which files an image consists of: one, the two of a NIfTI pair, or the slices of a series."""
+"""Which files an image consists of: one, the two of a NIfTI pair, the slices of a series, or several masks."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from .dicom_sign import is_dicom
@@ -10,14 +11,34 @@ PICTURES = (".png", ".bmp", ".tif", ".tiff")
 PAIR = (".hdr", ".img")
 """Names of the two parts of a NIfTI pair. No slice has such a name, because hidden files are none."""
 
+_JOINT = "|"  # no system that is in use everywhere permits it in a file name
+
+
+def join_files(paths: Sequence[Path]) -> Path:
+    """One path for several files of one folder that are a label together: their names with ``|`` between them."""
+    return paths[0].with_name(_JOINT.join(path.name for path in paths))
+
+
+def is_joined(path: Path) -> bool:
+    """Whether a path is one of `join_files`, as opposed to a file that really has such a name."""
+    return _JOINT in path.name and not path.exists()
+
+
+def first_name(name: str) -> str:
+    """The first file of a name, with its folders, that may be one of `join_files`."""
+    folder, separator, file = name.rpartition("/")
+    return f"{folder}{separator}{file.split(_JOINT)[0]}"
+
 
 def part_path(path: Path, part: str) -> Path:
     """Where a part of an image lies; no disk is used.
 
     Args:
-        path: folder of slices, or either file of a pair.
-        part: name of a slice, or one of `PAIR`.
+        path: folder of slices, either file of a pair, or several files, see `join_files`.
+        part: name of a slice or of a file, or one of `PAIR`.
     """
+    if is_joined(path):
+        return path.with_name(part)
     if part not in PAIR:
         return path / part
     if path.suffix.lower() == part:
@@ -29,17 +50,19 @@ def parts_of(path: Path) -> dict[str, Path] | None:
     """Files of an image that consists of several, by the names of its parts.
 
     Args:
-        path: file, voxels of a pair (``.img``), or folder of slices.
+        path: file, voxels of a pair (``.img``), folder of slices, or several files, see `join_files`.
 
     Returns:
-        The slices of a folder by name, see `visible`; header and voxels of a pair, whether they exist or not; None for
-        an image in one file.
+        The slices of a folder by name, see `visible`; several files by name, and header and voxels of a pair, whether
+        they exist or not; None for an image in one file.
 
     Raises:
         OSError: the folder cannot be read.
     """
     if path.is_dir():
         return {file.name: file for file in visible(path)}
+    if is_joined(path):
+        return {name: path.with_name(name) for name in path.name.split(_JOINT)}
     if path.suffix.lower() == ".img":
         return {part: part_path(path, part) for part in PAIR}
     return None

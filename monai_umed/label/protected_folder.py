@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,7 @@ class Release:
         seed: of the fit, for the record.
         num_classes: classes of the labels, background included.
         window: displayed values that map to 0 and 1, None for the files' own.
+        ignore_label: value of the labels that is no class, None if all of them are.
     """
 
     folder: Path
@@ -47,11 +48,13 @@ class Release:
     seed: int
     num_classes: int
     window: tuple[float, float] | None
+    ignore_label: int | None = None
 
     @property
     def manifest(self) -> Manifest:
         """A manifest without cases."""
-        return Manifest(TOOL, tool_version(), repr(self.protector), self.seed, self.protector.eps)
+        protector, void = self.protector, self.ignore_label
+        return Manifest(TOOL, tool_version(), repr(protector), self.seed, protector.eps, ignore_label=void)
 
 
 def choose_checkpoint(settings: Settings) -> Path:
@@ -119,6 +122,7 @@ def open_release(settings: Settings, parameters: Parameters, device: str = "cpu"
         seed=int(fitted.get("seed", 0)),
         num_classes=settings.num_classes or int(fitted.get("num_classes", 2)),
         window=settings.window or as_window(fitted.get("window")),
+        ignore_label=settings.ignore_label or fitted.get("ignore_label"),
     )
 
 
@@ -137,7 +141,7 @@ def _checked_manifest(release: Release, case: Case) -> Manifest:
         raise ConflictError(f"{folder} is unfinished; run the batch that was interrupted again")
     if (folder / MANIFEST).exists():
         found = Manifest.load(folder / MANIFEST)
-        names = ("tool", "version", "protector", "seed", "eps")
+        names = ("tool", "version", "protector", "seed", "eps", "ignore_label")
         if different := [name for name in names if getattr(found, name) != getattr(manifest, name)]:
             raise ConflictError(f"{folder} was protected otherwise ({', '.join(different)}); move it away, then repeat")
         manifest = found
@@ -161,6 +165,7 @@ def protect_one(release: Release, case: Case) -> CaseRecord:
         OSError: the folder cannot be written.
     """
     refuse_protected([case])
+    case = replace(case, ignore_label=release.ignore_label)
     with _alone(release.folder):
         manifest = _checked_manifest(release, case)
         for name in protected_names(case):
@@ -194,6 +199,7 @@ def protect_all(release: Release, cases: Sequence[Case]) -> Manifest:
         DatasetError: as there.
         Timeout: another request is still writing.
     """
+    cases = [replace(case, ignore_label=release.ignore_label) for case in cases]
     with _alone(release.folder):
         return protect_dataset(
             cases, release.protector, release.folder, release.seed, release.num_classes, release.window, progress=False

@@ -44,9 +44,8 @@ def protect_case(
         perturbation = perturbation.kept_from(loaded.outside)
         protected = add_delta(stored, perturbation.delta.numpy(), perturbation.bound.numpy())
         fidelity = measure(stored.color, protected[: len(stored.color)], stored.width)
-        change = 0.0 if fidelity.psnr is None else 10 ** (-fidelity.psnr / 20)
         seen = in_channels_of(image, protector)
-        check_arrival(protector, seen, label, perturbation, change, stored.spacing, stored.levels, case.id)
+        made = check_arrival(protector, seen, label, perturbation, fidelity.rms, stored.spacing, stored.levels, case.id)
     except ValueError as error:
         raise CaseError(case.id, str(error)) from error
     image_name, label_name = protected_names(case)
@@ -77,6 +76,7 @@ def protect_case(
         ssim=fidelity.ssim,
         perturbed_fraction=fidelity.perturbed_fraction,
         note="; ".join(notes) or None,
+        noise_rms=made,
     )
 
 

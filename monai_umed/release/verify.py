@@ -26,6 +26,7 @@ from ..io.image_files import files_of
 from ..io.nifti import NiftiHeader
 from ..io.quantize import stored_limit
 from ..io.stored import CodecError, StoredImage
+from ..protectors.arrival import say_lost
 from ..sealing.keys import is_key_file
 from ..sealing.records import SEALED_SUFFIX, path_inside
 from .listing import listing_problems
@@ -58,9 +59,10 @@ def verify_folder(
     Without originals: all listed images and masks are there with their checksums, shape and type; nothing else
     is there. With them: they are the files that were protected; shape, type and geometry of image and original
     are equal, of NIfTI files the whole header; no stored value moved further than eps of the window, in whole grey
-    levels for integers; alpha did not change; the manifest's figures are those of the files; where files tell their
-    place in the patient, pixels changed there and nowhere else, as far as the protector keeps to a region. A case in
-    which no pixel changed, as the manifest says, is a problem with and without them.
+    levels for integers; alpha did not change; the manifest's figures are those of the files; at least half of the
+    perturbation arrived, as when it was protected; where files tell their place in the patient, pixels changed there
+    and nowhere else, as far as the protector keeps to a region. A case in which no pixel changed, as the manifest says,
+    is a problem with and without them.
 
     A manifest is not signed. Whoever can write to the folder can make the manifest fit other files; originals show
     that, and so does :func:`monai_umed.sealing.restore.restore_dataset`, which authenticates names and checksums.
@@ -86,7 +88,7 @@ def verify_folder(
         if (folder / UNFINISHED).exists():
             return [Problem(UNFINISHED, "protection was interrupted; run it again")]
         return [Problem(MANIFEST, str(error).removeprefix(f"{MANIFEST}: "))]
-    originals = None if original_dir is None else {case.id: case for case in find_cases(original_dir)}
+    originals = None if original_dir is None else _originals(original_dir, manifest)
     problems = [Problem(MANIFEST, text) for text in _manifest_problems(manifest)]
     contents = _known_contents(manifest)
     for record in track(manifest.cases, len(manifest.cases), f"verify {folder.name}", disable=not progress):
@@ -101,6 +103,10 @@ def verify_folder(
         problems += [Problem(record.id, text) for text in found]
     problems += [Problem(DATASET_JSON, f"{text}; {_AGAIN}") for text in listing_problems(folder, manifest, originals)]
     return problems + list(_foreign_files(folder, manifest, contents))
+
+
+def _originals(original_dir: DatasetDir, manifest: Manifest) -> dict[str, Case]:
+    return {case.id: case for case in find_cases(original_dir, merge_masks=manifest.merges_masks)}
 
 
 def _manifest_problems(manifest: Manifest) -> Iterator[str]:
@@ -184,13 +190,16 @@ def _differences(
         yield f"{record.image} has another header than its original; {_AGAIN}"
     if stored.has_alpha and not np.array_equal(before.array[-1], stored.array[-1]):
         yield f"{record.image} has another alpha channel than its original; {_AGAIN}"
-    found = asdict(measure(before.color, stored.color, stored.width))
+    fidelity = measure(before.color, stored.color, stored.width)
+    found = asdict(fidelity)
     if not found["max_abs_delta"] <= limit:  # NaN is no permitted change
         yield f"{record.image} differs by {found['max_abs_delta']:g} stored units from its original, {budget}; {_AGAIN}"
         return
     for name, tolerance in _TOLERANCES.items():
         if not _close(getattr(record, name), found[name], tolerance):
             yield f"{MANIFEST} says {name} {getattr(record, name)}, the files say {found[name]}; restore it from a copy"
+    if record.noise_rms is not None and (lost := say_lost(fidelity.rms, record.noise_rms)):
+        yield f"{lost}; protect again"
     if manifest.ignore_label is not None:
         void = np.broadcast_to(read_label(original.label, before) == manifest.ignore_label, before.color.shape)
         if strayed := int(np.count_nonzero(before.color[void] != stored.color[void])):

@@ -134,7 +134,7 @@ class UMedProtectd(MapTransform):
         keys: images to protect.
         protector: checkpoint or fitted protector, see :class:`UMedProtect`.
         label_key: class numbers of the images.
-        device: where networks run.
+        device, ignore_label: see :class:`UMedProtect`.
         id_key: names of the cases, for methods whose noise differs from case to case; None for methods that need
             none.
         allow_missing_keys: do not raise if a key is missing.
@@ -168,11 +168,12 @@ class UMedProtectd(MapTransform):
         device: str | torch.device = "cpu",
         allow_missing_keys: bool = False,
         id_key: str | None = None,
+        ignore_label: int | None = None,
     ) -> None:
         super().__init__(keys, allow_missing_keys)
         self.label_key = label_key
         self.id_key = id_key
-        self.transform = UMedProtect(protector, device)
+        self.transform = UMedProtect(protector, device, ignore_label=ignore_label)
 
     def __call__(self, data: Mapping[Hashable, NdarrayOrTensor]) -> dict[Hashable, NdarrayOrTensor]:
         d = dict(data)
