@@ -16,6 +16,7 @@ def projected_ascent(
     image: torch.Tensor,
     label: torch.Tensor,
     objective: Objective,
+    *,
     radius: float,
     steps: int,
     step: float,
@@ -38,7 +39,9 @@ def projected_ascent(
         A tensor of the image's shape, in [0, 1] and without history.
     """
     start = (2 * torch.rand(image.shape, generator=generator) - 1).to(image)
-    return minimize(lambda adversary: -objective(adversary, label), image, radius, steps, step, radius * start)
+    return minimize(
+        lambda adversary: -objective(adversary, label), image, radius, steps=steps, step_size=step, start=radius * start
+    )
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,7 @@ class AdversarialTraining(Defense):
         step: length of a step as a share of the radius.
 
     Raises:
-        ValueError: if an argument is out of range.
+        ValueError: If an argument is out of range.
     """
 
     radius: float
@@ -73,7 +76,9 @@ class AdversarialTraining(Defense):
         self, image: torch.Tensor, label: torch.Tensor, objective: Objective, generator: torch.Generator
     ) -> tuple[torch.Tensor, torch.Tensor]:
         step = self.step * self.radius
-        return projected_ascent(image, label, objective, self.radius, self.steps, step, generator), label
+        return projected_ascent(
+            image, label, objective, radius=self.radius, steps=self.steps, step=step, generator=generator
+        ), label
 
 
 @dataclass(frozen=True)
@@ -87,7 +92,7 @@ class WorstOf(Defense):
         probability: of plasma brightness, plasma contrast and shuffled colors, each.
 
     Raises:
-        ValueError: if an argument is out of range.
+        ValueError: If an argument is out of range.
     """
 
     draws: int = 5

@@ -32,7 +32,7 @@ class GaussianBlur(Defense):
         kernel: pixels a side, odd.
 
     Raises:
-        ValueError: if an argument is out of range.
+        ValueError: If an argument is out of range.
     """
 
     sigma: float = 0.8
@@ -54,7 +54,7 @@ class Median(Defense):
         size: pixels a side, odd.
 
     Raises:
-        ValueError: if ``size`` is even or below 3.
+        ValueError: If ``size`` is even or below 3.
     """
 
     size: int = 3
@@ -74,7 +74,7 @@ class Jpeg(Defense):
         quality: 1 to 100.
 
     Raises:
-        ValueError: if ``quality`` is out of range.
+        ValueError: If ``quality`` is out of range.
     """
 
     quality: int
@@ -94,7 +94,7 @@ class BitDepth(Defense):
         bits: per channel, 1 to 16.
 
     Raises:
-        ValueError: if ``bits`` is out of range.
+        ValueError: If ``bits`` is out of range.
     """
 
     bits: int
@@ -131,7 +131,7 @@ class Contrast(Defense):
         contrast: factor of the distance from the image's mean.
 
     Raises:
-        ValueError: if an argument is not positive.
+        ValueError: If an argument is not positive.
     """
 
     gamma: float = 0.7
@@ -155,7 +155,7 @@ class TrainingSize(Defense):
         size: the grid itself, multiples of 32.
 
     Raises:
-        ValueError: if both or none are given, one is out of range, or ``size`` has another number of axes than the
+        ValueError: If both or none are given, one is out of range, or ``size`` has another number of axes than the
             grid that it replaces.
     """
 

@@ -12,9 +12,9 @@ from .augment import BOTH, LINEAR, Augment
 from .base import Defense, Materials
 
 
-def crop_transforms(size: tuple[int, ...], share: float) -> list[Transform]:
+def crop_transforms(size: tuple[int, ...], fraction: float) -> list[Transform]:
     """The transforms of :class:`RandomCrop` for one size."""
-    box = [max(1, round(share * length)) for length in size]
+    box = [max(1, round(fraction * length)) for length in size]
     return [RandSpatialCropd(BOTH, roi_size=box, random_size=False), SpatialPadd(BOTH, spatial_size=size)]
 
 
@@ -48,20 +48,20 @@ class RandomCrop(Defense):
     grid no longer do.
 
     Args:
-        share: of every side of the image.
+        fraction: of every side of the image.
 
     Raises:
-        ValueError: if ``share`` is not between 0 and 1.
+        ValueError: if ``fraction`` is not between 0 and 1.
     """
 
-    share: float = 0.875
+    fraction: float = 0.875
 
     def __post_init__(self) -> None:
-        if not 0 < self.share < 1:
-            raise ValueError(f"share is {self.share!r}; it must be between 0 and 1, for example 0.875.")
+        if not 0 < self.fraction < 1:
+            raise ValueError(f"fraction is {self.fraction!r}; it must be between 0 and 1, for example 0.875.")
 
     def augmentation(self, materials: Materials) -> list[Transform]:
-        return [Augment(partial(crop_transforms, share=self.share))]
+        return [Augment(partial(crop_transforms, fraction=self.fraction))]
 
 
 @dataclass(frozen=True)

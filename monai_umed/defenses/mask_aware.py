@@ -65,7 +65,7 @@ class DenoiseInMask(Defense):
         region: ``"mask"``, foreground and band; ``"image"``, everywhere.
 
     Raises:
-        ValueError: if an argument is out of range.
+        ValueError: If an argument is out of range.
     """
 
     sigma: float = 1.0
@@ -96,7 +96,7 @@ class QuantizeInMask(Defense):
         band: how far from the foreground the files are taken to be changed, in pixels.
 
     Raises:
-        ValueError: if an argument is out of range.
+        ValueError: If an argument is out of range.
     """
 
     levels: int = 8
@@ -123,7 +123,7 @@ class IgnoreBorder(Defense):
         radius: of the band, in pixels to each side of the border between two classes.
 
     Raises:
-        ValueError: if the radius is not a positive whole number.
+        ValueError: If the radius is not a positive whole number.
     """
 
     radius: int = 2

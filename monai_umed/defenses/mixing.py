@@ -13,7 +13,7 @@ from scipy import stats
 from .base import Defense, Objective
 
 
-def draw_shares(alpha: float, count: int, generator: torch.Generator) -> torch.Tensor:
+def draw_fractions(alpha: float, count: int, generator: torch.Generator) -> torch.Tensor:
     """Draw ``count`` numbers from Beta(alpha, alpha), float64.
 
     PyTorch's own Beta draws only from the global generator; the inverse of the distribution function turns uniform
@@ -28,24 +28,24 @@ def draw_shares(alpha: float, count: int, generator: torch.Generator) -> torch.T
     return torch.from_numpy(stats.beta.ppf(uniform.numpy(), alpha, alpha))
 
 
-def draw_boxes(share: torch.Tensor, size: Sequence[int], generator: torch.Generator) -> torch.Tensor:
+def draw_boxes(fraction: torch.Tensor, size: Sequence[int], generator: torch.Generator) -> torch.Tensor:
     """Draw one box per case, anywhere within the image.
 
     All sides are the same fraction of the image's. A box never crosses the border, so that its area is what was asked
     for, up to the rounding of each side to whole pixels.
 
     Args:
-        share: part of the area that each box covers, ``(B,)`` in [0, 1].
+        fraction: part of the area that each box covers, ``(B,)`` in [0, 1].
         size: the spatial axes.
         generator: source of randomness, on the CPU.
 
     Returns:
         Boolean ``(B, 1, *size)``, True inside the boxes.
     """
-    boxes = torch.ones(len(share), 1, *size, dtype=torch.bool)
+    boxes = torch.ones(len(fraction), 1, *size, dtype=torch.bool)
     for axis, length in enumerate(size):
-        side = (length * share ** (1 / len(size))).round()
-        start = (torch.rand(len(share), generator=generator, dtype=torch.float64) * (length - side + 1)).floor()
+        side = (length * fraction ** (1 / len(size))).round()
+        start = (torch.rand(len(fraction), generator=generator, dtype=torch.float64) * (length - side + 1)).floor()
         position = torch.arange(length)
         inside = (position >= start[:, None]) & (position < (start + side)[:, None])
         boxes &= inside.reshape(-1, *[length if other == axis else 1 for other in range(-1, len(size))])
@@ -83,15 +83,15 @@ class _Mixing(Defense, ABC):
             raise ValueError(f"probability is {self.probability}; it must be between 0 and 1.")
 
     @abstractmethod
-    def weight(self, share: torch.Tensor, size: Sequence[int], generator: torch.Generator) -> torch.Tensor:
+    def weight(self, fraction: torch.Tensor, size: Sequence[int], generator: torch.Generator) -> torch.Tensor:
         """Spread the shares that cases keep of themselves, ``(B,)``, over the spatial axes: ``(B, 1, *size or 1s)``."""
 
     def batch(
         self, image: torch.Tensor, label: torch.Tensor, objective: Objective, generator: torch.Generator
     ) -> tuple[torch.Tensor, torch.Tensor]:
         chosen = torch.rand(len(image), generator=generator) < self.probability
-        share = draw_shares(self.alpha, len(image), generator).masked_fill(~chosen, 1)
-        return mix_with_partners(image, label, self.weight(share, image.shape[2:], generator), generator)
+        fraction = draw_fractions(self.alpha, len(image), generator).masked_fill(~chosen, 1)
+        return mix_with_partners(image, label, self.weight(fraction, image.shape[2:], generator), generator)
 
 
 @dataclass(frozen=True)
@@ -103,11 +103,11 @@ class Mixup(_Mixing):
         probability: of each case to be mixed.
 
     Raises:
-        ValueError: if an argument is out of range.
+        ValueError: If an argument is out of range.
     """
 
-    def weight(self, share: torch.Tensor, size: Sequence[int], generator: torch.Generator) -> torch.Tensor:
-        return share.reshape(-1, *[1] * (len(size) + 1))
+    def weight(self, fraction: torch.Tensor, size: Sequence[int], generator: torch.Generator) -> torch.Tensor:
+        return fraction.reshape(-1, *[1] * (len(size) + 1))
 
 
 @dataclass(frozen=True)
@@ -121,8 +121,8 @@ class CutMix(_Mixing):
         probability: of each case to be mixed.
 
     Raises:
-        ValueError: if an argument is out of range.
+        ValueError: If an argument is out of range.
     """
 
-    def weight(self, share: torch.Tensor, size: Sequence[int], generator: torch.Generator) -> torch.Tensor:
-        return ~draw_boxes(1 - share, size, generator)
+    def weight(self, fraction: torch.Tensor, size: Sequence[int], generator: torch.Generator) -> torch.Tensor:
+        return ~draw_boxes(1 - fraction, size, generator)

@@ -26,7 +26,7 @@ def bounded_class(method: str) -> type[BoundedProtector]:
     """The class of a method that takes a bound.
 
     Raises:
-        ValueError: if there is no such method (the nearest name is offered), or it is UMed.
+        ValueError: If there is no such method (the nearest name is offered), or it is UMed.
     """
     found = protector_class(method)
     if not issubclass(found, BoundedProtector):
@@ -41,7 +41,7 @@ def parse_method(text: str) -> dict[str, Any]:
         text: name, then ``:argument=value`` for each one. Values are read as JSON, and as text where they are none.
 
     Raises:
-        ValueError: there is no such method or argument (the nearest name is offered), or the argument is set by an
+        ValueError: If there is no such method or argument (the nearest name is offered), or the argument is set by an
             option of all methods.
     """
     method, *arguments = text.split(":")
@@ -70,8 +70,8 @@ def check_method(protector: Protector, section: str, pattern_key: str | None = N
         pattern_key: file of a pattern key, which only UMed's generators start from.
 
     Raises:
-        ValueError: a method that cannot protect new images is asked for other cases than those of its fit, or a key is
-            given.
+        ValueError: If a method that cannot protect new images is asked for other cases than those of its fit, or if a
+            key is given.
     """
     name = type(protector).__name__
     if not protector.protects_new_images and section != "train":
@@ -93,7 +93,7 @@ def check_budget(protector: Protector, items: Sequence[dict]) -> None:
         items: see :attr:`monai_umed.data.training_set.TrainingSet.items`.
 
     Raises:
-        ValueError: every bound of every item is zero.
+        ValueError: If every bound of every item is zero.
     """
     if not any(bool(item["bounds"].any()) for item in items):
         raise ValueError(
@@ -106,6 +106,7 @@ def check_budget(protector: Protector, items: Sequence[dict]) -> None:
 def fit_method(
     protector: Protector,
     load: Load,
+    *,
     checkpoint: str | Path,
     record: Mapping[str, Any],
     device: str | torch.device = "cpu",
@@ -126,8 +127,8 @@ def fit_method(
         adjust: what is done to the fitted protector before it is saved.
 
     Raises:
-        DatasetError: if no case is usable.
-        ValueError: if bound and eps leave nothing to change, or the fit refuses the cases.
+        DatasetError: If no case is usable.
+        ValueError: If bound and eps leave nothing to change, or the fit refuses the cases.
     """
     path = Path(checkpoint)
     if path.is_file():

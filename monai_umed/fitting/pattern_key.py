@@ -36,7 +36,7 @@ def key_tile(key: bytes, patch: int, spatial_dims: int) -> torch.Tensor:
         -1 and 1, shape ``(patch,) * spatial_dims``.
 
     Raises:
-        ValueError: if the patch is too small to leave a choice.
+        ValueError: If the patch is too small to leave a choice.
     """
     if patch < _SMALLEST:
         raise ValueError(f"patch is {patch}; a pattern from a key needs at least {_SMALLEST} pixels a side.")
@@ -58,8 +58,8 @@ def start_from_key(perturbator: UMedPerturbator, key_file: str | Path) -> None:
         key_file: see :func:`monai_umed.sealing.keys.new_key`.
 
     Raises:
-        KeyFileError: if the file cannot be used.
-        ValueError: if patches are too small.
+        KeyFileError: If the file cannot be used.
+        ValueError: If patches are too small.
     """
     tile = key_tile(read_key(key_file), perturbator.patch, perturbator.spatial_dims)
     for generator in (perturbator.contour, perturbator.texture):
@@ -70,6 +70,6 @@ def key_mark(key_file: str | Path) -> str:
     """Eight digits that tell keys apart in records of a run and say nothing about the pattern.
 
     Raises:
-        KeyFileError: if the file cannot be used.
+        KeyFileError: If the file cannot be used.
     """
     return derive_key(read_key(key_file), "key mark 1").hex()[:8]

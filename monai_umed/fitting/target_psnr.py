@@ -35,7 +35,9 @@ def _mean_psnr(protector: Protector, loaded: Sequence[LoadedCase]) -> float:
     for case in loaded:
         stored = case.stored
         image, label = torch.from_numpy(stored.scaled()), torch.from_numpy(case.label)
-        perturbation = perturb_as_known(protector, image, label, stored.spacing, stored.levels, case.case.id)
+        perturbation = perturb_as_known(
+            protector, image, label, spacing=stored.spacing, levels=stored.levels, case_id=case.case.id
+        )
         delta, bound = perturbation.kept_from(case.outside)
         protected = add_delta(stored, delta.numpy(), bound.numpy())
         psnr = measure(stored.color, protected[: len(stored.color)], stored.width).psnr
@@ -44,11 +46,13 @@ def _mean_psnr(protector: Protector, loaded: Sequence[LoadedCase]) -> float:
     return fmean(values) if values else float("inf")
 
 
-def _load_some(cases: Sequence[Case], num_classes: int, window: tuple[float, float] | None) -> list[LoadedCase]:
+def _load_some(
+    cases: Sequence[Case], num_classes: int, intensity_window: tuple[float, float] | None
+) -> list[LoadedCase]:
     loaded, reasons = [], []
     for index in range(0, len(cases), max(1, len(cases) // SAMPLE)):
         try:
-            loaded.append(load_case(cases[index], num_classes, window))
+            loaded.append(load_case(cases[index], num_classes, intensity_window))
         except CaseError as error:
             reasons.append(str(error))
     if not loaded:
@@ -60,8 +64,9 @@ def reach_psnr(
     protector: Protector,
     cases: Sequence[Case],
     target: float,
+    *,
     num_classes: int = 2,
-    window: tuple[float, float] | None = None,
+    intensity_window: tuple[float, float] | None = None,
     most: float = 1.0,
 ) -> float:
     """Lower a fitted protector's ``eps`` until files are close enough.
@@ -74,7 +79,7 @@ def reach_psnr(
         protector: fitted; ``eps``, and UMed's ``texture_share`` and ``background_share``, are changed in place.
         cases: what PSNR is measured on, :data:`SAMPLE` of them.
         target: mean PSNR in dB that files must have at least.
-        num_classes, window: as in :func:`monai_umed.release.protect.protect_dataset`.
+        num_classes, intensity_window: as in :func:`monai_umed.release.protect.protect_dataset`.
         most: largest multiple of its ``eps`` that the protector may be given; above 1 only to compare methods, since
             noise that was fitted to one limit is stretched to another.
 
@@ -82,10 +87,10 @@ def reach_psnr(
         The mean PSNR in dB of the sample.
 
     Raises:
-        ValueError: if nothing that is left of the budget reaches the target.
-        DatasetError: if none of the sample can be used.
+        ValueError: If nothing that is left of the budget reaches the target.
+        DatasetError: If none of the sample can be used.
     """
-    loaded = _load_some(cases, num_classes, window)
+    loaded = _load_some(cases, num_classes, intensity_window)
     eps, umed = protector.eps, protector if isinstance(protector, UMed) else None
     texture, background = (1.0, 0.0) if umed is None else (umed.texture_share, umed.background_share)
 

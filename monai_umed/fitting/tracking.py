@@ -45,10 +45,11 @@ def prepare_tracking(handlers: Iterable[Any], settings: DataclassInstance) -> No
 def track_results(
     handlers: Iterable[Any],
     output_dir: str | Path,
+    *,
     dataset_dir: DatasetDir,
     section: Section = "train",
     num_classes: int = 2,
-    window: tuple[float, float] | None = None,
+    intensity_window: tuple[float, float] | None = None,
 ) -> None:
     """Log what a fit has led to, and close its run; nothing if none of the handlers is for MLflow.
 
@@ -62,7 +63,7 @@ def track_results(
         dataset_dir: the clean dataset, see :func:`monai_umed.data.cases.find_cases`.
         section: what was protected.
         num_classes: classes of the masks, background included.
-        window: intensities that map to 0 and 1.
+        intensity_window: intensities that map to 0 and 1.
     """
     output_dir = Path(output_dir)
     protected, check = output_dir / "protected", output_dir / "quick_check.json"
@@ -80,7 +81,7 @@ def track_results(
             if file.is_file():
                 handler.client.log_artifact(run, str(file))
         with TemporaryDirectory() as folder:
-            for case, picture in _pictures(find_cases(dataset_dir, section), protected, num_classes, window):
+            for case, picture in _pictures(find_cases(dataset_dir, section), protected, num_classes, intensity_window):
                 (Path(folder) / f"{case.id.replace('/', '_')}.png").write_bytes(picture)
             handler.client.log_artifacts(run, folder, "pictures")
         handler.close()
@@ -91,18 +92,19 @@ def _mlflow(handlers: Iterable[Any]) -> list[MLFlowHandler]:
 
 
 def _pictures(
-    cases: Sequence[Case], protected_dir: Path, num_classes: int, window: tuple[float, float] | None
+    cases: Sequence[Case], protected_dir: Path, num_classes: int, intensity_window: tuple[float, float] | None
 ) -> Iterator[tuple[Case, bytes]]:
     """Original, protected copy and difference side by side, of cases spread over all that were protected."""
     copies = {case.id: case for case in find_cases(protected_dir)}
     shared = [case for case in cases if case.id in copies]
     for case in shared[:: -(-len(shared) // PICTURES)]:
-        loaded = load_case(case, num_classes, window)
+        loaded = load_case(case, num_classes, intensity_window)
         foreground = loaded.label[0] > 0
         index = int(foreground.sum(axis=(0, 1)).argmax()) if foreground.ndim == 3 else 0
         stored = loaded.stored
         before, after = (
-            gray_levels(image.color, stored.window, index) for image in (stored, read_image(copies[case.id].image))
+            gray_levels(image.color, stored.intensity_window, index)
+            for image in (stored, read_image(copies[case.id].image))
         )
         buffer = io.BytesIO()
         Image.fromarray(np.concatenate([before, after, difference(before, after)], axis=1)).save(buffer, "png")

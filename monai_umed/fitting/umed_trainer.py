@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -14,12 +14,10 @@ from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 
 from ..functional import add_bounded, check_eps, resize
-from ..functional.projected_gradient import minimize
-from ..networks import InTurn, UMedPerturbator
+from ..networks import UMedPerturbator
 from ..protectors import bound_noise
 from ..training.distributed import unwrapped
 from ..training.precision import autocast
-from .transformations import Transformation, transform_batch
 
 
 def trains_surrogate(epoch: int, generator_epochs: int, warmup_epochs: int) -> bool:
@@ -31,7 +29,7 @@ def trains_surrogate(epoch: int, generator_epochs: int, warmup_epochs: int) -> b
 
 
 def perturb_batch(
-    perturbator: UMedPerturbator, image: torch.Tensor, bounds: torch.Tensor, eps: float, native_scale: int = 1
+    perturbator: UMedPerturbator, image: torch.Tensor, *, bounds: torch.Tensor, eps: float, native_scale: int = 1
 ) -> torch.Tensor:
     """Protect a batch on the working grid, differentiable with respect to the generators (Eq. 6).
 
@@ -57,11 +55,10 @@ def perturb_batch(
 class UMedTrainer(SupervisedTrainer):
     """Trains the two generators and the surrogate in turn; all of them minimize the same loss.
 
-    ``network`` is the surrogate, or several as :class:`monai_umed.networks.InTurn`, one for each batch. In generator
-    epochs it is frozen and in evaluation mode, so that its normalization statistics neither drift nor leak between the
-    images of a batch; the paper does not say. Works with every MONAI handler; ``state.output`` holds ``image`` (as the
-    surrogate saw it), ``label``, ``pred`` and ``loss`` of each case, and ``state.trains_surrogate`` tells the two kinds
-    of epochs apart.
+    In generator epochs the surrogate is frozen and in evaluation mode, so that its normalization statistics neither
+    drift nor leak between the images of a batch; the paper does not say. Every MONAI handler works: ``state.output``
+    holds ``image`` (as the surrogate saw it), ``label``, ``pred`` and ``loss`` of each case, and
+    ``state.trains_surrogate`` tells the two kinds of epochs apart.
 
     Args:
         device: where to run; networks are moved there.
@@ -78,19 +75,12 @@ class UMedTrainer(SupervisedTrainer):
         warmup_epochs: epochs of the surrogate before the first of the generators. 0 is the paper, whose generators
             spend their first epochs against a random network.
         native_scale: see :func:`perturb_batch`.
-        transformations: random changes that every case makes on its way to the surrogate, in this order, in the
-            generators' steps and in the surrogate's. None is the paper.
-        adversarial_radius: how far from the files an exploiter's adversarial training is expected to go, as a share of
-            the [0, 1] window. Above 0, images are moved that far uphill first, so that generators and surrogate
-            minimize the worst case: robust error minimization (Fu et al. 2022, arXiv 2203.14533, Eq. 5).
-        adversarial_steps: gradients per image for that.
-        seed: of the transformations.
         amp: compute in bfloat16 where it is safe, see :func:`monai_umed.training.precision.autocast`; it needs no loss
             scaling.
         kwargs: everything else that :class:`monai.engines.SupervisedTrainer` takes.
 
     Raises:
-        ValueError: if ``eps`` or a number of epochs is out of range.
+        ValueError: If ``eps`` or a number of epochs is out of range.
     """
 
     def __init__(
@@ -107,10 +97,6 @@ class UMedTrainer(SupervisedTrainer):
         generator_epochs: int = 4,
         warmup_epochs: int = 0,
         native_scale: int = 1,
-        transformations: Sequence[Transformation] = (),
-        adversarial_radius: float = 0.0,
-        adversarial_steps: int = 3,
-        seed: int = 0,
         amp: bool = False,
         **kwargs: Any,
     ) -> None:
@@ -123,11 +109,6 @@ class UMedTrainer(SupervisedTrainer):
             raise ValueError(
                 f"max_epochs is {max_epochs}, less than one full turn of {warmup_epochs} warm-up, {generator_epochs} "
                 f"generator and 1 surrogate epochs; use at least {warmup_epochs + generator_epochs + 1}."
-            )
-        if not 0 <= adversarial_radius < 1 or adversarial_steps < 1:
-            raise ValueError(
-                f"adversarial_radius is {adversarial_radius} with {adversarial_steps} steps; it must be at least 0 and "
-                "below 1, a share of the [0, 1] window, with at least 1 step."
             )
         kwargs.setdefault("prepare_batch", PrepareBatchExtraInput(extra_keys={"bounds": "bounds"}))
         super().__init__(
@@ -146,10 +127,6 @@ class UMedTrainer(SupervisedTrainer):
         self.generator_epochs = generator_epochs
         self.warmup_epochs = warmup_epochs
         self.native_scale = native_scale
-        self.transformations = tuple(transformations)
-        self.adversarial_radius = adversarial_radius
-        self.adversarial_steps = adversarial_steps
-        self.seed = seed
         self.bfloat16 = amp
 
     def fit_state(self) -> dict[str, Any]:
@@ -161,24 +138,6 @@ class UMedTrainer(SupervisedTrainer):
             "perturbator_optimizer": self.perturbator_optimizer,
             "trainer": self,
         }
-
-    def _harden(self, image: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
-        """Add what an adversary within the radius would, without a gradient of its own."""
-        if self.adversarial_radius == 0:
-            return image
-        network = unwrapped(self.network)
-        training = network.training
-        network.eval()
-        worst = minimize(
-            lambda adversary: -self.loss_function(self.inferer(adversary, network).float(), label),
-            image,
-            self.adversarial_radius,
-            self.adversarial_steps,
-            self.adversarial_radius / self.adversarial_steps * 1.5,
-            torch.zeros_like(image),
-        )
-        network.train(training)
-        return image + (worst - image).detach()
 
     def _iteration(self, engine: UMedTrainer, batchdata: dict[str, torch.Tensor]) -> dict:  # type: ignore[override]
         image, label, _, extra = engine.prepare_batch(
@@ -193,17 +152,12 @@ class UMedTrainer(SupervisedTrainer):
         # Over several processes, only what is trained goes through its wrapper, which would wait for gradients.
         network = engine.network if surrogate_turn else unwrapped(engine.network)
         perturbator = unwrapped(engine.perturbator) if surrogate_turn else engine.perturbator
-        surrogate = unwrapped(network)
-        if isinstance(surrogate, InTurn):
-            surrogate.turn = engine.state.iteration
 
         optimizer.zero_grad(set_to_none=True)
-        # From the number of the batch, so that an interrupted fit goes on with the same draws.
-        draws = torch.Generator().manual_seed(engine.seed + 1_000_003 * engine.state.iteration)
         with autocast(image, engine.bfloat16):
-            protected = perturb_batch(perturbator, image, extra["bounds"], engine.eps, engine.native_scale)
-            protected, label = transform_batch(engine.transformations, protected, label, draws)
-            protected = engine._harden(protected, label)
+            protected = perturb_batch(
+                perturbator, image, bounds=extra["bounds"], eps=engine.eps, native_scale=engine.native_scale
+            )
             engine.state.output = {Keys.IMAGE: protected.detach(), Keys.LABEL: label}
             engine.state.output[Keys.PRED] = engine.inferer(protected, network)
             engine.fire_event(IterationEvents.FORWARD_COMPLETED)

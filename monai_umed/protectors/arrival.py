@@ -13,7 +13,7 @@ from ..data.working_grid import fitting_grid, say_sides
 from .base import Protector
 from .perturbation import NothingChangedWarning, Perturbation
 
-LEAST_SHARE = 0.5
+LEAST_FRACTION = 0.5
 """Share of its perturbation that must arrive in a protected image."""
 
 
@@ -27,6 +27,7 @@ def check_arrival(
     protector: Protector,
     image: torch.Tensor,
     label: torch.Tensor,
+    *,
     perturbation: Perturbation,
     change: float,
     spacing: Sequence[float] | None = None,
@@ -56,7 +57,7 @@ def check_arrival(
         Root mean square of what was to change, in [0, 1] units; 0 for a control that changes nothing.
 
     Raises:
-        ValueError: if no pixel may change, or less than :data:`LEAST_SHARE` arrives.
+        ValueError: if no pixel may change, or less than :data:`LEAST_FRACTION` arrives.
     """
     if protector.changes_nothing:
         return 0.0
@@ -67,7 +68,7 @@ def check_arrival(
     made = root_mean_square(delta)
     enlarged = _enlarged_sides(protector, image)
     if enlarged is not None:
-        made = max(made, limit * _strength(protector, image, label, enlarged, spacing, case_id))
+        made = max(made, limit * _strength(protector, image, label, sides=enlarged, spacing=spacing, case_id=case_id))
     if made == 0:
         raise ValueError(f"{type(protector).__name__} made no noise for it; fit anew, or take another method")
     if lost := say_lost(change, made):
@@ -77,16 +78,19 @@ def check_arrival(
 
 
 def say_lost(change: float, made: float) -> str | None:
-    """What is wrong with an image in which less than :data:`LEAST_SHARE` of its perturbation is left; None if not.
+    """Say what is wrong with an image in which less than :data:`LEAST_FRACTION` of its perturbation is left.
 
     Args:
         change: root mean square of what changed in the file, over all pixels and channels.
         made: the same of what was to change, in the same units; 0 if nothing was.
+
+    Returns:
+        The reason; None if enough is left.
     """
     # Figures of another computer may differ in their last digits.
-    if change >= LEAST_SHARE * made * (1 - 1e-6):
+    if change >= LEAST_FRACTION * made * (1 - 1e-6):
         return None
-    return f"{change / made:.0%} of the perturbation arrives, must be at least {LEAST_SHARE:.0%}"
+    return f"{change / made:.0%} of the perturbation arrives, must be at least {LEAST_FRACTION:.0%}"
 
 
 def _enlarged_sides(protector: Protector, image: torch.Tensor) -> tuple[int, ...] | None:
@@ -105,6 +109,7 @@ def _strength(
     protector: Protector,
     image: torch.Tensor,
     label: torch.Tensor,
+    *,
     sides: tuple[int, ...],
     spacing: Sequence[float] | None,
     case_id: str | None,

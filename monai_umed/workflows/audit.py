@@ -47,7 +47,7 @@ def audit(
     exploiters: Sequence[str] | None = None,
     defenses: Sequence[str] | None = None,
     seeds: Sequence[int] | None = None,
-    size: Sequence[int] | None = None,
+    grid: Sequence[int] | None = None,
     network_size: str = "small",
     recipe: str = "fast",
     epochs: int | None = None,
@@ -56,7 +56,7 @@ def audit(
     amp: bool = True,
     foreign: str | Path | None = None,
     num_classes: int | None = None,
-    window: Sequence[float] | str | None = None,
+    intensity_window: Sequence[float] | str | None = None,
     slice_axis: int | None = None,
     device: str | None = None,
     workers: int | None = None,
@@ -77,14 +77,14 @@ def audit(
             ``clean``, else ``"all"``.
         preset: ``"quick"``, three networks, six defenses and one seed, or ``"full"``, everything with three seeds.
         exploiters, defenses, seeds: what is trained instead of the preset's; names as in `monai-umed list`.
-        size: grid that exploiters train on, in pixels; by default what the test cases suggest.
+        grid: grid that exploiters train on, in pixels; by default what the test cases suggest.
         network_size: ``"small"`` or ``"paper"``.
         recipe: ``"fast"``, 15 epochs, or ``"paper"``, 150 epochs with a tenth of the learning rate.
         epochs, learning_rate, batch_size: instead of the recipe's.
         amp: whether to compute in bfloat16 where that is safe.
         foreign: other public images that exploiters bring along. Default: the phantom.
         num_classes: classes of the masks, background included; by default as many as the test masks show.
-        window: displayed intensities of black and white, two numbers or the name of a CT window.
+        intensity_window: displayed intensities of black and white, two numbers or the name of a CT window.
         slice_axis: cut volumes into slices across this axis, for networks that see images.
         device: where to train. Default: a graphics card, if there is one.
         workers: trainings at the same time.
@@ -94,14 +94,14 @@ def audit(
         What ``scores.json`` holds; None if trainings on other machines are still missing.
 
     Raises:
-        DatasetError: if the folders do not fit each other.
-        ValueError: if a name is unknown, a number out of range, or the output folder belongs to another audit.
+        DatasetError: If the folders do not fit each other.
+        ValueError: If a name is unknown, a number out of range, or the output folder belongs to another audit.
 
     Example:
         >>> data = mu.write_phantom(work / "data", num_train=12, num_test=10)
         >>> release = mu.protect(data, work / "out", preset="stamp", progress=False)
         Protected 12 cases ...
-        >>> quick = {"exploiters": ["unet-batch"], "defenses": ["none"], "epochs": 1, "size": (32, 32), "workers": 1}
+        >>> quick = {"exploiters": ["unet-batch"], "defenses": ["none"], "epochs": 1, "grid": (32, 32), "workers": 1}
         >>> scores = mu.audit(work / "out", work / "audit", clean=data, test=data, progress=False, **quick)
         Trainings to run: 5, 1 at a time...
         >>> (work / "audit" / "report.html").is_file(), len(scores.rows)
@@ -125,19 +125,19 @@ def audit(
         as_dataset(_absolute(data, apart), **reading) for data, apart in ((clean, labels), (test, test_labels))
     )
     section: Section = test_section or ("test" if tests == originals else "all")
-    facts = inspect_dataset(tests, section, slice_axis)
+    facts = inspect_dataset(tests, section, slice_axis=slice_axis)
     plan = Audit(
         as_dataset(protected, **reading),
         originals,
         test_dir=tests,
         test_section=section,
-        size=tuple(size or facts.size),
+        grid=tuple(grid or facts.grid),
         exploiters=tuple(exploiters or usual["exploiters"]),
         defenses=tuple(defenses or usual["defenses"]),
         seeds=tuple(usual["seeds"] if seeds is None else seeds),
         network_size=network_size,
         num_classes=num_classes or facts.num_classes,
-        window=as_window(window),
+        intensity_window=as_window(intensity_window),
         foreign_dir=None if foreign is None else str(foreign),
         recipe={**training, "amp": amp},
         device=str(usual_device() if device is None else device),

@@ -23,7 +23,7 @@ def benchmark(
     eps: float | str = 4 / 255,
     psnr: float | None = None,
     bound: str | None = None,
-    size: Sequence[int] | None = None,
+    grid: Sequence[int] | None = None,
     network_size: str = "small",
     recipe: str = "fast",
     epochs: int | None = None,
@@ -45,7 +45,7 @@ def benchmark(
         eps: largest change of a pixel as a fraction of the intensity window, the same for all: 0.0157 or ``"4/255"``.
         psnr: dB at which to compare a second time, each protector with an eps of its own.
         bound: of protectors that name none: ``"full"``, ``"roi"``, ``"band"`` or ``"lbp"``.
-        size: grid of fits and trainings, in pixels; by default what each dataset suggests.
+        grid: grid of fits and trainings, in pixels; by default what each dataset suggests.
         network_size: ``"small"`` or ``"paper"``.
         recipe: ``"fast"``, 15 epochs, or ``"paper"``, 150 epochs with a tenth of the learning rate.
         epochs: instead of the recipe's.
@@ -57,12 +57,12 @@ def benchmark(
         What ``results.csv`` holds; None if parts on other machines are still missing.
 
     Raises:
-        DatasetError: if a dataset cannot be used.
-        ValueError: if a name is unknown, a number out of range, or the output folder belongs to another benchmark.
+        DatasetError: If a dataset cannot be used.
+        ValueError: If a name is unknown, a number out of range, or the output folder belongs to another benchmark.
 
     Example:
         >>> data = mu.write_phantom(work / "data", num_train=12, num_test=10)
-        >>> quick = {"defenses": ["none"], "epochs": 1, "size": (32, 32), "workers": 1, "progress": False}
+        >>> quick = {"defenses": ["none"], "epochs": 1, "grid": (32, 32), "workers": 1, "progress": False}
         >>> rows = mu.benchmark([data], work / "out", protectors=["constant-stamp"], **quick)
         Trainings to run: 2, 1 at a time...
         >>> sorted({row.protector for row in rows})
@@ -84,7 +84,7 @@ def benchmark(
         eps=as_fraction(eps),
         psnr=psnr,
         bound=bound,
-        size=None if size is None else tuple(size),
+        grid=None if grid is None else tuple(grid),
         network_size=network_size,
         recipe={**RECIPES[recipe], **({} if epochs is None else {"epochs": epochs})},
         device=str(usual_device() if device is None else device),

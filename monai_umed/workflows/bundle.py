@@ -97,7 +97,7 @@ def as_fraction(value: float | str) -> float:
     """A number, or a fraction as it is written on a command line: ``"8/255"``.
 
     Raises:
-        ValueError: if it is neither.
+        ValueError: If it is neither.
     """
     if isinstance(value, str):
         numerator, slash, denominator = value.partition("/")

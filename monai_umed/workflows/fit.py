@@ -60,9 +60,9 @@ def fit(
         options: see :class:`monai_umed.workflows.options.FitOptions`.
 
     Raises:
-        DatasetError: if the dataset is malformed or protected already, or the output folder cannot be used.
-        OptionError: if options contradict each other.
-        ValueError: if an option is out of range, or the output folder holds a fit with other settings.
+        DatasetError: If the dataset is malformed or protected already, or the output folder cannot be used.
+        OptionError: If options contradict each other.
+        ValueError: If an option is out of range, or the output folder holds a fit with other settings.
 
     Example:
         >>> data = mu.write_phantom(work / "data", num_train=4, num_test=2)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import torch
 from ..fitting.pattern_key import key_mark
 from ..protectors import Protector
 
-Window = tuple[float, float] | None
+IntensityWindow = tuple[float, float] | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +25,7 @@ class MethodSettings:
         labels_dir: the labels, if ``dataset_dir`` holds images alone.
         seed: of everything that is drawn.
         num_classes: classes of the masks, background included.
-        window: intensities that map to 0 and 1; None for those of the files.
+        intensity_window: intensities that map to 0 and 1; None for those of the files.
         protector: what is fitted, as it is before.
         ignore_label: value of the masks that is no class; None if all of them are.
         merge_masks: whether several masks of one image are its mask together.
@@ -37,7 +36,7 @@ class MethodSettings:
     labels_dir: str | None
     seed: int
     num_classes: int
-    window: Window
+    intensity_window: IntensityWindow
     protector: Protector | str
     target_psnr: float | None
     ignore_label: int | None = None
@@ -63,22 +62,18 @@ class UMedSettings(MethodSettings):
         epochs: of the whole fit, of the generators in a turn, and of the warm-up.
         native_scale: how many times larger than the grid files are taken to be.
         key: file of the pattern's key, if it has one; its mark is what is kept.
-        transformations: what images go through during the fit.
-        adversarial_radius: of the adversary that the fit expects, a fraction of the window.
         learning_rates: of the surrogate and of the generators.
         batch_size: cases in a step.
         amp: whether the fit computes in bfloat16 where that is safe.
 
     Raises:
-        KeyFileError: if the key cannot be used.
+        KeyFileError: If the key cannot be used.
     """
 
     surrogate: torch.nn.Module | str
     epochs: list[int]
     native_scale: int
     key: str | None
-    transformations: Sequence[object] | str
-    adversarial_radius: float | str
     learning_rates: list[float]
     batch_size: int
     amp: bool
@@ -87,4 +82,3 @@ class UMedSettings(MethodSettings):
         super().__post_init__()
         object.__setattr__(self, "surrogate", str(self.surrogate))
         object.__setattr__(self, "key", None if self.key is None else key_mark(self.key))
-        object.__setattr__(self, "transformations", repr(self.transformations))

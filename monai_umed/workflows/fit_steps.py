@@ -19,15 +19,14 @@ from ..fitting.resume import make_resumable
 from ..fitting.target_psnr import reach_psnr
 from ..fitting.umed_trainer import UMedTrainer
 from ..io.run_folder import claim_output
-from ..networks import UMedPerturbator
-from ..protectors import Protector
+from ..protectors import Protector, UMed
 from ..protectors.checkpoint import CHECKPOINT, find_checkpoint, save_protector
 from ..release.already_protected import refuse_protected_folder
 from ..release.protect import report
 from ..release.protect_together import protect_together
 from ..training.distributed import check_ranks, is_first_rank
 from .bundle import prepare_run
-from .fit_settings import MethodSettings, UMedSettings, Window
+from .fit_settings import IntensityWindow, MethodSettings, UMedSettings
 from .listed_files import ListedFiles
 
 
@@ -54,8 +53,8 @@ def prepare_fit(
         ranks: processes that the configs are made for.
 
     Raises:
-        DatasetError: if the dataset was protected before.
-        ValueError: if an override is unknown, the quick check would have no test cases, or more processes were started
+        DatasetError: If the dataset was protected before.
+        ValueError: If an override is unknown, the quick check would have no test cases, or more processes were started
             than the configs are made for.
     """
     prepare_run(bundle_root=bundle_root, configs=configs)
@@ -70,17 +69,17 @@ def claim_fit(
     *,
     output_dir: str,
     settings: MethodSettings | UMedSettings,
-    perturbator: UMedPerturbator | None = None,
+    protector: UMed | None = None,
     pattern_key: str | None = None,
 ) -> None:
     """Let the generators start from the key's pattern, if there is one, and claim the output folder.
 
     Raises:
-        KeyFileError: if the key cannot be used.
-        ValueError: if the folder holds a run with other settings.
+        KeyFileError: If the key cannot be used.
+        ValueError: If the folder holds a run with other settings.
     """
-    if perturbator is not None and pattern_key is not None:
-        start_from_key(perturbator, pattern_key)
+    if protector is not None and pattern_key is not None:
+        start_from_key(protector.perturbator, pattern_key)
     if is_first_rank():
         claim_output(output_dir, settings.kept())
 
@@ -98,7 +97,7 @@ def fit_umed(
     output_dir: str,
     settings: UMedSettings,
     num_classes: int,
-    window: Window,
+    intensity_window: IntensityWindow,
     target_psnr: float | None,
 ) -> Protector:
     """Fit UMed's generators, or go on where an interrupted fit stopped, and save them.
@@ -110,7 +109,7 @@ def fit_umed(
         output_dir: folder of the fit; ``protector.pt`` goes there, and ``fit/`` is for resuming.
         settings: what is saved with the weights.
         num_classes: classes of the masks, background included.
-        window: intensities that map to 0 and 1; None for those of the files.
+        intensity_window: intensities that map to 0 and 1; None for those of the files.
         target_psnr: dB that files must have at least, if that matters.
 
     Returns:
@@ -119,7 +118,13 @@ def fit_umed(
     make_resumable(trainer, f"{output_dir}/fit")
     trainer.run()
     if target_psnr:
-        reach_psnr(protector, find_cases(dataset, "train"), target_psnr, num_classes, window)
+        reach_psnr(
+            protector,
+            find_cases(dataset, "train"),
+            target_psnr,
+            num_classes=num_classes,
+            intensity_window=intensity_window,
+        )
     if is_first_rank():
         save_protector(Path(output_dir) / CHECKPOINT, protector, settings.kept())
     return protector
@@ -133,7 +138,7 @@ def fit_other(
     output_dir: str,
     settings: MethodSettings,
     num_classes: int,
-    window: Window,
+    intensity_window: IntensityWindow,
     target_psnr: float | None,
     device: torch.device,
     progress: bool,
@@ -143,7 +148,7 @@ def fit_other(
     Args:
         protector: not fitted yet.
         load: reads the training set with the protector's bounds.
-        dataset, output_dir, settings, num_classes, window, target_psnr: as for :func:`fit_umed`.
+        dataset, output_dir, settings, num_classes, intensity_window, target_psnr: as for :func:`fit_umed`.
         device: where a surrogate is trained.
         progress: whether to show progress bars.
 
@@ -151,15 +156,29 @@ def fit_other(
         The fitted protector.
 
     Raises:
-        DatasetError: if no case is usable.
-        ValueError: if bound and eps leave nothing to change, or the fit refuses the cases.
+        DatasetError: If no case is usable.
+        ValueError: If bound and eps leave nothing to change, or the fit refuses the cases.
     """
 
     def adjust(fitted: Protector) -> None:
         if target_psnr:
-            reach_psnr(fitted, find_cases(dataset, "train"), target_psnr, num_classes, window)
+            reach_psnr(
+                fitted,
+                find_cases(dataset, "train"),
+                target_psnr,
+                num_classes=num_classes,
+                intensity_window=intensity_window,
+            )
 
-    return fit_method(protector, load, find_checkpoint(output_dir), settings.kept(), device, progress, adjust)
+    return fit_method(
+        protector,
+        load,
+        checkpoint=find_checkpoint(output_dir),
+        record=settings.kept(),
+        device=device,
+        progress=progress,
+        adjust=adjust,
+    )
 
 
 def protect_and_check(
@@ -170,7 +189,7 @@ def protect_and_check(
     output_dir: str,
     seed: int,
     num_classes: int,
-    window: Window,
+    intensity_window: IntensityWindow,
     facts: DatasetFacts,
     working_size: Sequence[int],
     check_size: Sequence[int] | None,
@@ -188,7 +207,7 @@ def protect_and_check(
         output_dir: folder of the fit; ``quick_check.json`` goes there.
         seed: for the record, and of the quick check.
         num_classes: classes of the masks, background included.
-        window: intensities that map to 0 and 1; None for those of the files.
+        intensity_window: intensities that map to 0 and 1; None for those of the files.
         facts: of the training section, as the fit saw it.
         working_size: grid of the fit.
         check_size: grid of the quick check; None for ``working_size``, or, if the fit saw volumes slice by slice only
@@ -200,7 +219,15 @@ def protect_and_check(
     """
     cases = find_cases(dataset, section)
     protected = f"{output_dir}/protected"
-    manifest = protect_together(cases, protector, protected, seed, num_classes, window, progress=progress)
+    manifest = protect_together(
+        cases,
+        protector,
+        protected,
+        seed=seed,
+        num_classes=num_classes,
+        intensity_window=intensity_window,
+        progress=progress,
+    )
     report(manifest, protected)
     if not check or not is_first_rank():
         return
@@ -210,11 +237,11 @@ def protect_and_check(
     quick_check(
         dataset,
         protected,
-        size=check_size,
+        grid=check_size,
         output_file=f"{output_dir}/quick_check.json",
         seed=seed,
         num_classes=num_classes,
-        window=window,
+        intensity_window=intensity_window,
         device=device,
         progress=progress,
         slice_axis=slice_axis,

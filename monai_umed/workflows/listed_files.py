@@ -43,9 +43,9 @@ class ListedFiles:
         folder: the dataset, all of it in the section ``"train"``; None if no files are listed.
 
     Raises:
-        ValueError: an empty list, items that are no pairs of paths, or several processes, which would lay the files out
-            in each other's way.
-        OSError: a file cannot be read, or the folder not be written.
+        ValueError: If the list is empty, if items are not pairs of paths, or if there are several processes, which
+            would lay the files out in each other's way.
+        OSError: If a file cannot be read, or the folder not be written.
     """
 
     def __init__(self, train: Pairs | None, validate: Pairs | None, root: str | Path, options: Sequence[Any]) -> None:

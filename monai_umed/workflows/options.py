@@ -24,13 +24,14 @@ class FitOptions(TypedDict, total=False):
         pattern_key: file of :func:`monai_umed.new_key`, for a pattern that nobody else can make.
         seed: of everything that is drawn.
         spatial_dims: 2 for images, 3 for volumes as a whole.
-        size: grid of the generators in pixels, one number per axis.
+        grid: grid of the generators in pixels, one number per axis.
         epochs: of the whole fit.
         batch_size: cases in a step of the fit.
         num_classes: classes of the masks, background included.
         ignore_label: value of the masks that is no class, often 255; pixels that have it stay as they are.
         merge_masks: whether several masks of one image (``x_mask.png``, ``x_mask_1.png``) are its mask together.
-        window: displayed intensities of black and white, two numbers or the name of a CT window such as ``"ct-soft"``.
+        intensity_window: displayed intensities of black and white, two numbers or the name of a CT window such as
+            ``"ct-soft"``.
         slice_axis: take volumes slice by slice across this axis.
         device: where networks run, such as ``"cuda"``.
         progress: whether to show progress bars.
@@ -44,13 +45,13 @@ class FitOptions(TypedDict, total=False):
     pattern_key: str | Path | None
     seed: int | None
     spatial_dims: int | None
-    size: Sequence[int] | None
+    grid: Sequence[int] | None
     epochs: int | None
     batch_size: int | None
     num_classes: int | None
     ignore_label: int | None
     merge_masks: bool | None
-    window: Sequence[float] | str | None
+    intensity_window: Sequence[float] | str | None
     slice_axis: int | None
     device: str | None
     progress: bool
@@ -70,8 +71,8 @@ class OptionError(ValueError):
 
 
 # Ids of train.json by option, where they differ.
-_IDS = {"size": "working_size", "epochs": "max_epochs"}
-SETTLED = ("preset", "method", "bound", "eps", "target_psnr", "pattern_key", "seed", "spatial_dims", "size", "epochs")
+_IDS = {"grid": "working_size", "epochs": "max_epochs"}
+SETTLED = ("preset", "method", "bound", "eps", "target_psnr", "pattern_key", "seed", "spatial_dims", "grid", "epochs")
 """Options that a fit settles for good, with ``batch_size``; the others tell how files are read."""
 _OF_UMED = ("pattern_key", "epochs", "batch_size")
 
@@ -80,8 +81,8 @@ def config_of(options: FitOptions) -> tuple[list[str], dict[str, Any]]:
     """Name the configs of the bundle that are merged after ``train.json`` for a fit, and what they are overridden with.
 
     Raises:
-        OptionError: if options contradict each other.
-        ValueError: if there is no such preset, method or argument; the nearest name is offered.
+        OptionError: If options contradict each other.
+        ValueError: If there is no such preset, method or argument; the nearest name is offered.
     """
     given = {name: value for name, value in options.items() if value is not None}
     name = str(given.pop("preset", "default"))
@@ -91,8 +92,8 @@ def config_of(options: FitOptions) -> tuple[list[str], dict[str, Any]]:
         method = preset.method
     bound = given.pop("bound", None)
     ids = {_IDS.get(option, option): value for option, value in given.items()}
-    if "window" in ids:
-        ids["window"] = list(as_window(options.get("window")) or ())
+    if "intensity_window" in ids:
+        ids["intensity_window"] = list(as_window(options.get("intensity_window")) or ())
     if "pattern_key" in ids:
         ids["pattern_key"] = str(ids["pattern_key"])
     if method == UMED:

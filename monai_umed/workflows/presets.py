@@ -74,7 +74,7 @@ def find_preset(name: str) -> Preset:
     """Look up a preset.
 
     Raises:
-        ValueError: if there is none of that name; the nearest one is offered.
+        ValueError: If there is none of that name; the nearest one is offered.
     """
     if name not in PRESETS:
         raise ValueError(f"preset is {name!r}; it must be one of {', '.join(PRESETS)}.{did_you_mean(name, PRESETS)}")
@@ -85,7 +85,7 @@ def read_eps(value: float | str) -> float:
     """A largest change as a fraction of the intensity window, from 0.0157 or ``"4/255"``.
 
     Raises:
-        ValueError: if it is no fraction, or not in (0, 32/255].
+        ValueError: If it is no fraction, or not in (0, 32/255].
     """
     from ..functional import check_eps  # here, because it brings torch, and the table is part of every --help
 
@@ -139,7 +139,7 @@ def choose_pattern(
         band_side, texture, background_share, period, native_scale: see :class:`Pattern`; None for the preset's.
 
     Raises:
-        ValueError: if there is no such preset, it is of another method, or ``eps`` is no fraction or out of range.
+        ValueError: If there is no such preset, it is of another method, or ``eps`` is no fraction or out of range.
 
     Example:
         >>> choose_pattern("strong", volumes=False, eps="6/255").period

@@ -81,10 +81,10 @@ def protect(
         options: see :class:`monai_umed.workflows.options.FitOptions`.
 
     Raises:
-        DatasetError: if the dataset is malformed or protected already, or the output folder cannot be used.
-        KeyFileError: if the key cannot be used, or lies in what would be published.
-        OptionError: if options contradict each other.
-        ValueError: if an option is out of range, or the output folder holds a fit with other settings.
+        DatasetError: If the dataset is malformed or protected already, or the output folder cannot be used.
+        KeyFileError: If the key cannot be used, or lies in what would be published.
+        OptionError: If options contradict each other.
+        ValueError: If an option is out of range, or the output folder holds a fit with other settings.
 
     Example:
         >>> data = mu.write_phantom(work / "data", num_train=4, num_test=2)
@@ -112,18 +112,18 @@ def protect(
     else:
         section = section or "all"
         made = Path(checkpoint)
-        _apply(dataset, made, protected, section, shard, options)
+        _apply(dataset, made, protected, section=section, shard=shard, options=options)
     if shard is not None or not _is_first_process():
         return Release(protected, None, (), None, made, section)
     problems = tuple(verify_folder(protected, dataset, progress))
     reports = None
     if secret is not None and not problems:
-        reports = seal_dataset(find_cases(dataset), protected, sealed, secret, progress)
+        reports = seal_dataset(find_cases(dataset), protected, sealed, key=secret, progress=progress)
     return Release(protected, Manifest.load(protected / MANIFEST), problems, reports, made, section)
 
 
 def _apply(
-    dataset: DatasetDir, checkpoint: Path, protected: Path, section: Section, shard: str | None, options: FitOptions
+    dataset: DatasetDir, checkpoint: Path, protected: Path, *, section: Section, shard: str | None, options: FitOptions
 ) -> None:
     """Protect with what was fitted before; the options of a fit say nothing then."""
     given = {name: value for name, value in options.items() if value is not None}

@@ -39,7 +39,7 @@ def new_key(path: str | Path) -> Path:
         The file. Whoever has it gets every original back; who loses it, none.
 
     Raises:
-        KeyFileError: if the file exists or cannot be written.
+        KeyFileError: If the file exists or cannot be written.
 
     Example:
         >>> mu.new_key(work / "owner.key").name
@@ -72,8 +72,8 @@ def seal(
         Which cases were sealed, were sealed before, and failed, with reasons.
 
     Raises:
-        DatasetError: if the originals or the release cannot be read.
-        KeyFileError: if the key cannot be used.
+        DatasetError: If the originals or the release cannot be read.
+        KeyFileError: If the key cannot be used.
 
     Example:
         >>> data = mu.write_phantom(work / "data", num_train=4, num_test=2)
@@ -86,9 +86,8 @@ def seal(
     """
     dataset = original if labels is None else as_dataset(str(original), labels)
     target = find_sealed(release) if sealed is None else Path(sealed)
-    merge_masks = Manifest.load(find_protected(release) / MANIFEST).merges_masks
-    cases = find_cases(dataset, merge_masks=merge_masks)
-    return seal_dataset(cases, find_protected(release), target, read_key(key), progress)
+    cases = find_cases(dataset, merge_masks=Manifest.load(find_protected(release) / MANIFEST).merges_masks)
+    return seal_dataset(cases, find_protected(release), target, key=read_key(key), progress=progress)
 
 
 def restore(
@@ -114,9 +113,9 @@ def restore(
         Which cases were restored, were there already, and failed, with reasons.
 
     Raises:
-        FileNotFoundError: if there are no sealed files.
-        DatasetError: if the release cannot be read or a case is unknown.
-        KeyFileError, WrongKeyError: if the key cannot be used, or is another one.
+        FileNotFoundError: If there are no sealed files.
+        DatasetError: If the release cannot be read or a case is unknown.
+        KeyFileError, WrongKeyError: If the key cannot be used, or is another one.
 
     Example:
         >>> data, key = mu.write_phantom(work / "data", num_train=4, num_test=2), mu.new_key(work / "owner.key")
@@ -129,4 +128,4 @@ def restore(
     if not source.is_dir():
         cure = "pass --sealed DIR, or make them with `monai-umed protect --seal-key`, which takes the originals"
         raise FileNotFoundError(f"{source}: no folder of sealed files; {cure}")
-    return restore_dataset(find_protected(release), source, output, read_key(key), cases, progress)
+    return restore_dataset(find_protected(release), source, output, key=read_key(key), cases=cases, progress=progress)

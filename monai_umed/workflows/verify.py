@@ -17,7 +17,7 @@ def load_manifest(release: str | Path) -> Manifest:
         release: what :func:`monai_umed.protect` wrote, or the protected folder itself.
 
     Raises:
-        ManifestError: if there is no manifest that can be read.
+        ManifestError: If there is no manifest that can be read.
 
     Example:
         >>> data = mu.write_phantom(work / "data", num_train=4, num_test=2)
@@ -48,8 +48,8 @@ def verify(
         What is wrong, each with a cure; empty if all is well.
 
     Raises:
-        DatasetError: if there is no such folder, or the originals are no dataset.
-        ValueError: if labels come without originals.
+        DatasetError: If there is no such folder, or the originals are no dataset.
+        ValueError: If labels come without originals.
 
     Example:
         >>> data = mu.write_phantom(work / "data", num_train=4, num_test=2)

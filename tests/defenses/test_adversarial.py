@@ -101,7 +101,7 @@ def test_every_case_climbs_its_own_loss() -> None:
     image, label = make_batch((3, 1, 8, 8))
     sign = torch.tensor([1.0, -1.0, 0.0]).reshape(3, 1, 1, 1)
     objective = linear(sign)
-    adversary = projected_ascent(image, label, objective, 0.2, 8, 0.1, seeded())
+    adversary = projected_ascent(image, label, objective, radius=0.2, steps=8, step=0.1, generator=seeded())
     up, down, nowhere = adversary - image
     assert (up >= 0).all() and (down <= 0).all()
     assert (nowhere.abs() <= 0.2 + ROUNDING).all() and (nowhere > 0).any() and (nowhere < 0).any()  # the random start

@@ -56,7 +56,7 @@ def test_the_band_is_that_of_umed_at_every_size() -> None:
     for side in (12, 16, 40):
         image, label = make_case(side)
         strength = parse_bound("band", GRID, band_radius=3, band_side="inner").strength(image, label)
-        assert torch.equal(strength[0] > 0, protector.limits(image, label)[0] > 0)
+        assert torch.equal(strength[0] > 0, protector.native_bounds(image, label)[0] > 0)
 
 
 @pytest.mark.parametrize(

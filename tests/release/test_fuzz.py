@@ -95,8 +95,8 @@ def attempt(root: Path, damage: Damage, *, as_label: bool, accompanied: bool) ->
             assert tree(dataset) == before and not tree(out)
             return "refused"
         assert verify_folder(out, dataset, progress=False) == []
-        assert not seal_dataset(find_cases(dataset), out, root / "sealed", KEY, progress=False).failed
-        assert not restore_dataset(out, root / "sealed", root / "back", KEY, progress=False).failed
+        assert not seal_dataset(find_cases(dataset), out, root / "sealed", key=KEY, progress=False).failed
+        assert not restore_dataset(out, root / "sealed", root / "back", key=KEY, progress=False).failed
     done = {record.id for record in manifest.cases}
     assert done | {entry.id for entry in manifest.quarantined} == ({"bad", "good"} if accompanied else {"bad"})
     assert "good" in done or not accompanied

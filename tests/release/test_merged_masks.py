@@ -58,10 +58,10 @@ def test_several_masks_are_one_label_on_request_and_come_back_as_they_were(tmp_p
     assert all(released[name] == sha for name, sha in originals.items() if name.startswith("masks/"))
     assert verify_folder(made.protected, made.dataset, progress=False) == []
 
-    assert not seal_dataset(cases, made.protected, made.sealed, KEY, progress=False).failed
+    assert not seal_dataset(cases, made.protected, made.sealed, key=KEY, progress=False).failed
     sample = RestoredDataset(made.protected, made.sealed, KEY)[1]
     np.testing.assert_array_equal(np.asarray(sample["label"])[0].T > 0, union)
-    assert not restore_dataset(made.protected, made.sealed, made.output, KEY, progress=False).failed
+    assert not restore_dataset(made.protected, made.sealed, made.output, key=KEY, progress=False).failed
     assert tree(made.output) == originals
 
 

@@ -137,7 +137,7 @@ def test_methods_that_need_nothing_read_no_training_set(tmp_path: Path) -> None:
         raise AssertionError("the training set was read")
 
     protector = make("uniform")
-    assert fit_method(protector, load, tmp_path / "protector.pt", {}, progress=False) is protector
+    assert fit_method(protector, load, checkpoint=tmp_path / "protector.pt", record={}, progress=False) is protector
     assert (tmp_path / "protector.pt").is_file()
 
 

@@ -105,7 +105,7 @@ def detector_auc(clean: Sequence[dict], protected: Sequence[dict], seed: int = 0
         AUC in [0, 1]: 0.5 is chance and, exactly, the result for identical sets; 1 is always right.
 
     Raises:
-        ValueError: if fewer than ten cases are in both sets, or the images differ in shape.
+        ValueError: If fewer than ten cases are in both sets, or the images differ in shape.
     """
     first, second = _pairs(clean, protected)
     order = np.random.default_rng(seed).permutation(len(first))

@@ -125,7 +125,7 @@ def find_leaks(train: Sequence[dict], test: Sequence[dict], threshold: float = T
         One leak per test image that has one, with the training image most like it; the highest correlation first.
 
     Raises:
-        ValueError: if there are no items, the grids differ, or the threshold is out of range.
+        ValueError: If there are no items, the grids differ, or the threshold is out of range.
     """
     if not 0 < threshold <= 1:
         raise ValueError(f"threshold is {threshold}; it must be above 0 and at most 1.")

@@ -25,16 +25,16 @@ def compare_files(comparison: Comparison, progress: bool = True) -> dict[str, An
     files, pairs = comparison.files, pair_cases(comparison.files)
 
     def compare(case: Case) -> dict[str, Any]:
-        loaded = load_case(case, files.num_classes, files.window)
+        loaded = load_case(case, files.num_classes, files.intensity_window)
         before = loaded.stored
         # In the original's window, so that equal gray levels stay equal numbers.
-        after = replace(read_image(pairs[case.id][1].image), window=before.window)
+        after = replace(read_image(pairs[case.id][1].image), intensity_window=before.intensity_window)
         fidelity = measure(before.color, after.color, before.width)
         change = radiomics_change(before.scaled(), after.scaled(), loaded.label)
         return {"psnr": fidelity.psnr, "ssim": fidelity.ssim, "radiomics": change}
 
     clean = [pairs[id][0] for id in comparison.facts.ids]
-    found, _ = map_cases(compare, clean, "compare files", 2, progress)
+    found, _ = map_cases(compare, clean, title="compare files", num_workers=2, progress=progress)
     psnr = [entry["psnr"] for entry in found if entry["psnr"] is not None]
     return {
         "psnr": mean(psnr) if psnr else None,
@@ -53,7 +53,7 @@ def measure_files(comparison: Comparison, progress: bool = True) -> tuple[dict[s
     kept = read_kept(path, lambda content: (content["files"], [Leak(**leak) for leak in content["leaks"]]))
     if kept is not None:
         return kept
-    folders = Folders(comparison.files, comparison.facts, size=comparison.files.size)
+    folders = Folders(comparison.files, comparison.facts, grid=comparison.files.grid)
     protected = among(folders.protected(), comparison.facts.ids)
     enough = len({item["id"] for item in protected}) >= MIN_CASES
     files = {
@@ -70,10 +70,10 @@ def measure_files(comparison: Comparison, progress: bool = True) -> tuple[dict[s
 
 def _whole(comparison: Comparison) -> Folders:
     """Every case on one grid, volumes that exploiters see slice by slice as well, so that any two can be compared."""
-    files, size = comparison.files, list(comparison.files.size)
+    files, grid = comparison.files, list(comparison.files.grid)
     if files.slice_axis is not None:
-        size.insert(files.slice_axis, min(size))
-    return Folders(replace(files, slice_axis=None), comparison.facts, size=tuple(size), layout="resampled")
+        grid.insert(files.slice_axis, min(grid))
+    return Folders(replace(files, slice_axis=None), comparison.facts, grid=tuple(grid), layout="resampled")
 
 
 def measure_utility(comparison: Comparison, files: dict[str, Any]) -> Utility:

@@ -22,10 +22,10 @@ def before_and_after(comparison: Comparison) -> list[BeforeAfter]:
     cases = pair_cases(comparison.files)
     pairs = []
     for id in _evenly(comparison.facts.ids):
-        before = read_image(cases[id][0].image, comparison.files.window)
+        before = read_image(cases[id][0].image, comparison.files.intensity_window)
         after = read_image(cases[id][1].image)
         middle = before.color.shape[-1] // 2
-        shown = (gray_levels(image.color, before.window, middle) for image in (before, after))
+        shown = (gray_levels(image.color, before.intensity_window, middle) for image in (before, after))
         pairs.append(BeforeAfter(id, *shown))
     return pairs
 
@@ -37,7 +37,7 @@ def predictions(comparison: Comparison) -> list[Prediction]:
     dice = [result.case_dice or {} for result in results if result is not None]
     if len(dice) < 2:
         return []
-    tests = Folders(comparison.files, comparison.facts, size=comparison.files.size).test()
+    tests = Folders(comparison.files, comparison.facts, grid=comparison.files.grid).test()
     items = {item["id"]: item for item in tests}
     folder = comparison.output_dir / "predictions" / exploiter
     found = []

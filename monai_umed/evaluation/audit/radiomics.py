@@ -22,9 +22,9 @@ def _levels(values: np.ndarray) -> np.ndarray:
 
 
 def _entropy(values: np.ndarray) -> float:
-    share = np.bincount(_levels(values)) / len(values)
-    share = share[share > 0]
-    return float(np.abs((share * np.log2(share)).sum()))  # abs: one level only gives -0.0
+    fraction = np.bincount(_levels(values)) / len(values)
+    fraction = fraction[fraction > 0]
+    return float(np.abs((fraction * np.log2(fraction)).sum()))  # abs: one level only gives -0.0
 
 
 def _moment(function: Callable[[np.ndarray], float], of_constant: float, values: np.ndarray) -> float:
@@ -101,7 +101,7 @@ def radiomics_features(image: np.ndarray, label: np.ndarray) -> dict[str, float]
         region are neighbors.
 
     Raises:
-        ValueError: if shapes do not fit, the region is empty, or intensities are not in [0, 1].
+        ValueError: If shapes do not fit, the region is empty, or intensities are not in [0, 1].
     """
     if image.ndim not in (3, 4) or label.shape != (1, *image.shape[1:]):
         raise ValueError(
@@ -138,7 +138,7 @@ def radiomics_change(clean_image: np.ndarray, protected_image: np.ndarray, label
         Changes by name, not negative; 0 is unchanged, 1 is as large as the feature itself.
 
     Raises:
-        ValueError: if the images differ in shape, and as :func:`radiomics_features`.
+        ValueError: If the images differ in shape, and as :func:`radiomics_features`.
     """
     if clean_image.shape != protected_image.shape:
         raise ValueError(
@@ -156,7 +156,7 @@ def summarize_changes(changes: Sequence[dict[str, float]]) -> dict[str, float]:
         changes: one dictionary per case, from :func:`radiomics_change`.
 
     Raises:
-        ValueError: if there are no cases.
+        ValueError: If there are no cases.
     """
     if len(changes) == 0:
         raise ValueError("There are no cases; at least one is needed for a median.")

@@ -31,8 +31,8 @@ def set_up(audit: Audit, output_dir: str | Path, progress: bool = True) -> Compa
     """Check the folders, claim the output folder and make what exploiters bring along.
 
     Raises:
-        DatasetError: if the folders do not fit each other, see :func:`monai_umed.evaluation.folders.check_folders`.
-        ValueError: if the output folder belongs to another audit.
+        DatasetError: If the folders do not fit each other, see :func:`monai_umed.evaluation.folders.check_folders`.
+        ValueError: If the output folder belongs to another audit.
     """
     facts = check_folders(audit)
     # Further exploiters, defenses and seeds change no finished cell, so they may be added later.
@@ -41,9 +41,9 @@ def set_up(audit: Audit, output_dir: str | Path, progress: bool = True) -> Compa
     needs = frozenset().union(*(entry.make(facts.eps).needs for entry in audit.entries.values()))
     foreign = foreign_protected = ""
     if "foreign" in needs:
-        foreign = audit.foreign_dir or str(phantom_dir(len(audit.size)))
+        foreign = audit.foreign_dir or str(phantom_dir(len(audit.grid)))
     if "foreign_protected" in needs:
-        foreign_protected = protect_foreign(foreign, folder / "foreign", size=audit.size, progress=progress)
+        foreign_protected = protect_foreign(foreign, folder / "foreign", grid=audit.grid, progress=progress)
     return Comparison(audit, audit, facts, folder, foreign, foreign_protected)
 
 

@@ -142,7 +142,7 @@ class AuditScores:
         """Of the content of a file.
 
         Raises:
-            TypeError, KeyError: a field is missing or unknown.
+            TypeError, KeyError: If a field is missing or unknown.
         """
         typed = {
             "worst": None if kept["worst"] is None else Worst(**kept["worst"]),
