@@ -50,6 +50,7 @@ class CaseRecord:
         ssim: structural similarity.
         perturbed_fraction: share of the stored values that changed, in [0, 1].
         note: anything the owner must know, for example that JPEG input was written as PNG.
+        ciede2000: mean difference of color of RGB images; None for others, and in older manifests.
     """
 
     id: str
@@ -67,6 +68,7 @@ class CaseRecord:
     ssim: float
     perturbed_fraction: float
     note: str | None = None
+    ciede2000: float | None = None
 
 
 @dataclass(frozen=True)
@@ -124,6 +126,9 @@ class Manifest:
             content["format"] = 1
         if self.ignore_label is None:
             del content["ignore_label"]
+        for case in content["cases"]:
+            if case["ciede2000"] is None:
+                del case["ciede2000"]  # gray images have no such figure
         content["cases"].sort(key=lambda record: record["id"])
         content["quarantined"].sort(key=lambda record: record["id"])
         try:
@@ -136,6 +141,11 @@ class Manifest:
         """Mean ``psnr`` in dB, None if no image changed, and mean ``ssim`` of the cases; there must be one."""
         psnr = [case.psnr for case in self.cases if case.psnr is not None]
         return {"psnr": mean(psnr) if psnr else None, "ssim": mean(case.ssim for case in self.cases)}
+
+    def mean_ciede2000(self) -> float | None:
+        """Mean difference of color of the cases that have colors; None if there are none."""
+        found = [case.ciede2000 for case in self.cases if case.ciede2000 is not None]
+        return mean(found) if found else None
 
     @staticmethod
     def load(path: str | Path) -> "Manifest":

@@ -14,6 +14,8 @@ from ..io.suggest import did_you_mean
 from ..protectors import BoundedProtector, Needs, Protector, protector_class
 from ..protectors.checkpoint import load_protector, save_protector
 from ..protectors.surrogate import SurrogateProtector
+from ..protectors.tint import Tint
+from .pattern_key import key_number
 
 Load = Callable[..., TrainingSet]
 """Reads a training set, see :func:`monai_umed.data.training_set.load_training_set`, in a ``layout``."""
@@ -62,16 +64,17 @@ def parse_method(text: str) -> dict[str, Any]:
 
 
 def check_method(protector: Protector, section: str, pattern_key: str | None = None) -> None:
-    """Refuse settings that a method cannot follow, before anything takes minutes.
+    """Refuse settings that a method cannot follow, before anything takes minutes, and let a key choose.
 
     Args:
-        protector: not fitted yet.
+        protector: not fitted yet; a tint takes its choice from the key, if there is one.
         section: what is to be protected; fits are always to ``"train"``.
-        pattern_key: file of a pattern key, which only UMed's generators start from.
+        pattern_key: file of a pattern key, which UMed's generators start from and a tint is chosen by.
 
     Raises:
+        KeyFileError: if the key cannot be used.
         ValueError: a method that cannot protect new images is asked for other cases than those of its fit, or a key is
-            given.
+            given that the method has no use for.
     """
     name = type(protector).__name__
     if not protector.protects_new_images and section != "train":
@@ -79,9 +82,11 @@ def check_method(protector: Protector, section: str, pattern_key: str | None = N
             f"section is {section!r}, but {name} makes noise for the cases of its fit alone, the section 'train'; set "
             "section to 'train', or use a method that protects new images, such as umed."
         )
-    if pattern_key is not None:
+    if isinstance(protector, Tint):
+        protector.choose(0 if pattern_key is None else key_number(pattern_key))
+    elif pattern_key is not None:
         raise ValueError(
-            f"pattern_key is {pattern_key!r}, but only umed starts from a key's pattern, not {name}; leave it out."
+            f"pattern_key is {pattern_key!r}, but only umed and tint start from a key, not {name}; leave it out."
         )
 
 

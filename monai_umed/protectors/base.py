@@ -39,6 +39,7 @@ class Protector(ABC):
         protects_new_images: whether images that were not there at the fit can be protected without another one.
         paper: short citation with arXiv id or venue.
         changes_nothing: whether it is a control that leaves every image as it is.
+        needs_color: whether a gray image shown as color, or the other way round, would not be protected.
 
     Args:
         spatial_dims: 2 or 3.
@@ -55,6 +56,7 @@ class Protector(ABC):
     protects_new_images: ClassVar[bool]
     paper: ClassVar[str]
     changes_nothing: ClassVar[bool] = False
+    needs_color: ClassVar[bool] = False
 
     def __init__(self, spatial_dims: int, in_channels: int, eps: float, slice_axis: int | None = None) -> None:
         if spatial_dims not in (2, 3):

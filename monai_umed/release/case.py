@@ -77,6 +77,7 @@ def protect_case(
         ssim=fidelity.ssim,
         perturbed_fraction=fidelity.perturbed_fraction,
         note="; ".join(notes) or None,
+        ciede2000=fidelity.ciede2000,
     )
 
 

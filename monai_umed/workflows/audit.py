@@ -72,7 +72,8 @@ def audit(
         labels, test_labels: folders of labels, if ``clean`` or ``test`` hold images alone.
         test_section: ``"train"``, ``"test"`` or ``"all"`` of ``test``. Default: ``"test"`` if it is the dataset
             ``clean``, else ``"all"``.
-        preset: ``"quick"``, three networks, six defenses and one seed, or ``"full"``, everything with three seeds.
+        preset: ``"quick"``, three networks, six defenses (two more if images have colors) and one seed, or ``"full"``,
+            everything with three seeds.
         exploiters, defenses, seeds: what is trained instead of the preset's; names as in `monai-umed list`.
         size: grid that exploiters train on, in pixels; by default what the test cases suggest.
         network_size: ``"small"`` or ``"paper"``.
@@ -113,7 +114,7 @@ def audit(
 
     if recipe not in RECIPES:
         raise ValueError(f"recipe is {recipe!r}; it must be one of {', '.join(RECIPES)}.")
-    usual, training = choose_preset(preset), dict(RECIPES[recipe])
+    training = dict(RECIPES[recipe])
     given = {"epochs": epochs, "learning_rate": learning_rate, "batch_size": batch_size}
     training |= {name: value for name, value in given.items() if value is not None}
     protected = find_protected(release).resolve()
@@ -121,6 +122,7 @@ def audit(
     originals, tests = _absolute(clean, labels, ignore_label), _absolute(test, test_labels, ignore_label)
     section: Section = test_section or ("test" if tests == originals else "all")
     facts = inspect_dataset(tests, section, slice_axis)
+    usual = choose_preset(preset, color=facts.in_channels == 3)
     plan = Audit(
         as_dataset(protected, ignore_label=ignore_label),
         originals,
