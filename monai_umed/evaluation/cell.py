@@ -21,11 +21,18 @@ from .predictions import save_predictions
 from .results import CellResult, Comparison
 
 
-def _network(comparison: Comparison, exploiter: str, *, size: tuple[int, ...], seed: int) -> torch.nn.Module:
+def _network(comparison: Comparison, exploiter: str, *, grid: tuple[int, ...], seed: int) -> torch.nn.Module:
     classes, network_size = comparison.files.num_classes, comparison.matrix.network_size
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        return build_exploiter(exploiter, comparison.facts.in_channels, classes, network_size, len(size), size)
+        return build_exploiter(
+            exploiter,
+            comparison.facts.in_channels,
+            num_classes=classes,
+            network_size=network_size,
+            spatial_dims=len(grid),
+            image_size=grid,
+        )
 
 
 def _filtered(defense: Defense, items: Items) -> Items:
@@ -37,7 +44,7 @@ def _materials(comparison: Comparison, cell: Cell, *, defense: Defense, folders:
         return lambda: _filtered(defense, read(*arguments))
 
     return Materials(
-        build=partial(_network, comparison, cell.exploiter, size=folders.size, seed=cell.seed),
+        build=partial(_network, comparison, cell.exploiter, grid=folders.grid, seed=cell.seed),
         train=_trainer(comparison, cell),
         is_encoder=encoder_of(cell.exploiter),
         eps=comparison.facts.eps,
@@ -76,8 +83,8 @@ def run_cell(comparison: Comparison, cell: Cell, handlers: Sequence[Any] = ()) -
     """
     begin, facts, device = time.monotonic(), comparison.facts, comparison.matrix.device
     defense = comparison.matrix.entries[cell.defense].make(facts.eps)
-    folders = Folders(comparison.files, facts, size=defense.grid(comparison.files.size))
-    network = _network(comparison, cell.exploiter, size=folders.size, seed=cell.seed)
+    folders = Folders(comparison.files, facts, grid=defense.grid(comparison.files.grid))
+    network = _network(comparison, cell.exploiter, grid=folders.grid, seed=cell.seed)
     source, _, half = cell.data.partition("-")
     train: Items = []
     curve = LossCurve()
@@ -98,9 +105,9 @@ def run_cell(comparison: Comparison, cell: Cell, handlers: Sequence[Any] = ()) -
         )
     network = network.to(device).eval()
 
-    def test(items: Items, window: tuple[int, ...] | None) -> tuple[list[torch.Tensor], torch.Tensor]:
+    def test(items: Items, roi_size: tuple[int, ...] | None) -> tuple[list[torch.Tensor], torch.Tensor]:
         axis = comparison.files.slice_axis
-        maps = predict(network, items, device=device, window=window, slice_axis=axis)
+        maps = predict(network, items, device=device, roi_size=roi_size, slice_axis=axis)
         return maps, count_items(maps, items, comparison.files.num_classes)
 
     dice: dict[str, float] | None = None
@@ -110,7 +117,7 @@ def run_cell(comparison: Comparison, cell: Cell, handlers: Sequence[Any] = ()) -
         scores, on_protected = (score(*test(items, None)[1]) for items in (clean, protected))
     else:
         items = _filtered(defense, folders.test())
-        maps, counts = test(items, folders.window)
+        maps, counts = test(items, folders.roi_size)
         scores = score(*counts)
         values = case_dice(*counts).tolist()
         dice = {item["id"]: round(value, 6) for item, value in zip(items, values, strict=True)}

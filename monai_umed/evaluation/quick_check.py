@@ -37,22 +37,24 @@ def train_reference(
         device: where to train.
         recipe: further arguments of :func:`monai_umed.exploiters.train.train_exploiter`.
     """
-    size = tuple(train.items[0]["image"].shape[1:])
+    grid = tuple(train.items[0]["image"].shape[1:])
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        network = build_exploiter(EXPLOITER, train.in_channels, num_classes, spatial_dims=len(size), image_size=size)
-    return train_exploiter(network, train.items, num_classes, seed=seed, device=device, **recipe)
+        network = build_exploiter(
+            EXPLOITER, train.in_channels, num_classes=num_classes, spatial_dims=len(grid), image_size=grid
+        )
+    return train_exploiter(network, train.items, num_classes=num_classes, seed=seed, device=device, **recipe)
 
 
 def quick_check(
     dataset_dir: DatasetDir,
     protected_dir: str | Path,
     *,
-    size: Sequence[int],
+    grid: Sequence[int],
     output_file: str | Path,
     seed: int = 0,
     num_classes: int = 2,
-    window: tuple[float, float] | None = None,
+    intensity_window: tuple[float, float] | None = None,
     device: str | torch.device = "cpu",
     progress: bool = True,
     slice_axis: int | None = None,
@@ -65,11 +67,11 @@ def quick_check(
     Args:
         dataset_dir: the clean dataset; its test section is what both are tested on.
         protected_dir: the protected copy of its training section.
-        size: grid that the exploiters train on.
+        grid: grid that the exploiters train on.
         output_file: where ``clean_dice``, ``protected_dice``, ``psnr`` and ``ssim`` go.
         seed: of weights and order of cases.
         num_classes: classes, background included.
-        window: intensities that map to 0 and 1, see :func:`monai_umed.data.codec.read_image`.
+        intensity_window: intensities that map to 0 and 1, see :func:`monai_umed.data.codec.read_image`.
         device: where to train.
         progress: whether to show progress bars.
         slice_axis: across which volumes are cut into slices, for networks that see images.
@@ -81,11 +83,20 @@ def quick_check(
 
     def load(folder: DatasetDir, section: Section, layout: Layout = "patches") -> TrainingSet:
         return load_training_set(
-            folder, size, section, None, num_classes, window, 2, progress, slice_axis=slice_axis, layout=layout
+            folder,
+            grid,
+            section=section,
+            protector=None,
+            num_classes=num_classes,
+            intensity_window=intensity_window,
+            num_workers=2,
+            progress=progress,
+            slice_axis=slice_axis,
+            layout=layout,
         )
 
     test = load(dataset_dir, "test", "whole")
-    sliding = size if test.items[0]["image"].ndim == 4 else None
+    sliding = grid if test.items[0]["image"].ndim == 4 else None
     manifest = Manifest.load(Path(protected_dir) / MANIFEST)
     figures: dict[str, float | None] = {}
     sources: list[tuple[str, DatasetDir, Section]] = [
@@ -95,7 +106,9 @@ def quick_check(
     for name, folder, section in sources:
         training = {"title": f"train on {name} files", "progress": progress, **recipe}
         network = train_reference(load(folder, section), seed=seed, num_classes=num_classes, device=device, **training)
-        scores = evaluate(network, test.items, num_classes, device=device, window=sliding, slice_axis=slice_axis)
+        scores = evaluate(
+            network, test.items, num_classes=num_classes, device=device, roi_size=sliding, slice_axis=slice_axis
+        )
         figures[f"{name}_dice"] = scores.dice
     figures |= manifest.mean_fidelity()
     write_json(output_file, figures)

@@ -15,10 +15,10 @@ from .base import Needs
 from .bounded import BoundedProtector
 
 WINDOW = 17
-"""Pixels a side of the working grid over which natural colors are averaged: a patch of a lesion."""
+"""Side in pixels of the windows that natural colors are averaged over, about a patch of a lesion."""
 
 NEAR = 0.75
-"""Share of the best direction's separability from which on a key may choose a direction."""
+"""Fraction of the best separability that a direction needs for a key to choose it."""
 
 MOST_CHANNELS = 8  # 128 directions of signs
 _ROUNDING = 1 / 255**2 / 12  # variance of values that are rounded to 8 bits
@@ -26,14 +26,14 @@ _POOL = {2: F.avg_pool2d, 3: F.avg_pool3d}
 
 
 def directions(channels: int, neutral: bool = False) -> torch.Tensor:
-    """Candidates for a tint, one of each pair of opposites, largest entry 1.
+    """Return the candidates for a tint, one of each pair of opposites, with a largest entry of 1.
 
-    Signs make the most of a limit per channel. Without a change of luma (``neutral``) all entries but one are signs,
-    and the last one makes up for them.
+    Signs make the most of a limit per channel. If luma must not change (``neutral``), all entries but one are signs,
+    and the remaining one cancels their effect.
 
     Args:
-        channels: at least 2.
-        neutral: whether :func:`monai_umed.functional.local_binary_pattern.luma` stays as it is.
+        channels: number of channels, at least 2.
+        neutral: whether :func:`monai_umed.functional.local_binary_pattern.luma` must not change.
 
     Returns:
         ``float64``, shape ``(directions, channels)``.
@@ -60,24 +60,21 @@ def directions(channels: int, neutral: bool = False) -> torch.Tensor:
 
 
 class Tint(BoundedProtector):
-    r"""A flat offset per channel inside the foreground, its opposite outside: the same in all images.
+    r"""A flat offset per channel inside the foreground and its opposite outside, the same in all images.
 
-    Among the directions of signs the one that natural colors vary least along is taken. With the covariance
-    :math:`\Sigma` of means over 17 x 17 pixels and the difference :math:`\delta` between inside and outside, a linear
-    view of such means tells both apart with a separability of :math:`d' = \sqrt{\delta^T \Sigma^{-1} \delta}`
-    (Mahalanobis distance), estimated from the images of the fit. It is printed, and below 1 a warning says that colors
-    vary more than the tint. A conversion to gray undoes a tint.
+    It has the direction of signs with the largest separability from natural colors. With the covariance
+    :math:`\Sigma` of color means over 17 x 17 pixels and the difference :math:`\delta` between inside and outside, this
+    is :math:`d' = \sqrt{\delta^T \Sigma^{-1} \delta}` (Mahalanobis distance), estimated from the images of the fit. It
+    is printed, with a warning below 1, where natural colors vary more than the tint. Grayscale conversion removes a
+    tint.
 
     Args:
-        spatial_dims: see :class:`BoundedProtector`, as ``common``.
-        in_channels: 2 to 8.
-        outside: share of eps that everything outside moves the other way.
-        feather: pixels of the working grid from the contour inward over which the tint grows to its full strength.
-        neutral: whether luma stays as it is, which costs some separability.
-        common: further arguments of :class:`BoundedProtector`.
-
-    Raises:
-        ValueError: if images have one channel or more than 8, or an argument is out of range.
+        in_channels: number of channels, 2 to 8.
+        outside: fraction of eps for the opposite offset outside.
+        feather: distance from the contour inward, in pixels of the working grid, over which the tint grows to full
+            strength.
+        neutral: whether luma must not change, which lowers the separability.
+        common: see :class:`BoundedProtector`.
     """
 
     needs = Needs.fit
@@ -98,8 +95,8 @@ class Tint(BoundedProtector):
         super().__init__(spatial_dims, in_channels, **common)
         if in_channels == 1:
             raise ValueError(
-                "The images have one channel, and a tint moves channels against each other; take the preset strong, "
-                "whose pattern needs no color."
+                "The images have one channel, but a tint needs several; use the preset strong, whose pattern needs no "
+                "color."
             )
         if in_channels > MOST_CHANNELS:
             raise ValueError(f"in_channels is {in_channels}; a tint takes at most {MOST_CHANNELS}. Leave some out.")
@@ -115,25 +112,25 @@ class Tint(BoundedProtector):
         self._rate = 0.0
 
     def choose(self, secret: int) -> None:
-        """Let a number decide before the fit which of the near-optimal directions and signs is taken; 0 is the best.
+        """Choose one of the near-optimal directions and signs before the fit by a number; 0 is the best one.
 
-        It is no setting, so that no record tells it. There are two to eight choices for RGB: a secret that everybody
-        can try out, not one that withstands a search.
+        The number is not a setting, so that records do not reveal it. RGB images have two to eight choices, few enough
+        to try all of them.
         """
         self.secret = secret
 
     def fit(self, items: Sequence[dict], progress: bool = True) -> None:
-        """Find the direction, and print how well it separates.
+        """Choose the direction and print its separability.
 
         Raises:
-            ValueError: if all channels are alike, as in gray images that are stored as RGB.
+            ValueError: If all channels are equal, as in gray images that are stored as RGB.
         """
         rows = torch.cat([self._means(item["image"]) for item in items])
         covariance = rows.T.cov(correction=0)
         if (rows - rows.mean(1, keepdim=True)).abs().max() < 0.5 / 255:
             raise ValueError(
-                f"All {self.in_channels} channels are alike: the images are gray, and a conversion to gray would take "
-                "a tint off; take the preset strong."
+                f"All {self.in_channels} channels are equal: the images are gray, and grayscale conversion would remove a "
+                "tint; use the preset strong."
             )
         precision = torch.linalg.inv(covariance + _ROUNDING * torch.eye(len(covariance), dtype=torch.float64))
         found = directions(self.in_channels, self.neutral)
@@ -142,7 +139,7 @@ class Tint(BoundedProtector):
         near = [index for index in order.tolist() if rates[index] >= NEAR * rates.max()]
         number, flipped = divmod(self.secret % (2 * len(near)), 2)
         chosen = found[near[number]]
-        # toward the middle of the window, where less is clipped, unless the secret says otherwise
+        # Toward the middle of the window, where less is clipped, unless the secret says otherwise.
         toward = chosen @ (rows.mean(0) - 0.5) <= 0
         self._direction = (chosen if bool(toward) != bool(flipped) else -chosen).to(torch.float32)
         self._rate = float(rates[near[number]])
@@ -153,19 +150,19 @@ class Tint(BoundedProtector):
         )
         if self.separability < 1:
             warnings.warn(
-                f"d' is {self.separability:.2f}, below 1: natural colors vary more than this tint, so that little "
-                f"protection is to be expected. Raise eps to {self.eps / self.separability * 255:.3g}/255, or take the "
+                f"d' is {self.separability:.2f}, below 1: natural colors vary more than this tint, so expect little "
+                f"protection. Raise eps to {self.eps / self.separability * 255:.3g}/255, or use the "
                 "preset strong.",
                 stacklevel=2,
             )
 
     @property
     def separability(self) -> float:
-        """d' between inside and outside at this eps; 0 before the fit."""
+        """The separability d' of inside and outside at this eps; 0 before the fit."""
         return self._rate * self.eps
 
     def _means(self, image: torch.Tensor) -> torch.Tensor:
-        """Colors averaged over windows, ``(windows, C)``, ``float64``."""
+        """Return the mean colors of windows, ``float64``, shape ``(windows, C)``."""
         sides = [min(WINDOW, side) for side in image.shape[1:]]
         means = _POOL[self.spatial_dims](image.to(torch.float64)[None], sides, [max(1, side // 4) for side in sides])
         return means[0].flatten(1).T
@@ -175,7 +172,7 @@ class Tint(BoundedProtector):
         return limit if self.outside == 1 else limit.mul_((label > 0) * (1 - self.outside) + self.outside)
 
     def raw(self, image: torch.Tensor, label: torch.Tensor, case_id: str | None) -> torch.Tensor:
-        """In units of the bounds, on the grid of the label."""
+        """Return noise in units of the bounds, on the grid of the label."""
         inside = (label > 0).to(torch.float32)
         strength = self._feathered(inside) if self.feather else inside
         field = torch.where(inside > 0, strength * (1 + self.outside) - self.outside, -1.0)
@@ -183,7 +180,7 @@ class Tint(BoundedProtector):
         return direction.to(field.device).reshape(-1, *[1] * self.spatial_dims) * field
 
     def _feathered(self, inside: torch.Tensor) -> torch.Tensor:
-        """0 on the contour, 1 from ``feather`` pixels of the working grid on, for straight contours linear between."""
+        """Return 0 on the contour and 1 from ``feather`` pixels of the working grid on, linear in between."""
         blurred = inside[None]
         for axis, (side, grid) in enumerate(zip(inside.shape[1:], self.size, strict=True)):
             reach = max(1, round(self.feather if self.native else self.feather * side / grid))
@@ -195,7 +192,7 @@ class Tint(BoundedProtector):
     def noise(
         self, image: torch.Tensor, label: torch.Tensor, bounds: torch.Tensor, case_id: str | None
     ) -> torch.Tensor:
-        return self.raw(image, label, case_id) * bounds  # nothing to resample: a flat field is the same on every grid
+        return self.raw(image, label, case_id) * bounds  # A flat field needs no resampling.
 
     def state(self) -> dict[str, Any]:
         return {} if self._direction is None else {"direction": self._direction, "rate": self._rate}

@@ -155,7 +155,7 @@ def test_gray_images_are_no_case_for_a_tint(tiny_phantom: Path, tmp_path: Path) 
     cause = result.exception
     while cause is not None and cause.__cause__ is not None:  # the entry point shows the first cause alone
         cause = cause.__cause__
-    assert result.exit_code != 0 and "have one channel" in str(cause) and "take the preset strong" in str(cause)
+    assert result.exit_code != 0 and "have one channel" in str(cause) and "use the preset strong" in str(cause)
     assert not (tmp_path / "out" / "protected").exists()
 
 

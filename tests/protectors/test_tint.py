@@ -100,7 +100,7 @@ def test_a_number_decides_among_near_optimal_tints_and_leaves_no_trace_in_the_se
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"in_channels": 1}, r"one channel.*take the preset strong"),
+        ({"in_channels": 1}, r"one channel.*use the preset strong"),
         ({"in_channels": 9}, "at most 8"),
         ({"outside": 1.5}, r"outside is 1.5; it must be from 0 to 1"),
         ({"feather": 30}, r"feather is 30; it must be from 0 to 20 pixels"),
@@ -112,7 +112,7 @@ def test_what_cannot_be_tinted_is_refused_with_what_to_take(arguments: dict[str,
 
 
 def test_gray_images_stored_as_color_are_refused() -> None:
-    with pytest.raises(ValueError, match="channels are alike: the images are gray"):
+    with pytest.raises(ValueError, match="channels are equal: the images are gray"):
         fitted(items=make_items(noise=0.0))
 
 
