@@ -241,10 +241,9 @@ class Protector(ABC):
         spacing: Sequence[float] | None,
         levels: float | None,
     ) -> bool:
-        """Perturb images given with their label, delta and bound; the last two are written in place.
+        """Perturb images given with their label, delta and bound, writing the last two in place.
 
-        Returns:
-            Whether anything could change if files stored real numbers.
+        Returns whether anything could change if files stored real numbers.
         """
         boxes = [(slice(None), *self.region(label, spacing)) for _, label, *_ in views]
         parts, possible = [], False

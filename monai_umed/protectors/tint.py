@@ -129,8 +129,8 @@ class Tint(BoundedProtector):
         covariance = rows.T.cov(correction=0)
         if (rows - rows.mean(1, keepdim=True)).abs().max() < 0.5 / 255:
             raise ValueError(
-                f"All {self.in_channels} channels are equal: the images are gray, and grayscale conversion would remove a "
-                "tint; use the preset strong."
+                f"All {self.in_channels} channels are equal: the images are gray, and grayscale conversion would remove "
+                "a tint; use the preset strong."
             )
         precision = torch.linalg.inv(covariance + _ROUNDING * torch.eye(len(covariance), dtype=torch.float64))
         found = directions(self.in_channels, self.neutral)

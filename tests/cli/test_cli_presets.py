@@ -68,7 +68,7 @@ def test_the_contour_preset_is_refused_for_methods_with_bounds(tiny_phantom: Pat
     arguments = ["protect", str(tiny_phantom), str(tmp_path / "out"), "--preset", "contour", "--protector", "em"]
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 2
-    assert "or say bound=band" in " ".join(result.output.replace("│", " ").split())
+    assert "or give bound=band" in " ".join(result.output.replace("│", " ").split())
 
 
 def test_a_key_decides_the_pattern_and_no_file_of_the_run_holds_it(tiny_phantom: Path, tmp_path: Path) -> None:

@@ -121,4 +121,4 @@ def test_a_gray_image_among_colors_is_refused_and_not_moved_as_a_whole() -> None
     tint = fitted()
     assert in_channels_of(image, tint) is image
     with pytest.raises(ValueError, match=r"has 1 channel\(s\), the protector was fitted on 3"):
-        perturb_as_known(tint, image, label, None, 255, "a")
+        perturb_as_known(tint, image, label, spacing=None, levels=255, case_id="a")
