@@ -241,10 +241,7 @@ class Protector(ABC):
         spacing: Sequence[float] | None,
         levels: float | None,
     ) -> bool:
-        """Perturb images given with their label, delta and bound, writing the last two in place.
-
-        Returns whether anything could change if files stored real numbers.
-        """
+        """Write delta and bound of images in place, and return whether anything could change in real numbers."""
         boxes = [(slice(None), *self.region(label, spacing)) for _, label, *_ in views]
         parts, possible = [], False
         for (image, label, *_), box, case_id in zip(views, boxes, case_ids, strict=True):
