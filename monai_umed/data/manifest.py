@@ -56,6 +56,7 @@ class CaseRecord:
         note: anything the owner must know, for example that JPEG input was written as PNG.
         noise_rms: root mean square of what was to change, in window units, of each channel if they have windows of
             their own; None in releases of earlier versions.
+        ciede2000: mean difference of color of RGB images; None for others, and in older manifests.
     """
 
     id: str
@@ -75,11 +76,13 @@ class CaseRecord:
     note: str | None = None
     channel_sha256: tuple[str, ...] | None = None
     noise_rms: float | tuple[float, ...] | None = None
+    ciede2000: float | None = None
 
     def entry(self) -> dict[str, Any]:
-        """Its fields as the file has them, where the first versions called the intensity window ``window``."""
+        """Return its fields as the file has them, which calls the intensity window ``window``."""
+        if_given = ("channel_sha256", "ciede2000", "noise_rms")
         fields = {"window" if name == "intensity_window" else name: value for name, value in asdict(self).items()}
-        return {name: value for name, value in fields.items() if name != "channel_sha256" or value is not None}
+        return {name: value for name, value in fields.items() if name not in if_given or value is not None}
 
 
 @dataclass(frozen=True)
@@ -158,6 +161,11 @@ class Manifest:
         """Mean ``psnr`` in dB, None if no image changed, and mean ``ssim`` of the cases; there must be one."""
         psnr = [case.psnr for case in self.cases if case.psnr is not None]
         return {"psnr": mean(psnr) if psnr else None, "ssim": mean(case.ssim for case in self.cases)}
+
+    def mean_ciede2000(self) -> float | None:
+        """Mean difference of color of the cases that have colors; None if there are none."""
+        found = [case.ciede2000 for case in self.cases if case.ciede2000 is not None]
+        return mean(found) if found else None
 
     @staticmethod
     def load(path: str | Path) -> "Manifest":
