@@ -258,3 +258,22 @@ class LastLayerRefit(_CleanShare):
         optimizer.zero_grad()
         for parameter, before in zip(layer.parameters(), trainable, strict=True):
             parameter.requires_grad_(before)
+
+
+@dataclass(frozen=True)
+class FullRefit(_CleanShare):
+    """Train all layers on, on a few clean cases, for as many steps as clean files would have taken.
+
+    The few cases are repeated until there are as many as training cases; the recipe is that of the training before.
+
+    Args:
+        share: of the training cases that the exploiter owns in clean form, between 0 and 1, both excluded; at least
+            one case is used.
+
+    Raises:
+        ValueError: if ``share`` is out of range; when used, if there are no clean originals.
+    """
+
+    def finish(self, network: torch.nn.Module, materials: Materials) -> None:
+        cases, count = owned_cases(materials, self.share), len(materials.clean())
+        materials.train(network, (cases * -(-count // len(cases)))[:count])

@@ -72,7 +72,7 @@ def audit(
         labels, test_labels: folders of labels, if ``clean`` or ``test`` hold images alone.
         test_section: ``"train"``, ``"test"`` or ``"all"`` of ``test``. Default: ``"test"`` if it is the dataset
             ``clean``, else ``"all"``.
-        preset: ``"quick"``, three networks, six defenses and one seed, or ``"full"``, everything with three seeds.
+        preset: ``"quick"``, three networks, seven defenses and one seed, or ``"full"``, everything with three seeds.
         exploiters, defenses, seeds: what is trained instead of the preset's; names as in `monai-umed list`.
         size: grid that exploiters train on, in pixels; by default what the test cases suggest.
         network_size: ``"small"`` or ``"paper"``.

@@ -56,7 +56,7 @@ def fit(
         output: folder to write, for this fit alone.
         labels: folder of the labels, if ``data`` holds images alone.
         section: what is protected: ``"train"``, ``"test"`` or ``"all"``. The fit sees the section ``"train"`` only.
-        quick_check: whether to train one network on the clean and one on the protected files.
+        quick_check: whether two exploiters train on the clean and on the protected files, see ``quick_check.json``.
         options: see :class:`monai_umed.workflows.options.FitOptions`.
 
     Raises:
