@@ -10,7 +10,17 @@ import typer
 import monai_umed as mu
 
 from .datasets import Labels
-from .options import IgnoreLabel, Progress, Seed, SliceAxis, Window, parse_names, parse_numbers, parse_window, say_next
+from .options import (
+    IgnoreLabel,
+    IntensityWindow,
+    Progress,
+    Seed,
+    SliceAxis,
+    parse_names,
+    parse_numbers,
+    parse_window,
+    say_next,
+)
 
 
 def advise(
@@ -23,9 +33,9 @@ def advise(
     levels: Annotated[str | None, typer.Option(help="changes to try, in 1/255", show_default="4,6,8,12")] = None,
     seed: Seed = None,
     epochs: Annotated[int, typer.Option(min=1, help="epochs of each exploiter")] = 15,
-    size: Annotated[str | None, typer.Option(help="grid that exploiters train on, such as 128,128")] = None,
+    grid: Annotated[str | None, typer.Option(help="grid that exploiters train on, such as 128,128")] = None,
     ignore_label: IgnoreLabel = None,
-    window: Window = None,
+    intensity_window: IntensityWindow = None,
     slice_axis: SliceAxis = None,
     progress: Progress = True,
 ) -> None:
@@ -45,9 +55,9 @@ def advise(
         levels=parse_numbers(levels),
         seed=seed or 0,
         epochs=epochs,
-        size=parse_numbers(size),
+        grid=parse_numbers(grid),
         ignore_label=ignore_label,
-        window=parse_window(window),
+        intensity_window=parse_window(intensity_window, None),
         slice_axis=slice_axis,
         progress=progress,
     )

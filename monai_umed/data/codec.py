@@ -52,41 +52,41 @@ _ENCODERS: dict[tuple[str, str], Callable[[np.ndarray, StoredImage, int], Conten
 _DICOM_FORMATS = ("dicom", "dicom_series")
 
 
-def read_image(path: str | Path, window: tuple[float, float] | None = None) -> StoredImage:
+def read_image(path: str | Path, intensity_window: tuple[float, float] | None = None) -> StoredImage:
     """Read an image in stored units.
 
     Args:
         path: file of one of the `SUPPORTED` endings, or folder with the slices of one DICOM series. Of a NIfTI pair it
             is the ``.img`` file, whose header lies beside it.
-        window: displayed values (HU in CT) that map to 0 and 1, for presets see `monai_umed.data.windows.as_window`.
-            Default: the full range for 8-bit 2D files, the window that DICOM files name, the `default_window` of
-            the values for all others.
+        intensity_window: displayed values (HU in CT) that map to 0 and 1, for presets see
+            `monai_umed.data.windows.as_window`. Default: the full range for 8-bit 2D files, the window that DICOM files
+            name, the `default_window` of the values for all others.
 
     Returns:
-        The image. Its ``window`` is in stored units, the file's slope already applied.
+        The image. Its ``intensity_window`` is in stored units, the file's slope already applied.
 
     Raises:
         CodecError: unknown ending, damaged file, a kind of pixels that cannot be written back without loss, half of a
             pair, or a folder that is no series, see `decode_series`.
-        ValueError: ``window`` is not two different finite numbers.
+        ValueError: ``intensity_window`` is not two different finite numbers.
     """
     path = Path(path)
     decoded = decode(path)
     if decoded.array.dtype.itemsize > 4 and decoded.array.dtype.kind in "iu":
         raise CodecError(path.name, f"voxels of type {decoded.array.dtype}", "save it as int16 or float32")
-    if window is None:
-        stored_window = decoded.window or default_window(decoded)
+    if intensity_window is None:
+        stored_window = decoded.intensity_window or default_window(decoded)
     else:
-        low, high = ((value - decoded.intercept) / decoded.slope for value in window)
+        low, high = ((value - decoded.intercept) / decoded.slope for value in intensity_window)
         stored_window = (float(low), float(high))
     return StoredImage(
         array=decoded.array,
-        window=stored_window,
+        intensity_window=stored_window,
         spacing=decoded.spacing,
         has_alpha=decoded.has_alpha,
         format=decoded.format,
         header=decoded.header,
-        limits=decoded.limits,
+        value_range=decoded.value_range,
         affine=decoded.affine,
         grid=decoded.grid,
     )

@@ -18,8 +18,8 @@ def default_window(decoded: Decoded) -> tuple[float, float]:
         return (0.0, 1.0) if decoded.bilevel else (0.0, 255.0)
     color = array[:-1] if decoded.has_alpha else array
     finite = color[np.isfinite(color)] if color.dtype.kind == "f" else color.ravel()
-    if decoded.limits is not None:
-        finite = finite[(finite >= decoded.limits[0]) & (finite <= decoded.limits[1])]
+    if decoded.value_range is not None:
+        finite = finite[(finite >= decoded.value_range[0]) & (finite <= decoded.value_range[1])]
     if finite.size == 0:
         return 0.0, 1.0
     # The methods pick values that occur in the file, so that the window's ends are whole levels.

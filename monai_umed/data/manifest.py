@@ -44,7 +44,7 @@ class CaseRecord:
         label_sha256: checksum of the label.
         shape: ``(C, *spatial)`` of the stored array.
         dtype: NumPy name of the stored type, for example ``"uint8"``.
-        window: stored values that map to 0 and 1.
+        intensity_window: stored values that map to 0 and 1.
         max_abs_delta: largest change in stored units (gray levels).
         psnr: in dB; None if the image did not change.
         ssim: structural similarity.
@@ -61,12 +61,16 @@ class CaseRecord:
     label_sha256: str
     shape: tuple[int, ...]
     dtype: str
-    window: tuple[float, float]
+    intensity_window: tuple[float, float]
     max_abs_delta: int | float
     psnr: float | None
     ssim: float
     perturbed_fraction: float
     note: str | None = None
+
+    def entry(self) -> dict[str, Any]:
+        """Its fields as the file has them, where the first versions called the intensity window ``window``."""
+        return {"window" if name == "intensity_window" else name: value for name, value in asdict(self).items()}
 
 
 @dataclass(frozen=True)
@@ -120,7 +124,7 @@ class Manifest:
             ManifestError: a number is NaN or infinite, which JSON cannot hold.
             OSError: the file cannot be written.
         """
-        content = {"format": FORMAT_VERSION, **asdict(self)}
+        content = {"format": FORMAT_VERSION, **asdict(self), "cases": [record.entry() for record in self.cases]}
         if self.dataset_json_sha256 is None:
             del content["dataset_json_sha256"]
             content["format"] = 1
@@ -173,7 +177,7 @@ def _parse_manifest(content: Any) -> Manifest:
         raise FieldError(f"field 'format' is {version!r}, must be a version number; restore the file from a copy")
     if version > FORMAT_VERSION:
         raise FieldError(f"field 'format' is {version}, this version reads up to {FORMAT_VERSION}; update the package")
-    cases = [CaseRecord(**fields) for fields in _parse_list(content, "cases", CaseRecord)]
+    cases = [CaseRecord(**fields) for fields in _parse_list(content, "cases", CaseRecord, window="intensity_window")]
     quarantined = [Quarantined(**fields) for fields in _parse_list(content, "quarantined", Quarantined)]
     _check_names(cases)
     _check_unique(cases)
@@ -181,12 +185,12 @@ def _parse_manifest(content: Any) -> Manifest:
     return Manifest(**header, cases=cases, quarantined=quarantined)
 
 
-def _parse_list(content: dict[str, Any], name: str, record_type: type) -> list[dict[str, Any]]:
-    """Take the list ``name`` out of ``content`` and check its items."""
+def _parse_list(content: dict[str, Any], name: str, record_type: type, **names: str) -> list[dict[str, Any]]:
+    """Take the list ``name`` out of ``content`` and check its items; ``names`` are those of fields that differ."""
     items = content.pop(name, None)
     if not isinstance(items, list):
         raise FieldError(f"field {name!r} must be a list; restore the file from a copy")
-    return [parse_fields(record_type, item, f"{name}[{number}].") for number, item in enumerate(items)]
+    return [parse_fields(record_type, item, f"{name}[{number}].", names=names) for number, item in enumerate(items)]
 
 
 def _check_names(cases: list[CaseRecord]) -> None:

@@ -22,12 +22,12 @@ REFIT_ROUNDS, REFIT_LEARNING_RATE = 15, 0.5
 BATCH_SIZE = 16  # of clean images whose statistics are taken
 
 
-def owned_cases(materials: Materials, share: float) -> Items:
+def owned_cases(materials: Materials, fraction: float) -> Items:
     """The clean originals that an exploiter owns who has a share of them: at least one, sorted by id.
 
     Args:
         materials: its ``clean`` is drawn from, with its ``seed``.
-        share: of all clean originals, more than 0, less than 1.
+        fraction: of all clean originals, more than 0, less than 1.
 
     Raises:
         ValueError: if there are no clean originals.
@@ -39,70 +39,70 @@ def owned_cases(materials: Materials, share: float) -> Items:
             "under the same names."
         )
     order = torch.randperm(len(clean), generator=torch.Generator().manual_seed(materials.seed)).tolist()
-    return [clean[index] for index in sorted(order[: max(1, round(share * len(clean)))])]
+    return [clean[index] for index in sorted(order[: max(1, round(fraction * len(clean)))])]
 
 
-def _clean_of(items: Items, materials: Materials, share: float) -> dict[str, dict]:
+def _clean_of(items: Items, materials: Materials, fraction: float) -> dict[str, dict]:
     """The owned cases that are among the items, by id."""
     ids = {item["id"] for item in items}
-    owned = owned_cases(materials, share)
+    owned = owned_cases(materials, fraction)
     found = {item["id"]: item for item in owned if item["id"] in ids}
     if not found:
         raise ValueError(
             f"None of the {len(owned)} clean originals that the exploiter owns ({owned[0]['id']!r}, ...) is among the "
-            f"{len(items)} training cases; give both the same names, or lower share ({1 - share:g} of it is protected)."
+            f"{len(items)} training cases; give both the same names, or lower fraction ({1 - fraction:g} protected)."
         )
     return found
 
 
 @dataclass(frozen=True)
-class _CleanShare(Defense):
+class _CleanFraction(Defense):
     """A defense with clean originals whose one argument is a share of the training cases."""
 
     needs = frozenset({"clean"})
-    share: float
+    fraction: float
 
     def __post_init__(self) -> None:
-        if not 0 < self.share < 1:
-            raise ValueError(f"share is {self.share}; it must be more than 0 and less than 1.")
+        if not 0 < self.fraction < 1:
+            raise ValueError(f"fraction is {self.fraction}; it must be more than 0 and less than 1.")
 
 
 @dataclass(frozen=True)
-class PartlyProtected(_CleanShare):
+class PartlyProtected(_CleanFraction):
     """A share of the training cases is protected, the exploiter has the rest as clean originals.
 
     Which ones does not depend on the order of the items. Cases without a clean original stay protected.
 
     Args:
-        share: of the cases that stay protected, between 0 and 1, both excluded.
+        fraction: of the cases that stay protected, between 0 and 1, both excluded.
 
     Raises:
-        ValueError: if ``share`` is out of range; when used, if no clean original belongs to a training case.
+        ValueError: if ``fraction`` is out of range; when used, if no clean original belongs to a training case.
     """
 
     def prepare(self, items: Items, materials: Materials) -> Items:
-        clean = _clean_of(items, materials, 1 - self.share)
+        clean = _clean_of(items, materials, 1 - self.fraction)
         return [clean.get(item["id"], item) for item in items]
 
 
 @dataclass(frozen=True)
-class CleanPartAlone(_CleanShare):
+class CleanPartAlone(_CleanFraction):
     """The clean cases of :class:`PartlyProtected` without the protected ones: what the latter add, or take away.
 
     Args:
-        share: as there: of the cases that are protected, and here left out.
+        fraction: as there: of the cases that are protected, and here left out.
 
     Raises:
         ValueError: as there.
     """
 
     def prepare(self, items: Items, materials: Materials) -> Items:
-        clean = _clean_of(items, materials, 1 - self.share)
+        clean = _clean_of(items, materials, 1 - self.fraction)
         return [clean[item["id"]] for item in items if item["id"] in clean]
 
 
 @dataclass(frozen=True)
-class EarlyStopping(_CleanShare):
+class EarlyStopping(_CleanFraction):
     """Keep the epoch that does best on clean cases, since networks learn what is real before the shortcut.
 
     The idea that early epochs escape the protection is that of Dang et al. 2023 (arXiv 2306.02064). Training runs to
@@ -111,16 +111,16 @@ class EarlyStopping(_CleanShare):
     :class:`monai_umed.training.metrics.Scores`; of equal ones the first is kept.
 
     Args:
-        share: of the training cases that the exploiter owns in clean form, between 0 and 1, both excluded.
+        fraction: of the training cases that the exploiter owns in clean form, between 0 and 1, both excluded.
 
     Raises:
-        ValueError: if ``share`` is out of range; when used, if there are no clean originals.
+        ValueError: if ``fraction`` is out of range; when used, if there are no clean originals.
     """
 
-    share: float = 0.05
+    fraction: float = 0.05
 
     def attach(self, trainer: Engine, network: torch.nn.Module, materials: Materials) -> None:
-        cases = owned_cases(materials, self.share)
+        cases = owned_cases(materials, self.fraction)
         best = -1.0
         weights: dict[str, torch.Tensor] = {}
 
@@ -128,7 +128,7 @@ class EarlyStopping(_CleanShare):
         def keep_if_better() -> None:
             nonlocal best
             with torch.random.fork_rng():  # data loaders draw a seed each time that they are gone through
-                dice = evaluate(network, cases, materials.num_classes, device=materials.device).dice
+                dice = evaluate(network, cases, num_classes=materials.num_classes, device=materials.device).dice
             if dice > best:
                 best = dice
                 weights.update((name, value.detach().clone()) for name, value in network.state_dict().items())
@@ -196,27 +196,27 @@ def layer_inputs(
 
 
 @dataclass(frozen=True)
-class CleanStatistics(_CleanShare):
+class CleanStatistics(_CleanFraction):
     """Take the running statistics of batch normalization from clean images (Li et al. 2016, arXiv 1603.04779).
 
     Weights that were trained on protected files see clean images in use. No labels are needed, and networks without
     batch normalization stay as they are.
 
     Args:
-        share: of the training cases that the exploiter owns in clean form, between 0 and 1, both excluded; at least
+        fraction: of the training cases that the exploiter owns in clean form, between 0 and 1, both excluded; at least
             one case is used.
 
     Raises:
-        ValueError: if ``share`` is out of range; when used, if there are no clean originals.
+        ValueError: if ``fraction`` is out of range; when used, if there are no clean originals.
     """
 
     def finish(self, network: torch.nn.Module, materials: Materials) -> None:
-        images = [item["image"] for item in owned_cases(materials, self.share)]
+        images = [item["image"] for item in owned_cases(materials, self.fraction)]
         update_bn(DataLoader(Dataset(images), batch_size=BATCH_SIZE), network, torch.device(materials.device))
 
 
 @dataclass(frozen=True)
-class LastLayerRefit(_CleanShare):
+class LastLayerRefit(_CleanFraction):
     """Fit the last convolution anew on a few clean cases, all other weights frozen.
 
     Deep feature reweighting (Kirichenko et al. 2023) for segmentation: features learned next to a shortcut are often
@@ -225,17 +225,17 @@ class LastLayerRefit(_CleanShare):
     weights.
 
     Args:
-        share: of the training cases that the exploiter owns in clean form, between 0 and 1, both excluded; at least
+        fraction: of the training cases that the exploiter owns in clean form, between 0 and 1, both excluded; at least
             one case is used.
 
     Raises:
-        ValueError: if ``share`` is out of range; when used, if there are no clean originals or the network does not
+        ValueError: if ``fraction`` is out of range; when used, if there are no clean originals or the network does not
             end in a convolution.
     """
 
     def finish(self, network: torch.nn.Module, materials: Materials) -> None:
         network.eval()
-        cases = owned_cases(materials, self.share)
+        cases = owned_cases(materials, self.fraction)
         layer = output_layer(network, cases[0]["image"][None].to(materials.device))
         features = layer_inputs(network, layer, cases, materials.device)
         label = torch.stack([item["label"] for item in cases]).to(materials.device)
@@ -261,19 +261,19 @@ class LastLayerRefit(_CleanShare):
 
 
 @dataclass(frozen=True)
-class FullRefit(_CleanShare):
+class FullRefit(_CleanFraction):
     """Train all layers on, on a few clean cases, for as many steps as clean files would have taken.
 
     The few cases are repeated until there are as many as training cases; the recipe is that of the training before.
 
     Args:
-        share: of the training cases that the exploiter owns in clean form, between 0 and 1, both excluded; at least
+        fraction: of the training cases that the exploiter owns in clean form, between 0 and 1, both excluded; at least
             one case is used.
 
     Raises:
-        ValueError: if ``share`` is out of range; when used, if there are no clean originals.
+        ValueError: if ``fraction`` is out of range; when used, if there are no clean originals.
     """
 
     def finish(self, network: torch.nn.Module, materials: Materials) -> None:
-        cases, count = owned_cases(materials, self.share), len(materials.clean())
+        cases, count = owned_cases(materials, self.fraction), len(materials.clean())
         materials.train(network, (cases * -(-count // len(cases)))[:count])

@@ -51,27 +51,23 @@ def _sample(image: torch.Tensor, label: torch.Tensor, grid: torch.Tensor) -> Pai
 
 @dataclass(frozen=True)
 class RandomCrop(Defense):
-    """Another part of the image every time, in the middle of a black frame of the image's size.
+    """A random crop, padded with black to the image's size.
 
-    Its place differs by whole pixels: patterns that networks find because they always lie at the same pixels of the
-    grid no longer do.
+    Patterns thus move by whole pixels, and networks cannot find them at the same pixels of the grid every time.
 
     Args:
-        share: of every side of the image.
-
-    Raises:
-        ValueError: if ``share`` is not between 0 and 1.
+        fraction: fraction of every side of the image that is kept, between 0 and 1.
     """
 
-    share: float = 0.875
+    fraction: float = 0.875
 
     def __post_init__(self) -> None:
-        if not 0 < self.share < 1:
-            raise ValueError(f"share is {self.share!r}; it must be between 0 and 1, for example 0.875.")
+        if not 0 < self.fraction < 1:
+            raise ValueError(f"fraction is {self.fraction!r}; it must be between 0 and 1, for example 0.875.")
 
     def batch(self, image: torch.Tensor, label: torch.Tensor, objective: Objective, generator: torch.Generator) -> Pair:
         size = image.shape[2:]
-        box = [max(1, round(self.share * side)) for side in size]
+        box = [max(1, round(self.fraction * side)) for side in size]
         margins = [(side - part) // 2 for side, part in zip(size, box, strict=True)]
         middle = tuple(slice(start, start + part) for start, part in zip(margins, box, strict=True))
         cropped, labels = torch.zeros_like(image), torch.zeros_like(label)
@@ -88,14 +84,11 @@ class RandomCrop(Defense):
 
 @dataclass(frozen=True)
 class Affine(Defense):
-    """Rotated, of volumes about every axis, and zoomed, both every time; what turns into view is 0.
+    """A random rotation, about every axis in 3D, and a random zoom; pixels from outside are 0.
 
     Args:
         degrees: largest rotation in either direction.
-        scale: limits of the factor by which structures grow.
-
-    Raises:
-        ValueError: if ``degrees`` or ``scale`` is out of range.
+        scale: smallest and largest factor by which structures grow.
     """
 
     degrees: float = 20
@@ -122,7 +115,7 @@ class Affine(Defense):
 
 @dataclass(frozen=True)
 class Flips(Defense):
-    """Mirrored along every axis, each with probability 0.5."""
+    """Random flips along every axis, each with probability 0.5."""
 
     def batch(self, image: torch.Tensor, label: torch.Tensor, objective: Objective, generator: torch.Generator) -> Pair:
         for axis in range(2, image.ndim):

@@ -30,6 +30,7 @@ def purifier_input(item: dict, masked: bool) -> torch.Tensor:
 def train_purifier(
     protected: Sequence[dict],
     clean: Sequence[dict],
+    *,
     eps: float,
     masked: bool = True,
     steps: int = STEPS,
@@ -81,7 +82,7 @@ def train_purifier(
 
 
 def purify(
-    network: torch.nn.Module, item: dict, eps: float, masked: bool = True, device: str | torch.device = "cpu"
+    network: torch.nn.Module, item: dict, *, eps: float, masked: bool = True, device: str | torch.device = "cpu"
 ) -> dict:
     """The item with the predicted perturbation taken off its image, clipped to [0, 1].
 
@@ -91,8 +92,8 @@ def purify(
         eps, masked, device: as there.
     """
     with torch.no_grad():
-        share = network(purifier_input(item, masked)[None].to(device))[0].to(item["image"])
-    return {**item, "image": (item["image"] - eps * share).clamp(0, 1)}
+        fraction = network(purifier_input(item, masked)[None].to(device))[0].to(item["image"])
+    return {**item, "image": (item["image"] - eps * fraction).clamp(0, 1)}
 
 
 @dataclass(frozen=True)
@@ -135,13 +136,13 @@ class ToolAwarePurifier(Defense):
         network = train_purifier(
             [protected[id] for id in ids],
             [clean[id] for id in ids],
-            eps,
-            self.masked,
-            self.steps,
-            materials.seed,
-            device,
+            eps=eps,
+            masked=self.masked,
+            steps=self.steps,
+            seed=materials.seed,
+            device=device,
         )
-        return [purify(network, item, eps, self.masked, device) for item in items]
+        return [purify(network, item, eps=eps, masked=self.masked, device=device) for item in items]
 
 
 @dataclass(frozen=True)
@@ -175,9 +176,9 @@ class LeakedPairs(Defense):
         leaked = {ids[index] for index in order[: self.count]}
         before, after = ([item for item in kind if item["id"] in leaked] for kind in (items, clean))
         network = train_purifier(
-            before, after, materials.eps, steps=self.steps, seed=materials.seed, device=materials.device
+            before, after, eps=materials.eps, steps=self.steps, seed=materials.seed, device=materials.device
         )
-        return [purify(network, item, materials.eps, device=materials.device) for item in items]
+        return [purify(network, item, eps=materials.eps, device=materials.device) for item in items]
 
 
 @dataclass(frozen=True)

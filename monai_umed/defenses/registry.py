@@ -68,14 +68,14 @@ def _adversarial(radius: float) -> Entry:
 
 
 def _partly(percent: int) -> dict[str, Entry]:
-    share = percent / 100
+    fraction = percent / 100
     alone = f"clean-{100 - percent}"
     return {
         f"partly-{percent}": Entry(
-            lambda eps: PartlyProtected(share), f"{percent} % of the files are protected", False, alone
+            lambda eps: PartlyProtected(fraction), f"{percent} % of the files are protected", False, alone
         ),
         alone: Entry(
-            lambda eps: CleanPartAlone(share),
+            lambda eps: CleanPartAlone(fraction),
             f"only the {100 - percent} % that are clean",
             False,
             control=True,

@@ -22,11 +22,18 @@ from .predictions import save_predictions
 from .results import CellResult, Comparison
 
 
-def _network(comparison: Comparison, exploiter: str, *, size: tuple[int, ...], seed: int) -> torch.nn.Module:
+def _network(comparison: Comparison, exploiter: str, *, grid: tuple[int, ...], seed: int) -> torch.nn.Module:
     classes, network_size = comparison.files.num_classes, comparison.matrix.network_size
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        return build_exploiter(exploiter, comparison.facts.in_channels, classes, network_size, len(size), size)
+        return build_exploiter(
+            exploiter,
+            comparison.facts.in_channels,
+            num_classes=classes,
+            network_size=network_size,
+            spatial_dims=len(grid),
+            image_size=grid,
+        )
 
 
 def _filtered(defense: Defense, items: Items) -> Items:
@@ -38,7 +45,7 @@ def _materials(comparison: Comparison, cell: Cell, *, defense: Defense, folders:
         return lambda: _filtered(defense, read(*arguments))
 
     return Materials(
-        build=partial(_network, comparison, cell.exploiter, size=folders.size, seed=cell.seed),
+        build=partial(_network, comparison, cell.exploiter, grid=folders.grid, seed=cell.seed),
         train=_trainer(comparison, cell),
         is_encoder=encoder_of(cell.exploiter),
         eps=comparison.facts.eps,
@@ -77,20 +84,20 @@ def run_cell(comparison: Comparison, cell: Cell, handlers: Sequence[Any] = ()) -
     """
     begin, facts, device = time.monotonic(), comparison.facts, comparison.matrix.device
     defense = comparison.matrix.entries[cell.defense].make(facts.eps)
-    folders = Folders(comparison.files, facts, size=defense.grid(comparison.files.size))
-    network = _network(comparison, cell.exploiter, size=folders.size, seed=cell.seed)
+    folders = Folders(comparison.files, facts, grid=defense.grid(comparison.files.grid))
+    network = _network(comparison, cell.exploiter, grid=folders.grid, seed=cell.seed)
     source, _, half = cell.data.partition("-")
 
     def test(
-        network: torch.nn.Module, items: Items, window: tuple[int, ...] | None
+        network: torch.nn.Module, items: Items, roi_size: tuple[int, ...] | None
     ) -> tuple[list[torch.Tensor], torch.Tensor]:
         axis = comparison.files.slice_axis
-        maps = predict(network, items, device=device, window=window, slice_axis=axis)
+        maps = predict(network, items, device=device, roi_size=roi_size, slice_axis=axis)
         return maps, count_items(maps, items, comparison.files.num_classes)
 
     train: Items = []
     curve, tested = LossCurve(), _filtered(defense, [] if half else folders.test())
-    averaged = LastEpochs(lambda network: score(*test(network, tested, folders.window)[1]))
+    averaged = LastEpochs(lambda network: score(*test(network, tested, folders.roi_size)[1]))
     if source != "untrained":
         train = _filtered(defense, folders.protected() if source == "protected" else folders.clean())
         train = among(train, facts.ids[::2]) if half else train
@@ -115,7 +122,7 @@ def run_cell(comparison: Comparison, cell: Cell, handlers: Sequence[Any] = ()) -
         clean, protected = (among(items, facts.ids[1::2]) for items in (folders.clean(), folders.protected()))
         scores, on_protected = (score(*test(network, items, None)[1]) for items in (clean, protected))
     else:
-        maps, counts = test(network, tested, folders.window)
+        maps, counts = test(network, tested, folders.roi_size)
         scores = averaged.mean() if averaged.scores else score(*counts)
         values = case_dice(*counts).tolist()
         dice = {item["id"]: round(value, 6) for item, value in zip(tested, values, strict=True)}

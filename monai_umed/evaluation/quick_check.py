@@ -66,12 +66,13 @@ def train_reference(
         device: where to train.
         recipe: further arguments of :func:`monai_umed.exploiters.train.train_exploiter`.
     """
-    size = tuple(train.items[0]["image"].shape[1:])
+    grid = tuple(train.items[0]["image"].shape[1:])
     build = partial(
         build_exploiter,
-        *(exploiter.network, train.in_channels, num_classes),
-        spatial_dims=len(size),
-        image_size=size,
+        *(exploiter.network, train.in_channels),
+        num_classes=num_classes,
+        spatial_dims=len(grid),
+        image_size=grid,
     )
     with torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -109,11 +110,11 @@ def quick_check(
     dataset_dir: DatasetDir,
     protected_dir: str | Path,
     *,
-    size: Sequence[int],
+    grid: Sequence[int],
     output_file: str | Path,
     seed: int = 0,
     num_classes: int = 2,
-    window: tuple[float, float] | None = None,
+    intensity_window: tuple[float, float] | None = None,
     device: str | torch.device = "cpu",
     progress: bool = True,
     slice_axis: int | None = None,
@@ -127,13 +128,13 @@ def quick_check(
     Args:
         dataset_dir: the clean dataset; its test section is what all are tested on.
         protected_dir: the protected copy of its training section.
-        size: grid that the exploiters train on.
+        grid: grid that the exploiters train on.
         output_file: where the figures go: ``clean_dice`` and ``protected_dice`` of the one who just trains,
             ``augmented_clean_dice`` and ``augmented_protected_dice`` of the other, means of their last three epochs;
             ``psnr``, ``ssim`` and the ``verdict``, a sentence.
         seed: of weights, order of cases and augmentation.
         num_classes: classes, background included.
-        window: intensities that map to 0 and 1, see :func:`monai_umed.data.codec.read_image`.
+        intensity_window: intensities that map to 0 and 1, see :func:`monai_umed.data.codec.read_image`.
         device: where to train.
         progress: whether to show progress bars.
         slice_axis: across which volumes are cut into slices, for networks that see images.
@@ -145,12 +146,21 @@ def quick_check(
 
     def load(folder: DatasetDir, section: Section, layout: Layout = "patches") -> TrainingSet:
         return load_training_set(
-            folder, size, section, None, num_classes, window, 2, progress, slice_axis=slice_axis, layout=layout
+            folder,
+            grid,
+            section=section,
+            protector=None,
+            num_classes=num_classes,
+            intensity_window=intensity_window,
+            num_workers=2,
+            progress=progress,
+            slice_axis=slice_axis,
+            layout=layout,
         )
 
     test = load(dataset_dir, "test", "whole")
-    sliding = size if test.items[0]["image"].ndim == 4 else None
-    look: dict[str, Any] = {"num_classes": num_classes, "device": device, "window": sliding, "slice_axis": slice_axis}
+    sliding = grid if test.items[0]["image"].ndim == 4 else None
+    look: dict[str, Any] = {"num_classes": num_classes, "device": device, "roi_size": sliding, "slice_axis": slice_axis}
     manifest = Manifest.load(Path(protected_dir) / MANIFEST)
     released = as_dataset(protected_dir, ignore_label=manifest.ignore_label)
     sources = {"clean": load(dataset_dir, "train"), "protected": load(released, "all")}

@@ -1,4 +1,4 @@
-"""Whole images in memory as their files hold them: one file, or the parts of a NIfTI pair or a DICOM series."""
+"""Read and write the bytes of whole images: one file, or the parts of a NIfTI pair or a DICOM series."""
 
 import hashlib
 from collections.abc import Mapping
@@ -10,21 +10,17 @@ from .checksum import sha256_listing
 from .image_files import PAIR, part_path, parts_of
 
 Content: TypeAlias = bytes | Mapping[str, bytes]
-"""A whole file, or the slices of a folder by their names, or header and voxels of a pair by ``.hdr`` and ``.img``."""
+"""The bytes of a file, or those of the slices of a folder by name, or of a pair by ``.hdr`` and ``.img``."""
 
 
 def read_content(path: str | Path) -> Content:
-    """Read all files of an image or a label.
+    """Read all files of an image or a label, see `parts_of`.
 
     Args:
-        path: file, voxels of a pair (``.img``), or folder without subfolders. Hidden files and those that
-            operating systems leave behind do not belong to it, see `visible`.
-
-    Returns:
-        The whole file, or all of them by name, see `parts_of`.
+        path: file, voxels of a pair (``.img``), or folder without subfolders.
 
     Raises:
-        OSError: a file is missing or cannot be read, or the folder holds another folder.
+        OSError: If a file is missing or cannot be read, or the folder contains another folder.
     """
     path = Path(path)
     parts = parts_of(path)
@@ -32,16 +28,14 @@ def read_content(path: str | Path) -> Content:
 
 
 def write_content(path: str | Path, content: Content) -> None:
-    """Write what `read_content` gave; existing files are replaced.
-
-    All at once or not at all, but for a kill or a fault between the two names of a pair, see `write_together`.
+    """Write the result of `read_content` atomically, a pair as in `write_together`; existing files are replaced.
 
     Args:
-        path: target; the folder that it lies in must exist. Of a pair, the voxels (``.img``).
+        path: target, for a pair its voxels (``.img``); the parent folder must exist.
         content: the whole image.
 
     Raises:
-        OSError: as `write_atomically` and `write_folder_atomically`.
+        OSError: For the reasons of `write_atomically` and `write_folder_atomically`.
     """
     path = Path(path)
     if isinstance(content, bytes):
@@ -53,7 +47,7 @@ def write_content(path: str | Path, content: Content) -> None:
 
 
 def sha256_content(content: Content) -> str:
-    """What `sha256_path` gives for the files with this content: 64 lower-case hexadecimal digits."""
+    """Return what `sha256_path` returns for files with this content."""
     if isinstance(content, bytes):
         return hashlib.sha256(content).hexdigest()
     return sha256_listing({name: sha256_content(file) for name, file in content.items()})

@@ -1,7 +1,4 @@
-"""NIfTI volumes (``.nii``, ``.nii.gz``, ``.hdr`` with ``.img``): only voxels are replaced.
-
-Header and extensions are kept byte by byte.
-"""
+"""NIfTI files (``.nii``, ``.nii.gz``, ``.hdr`` with ``.img``): keep header and extensions byte by byte."""
 
 import gzip
 import io
@@ -31,7 +28,7 @@ class NiftiHeader:
         prefix: all bytes before the voxels in their file: header and extensions, or nothing in most pairs.
         suffix: all bytes after the voxels.
         dtype: voxel type in the file's byte order.
-        file: whole header file of a pair.
+        file: the whole header file of a pair.
     """
 
     prefix: bytes
@@ -50,9 +47,9 @@ def decode_nifti(source: Source) -> Decoded:
         Array ``(1, i, j, k)`` (or ``(1, i, j)``) in nibabel's axis order, with the stored dtype in native byte order.
 
     Raises:
-        CodecError: several channels or time points, complex or color voxels, voxels of size 0, or the file
-            ends early.
-        Exception: damaged files raise what gzip or nibabel raise.
+        CodecError: If there are several channels or time points, if voxels are complex, colors or of size 0, or if the
+            file ends early, begins its voxels inside of the header, or has an invalid qform.
+        Exception: If gzip or nibabel cannot read the file.
     """
     content = source.read_bytes()
     if content.startswith(_GZIP_MAGIC):
@@ -61,35 +58,34 @@ def decode_nifti(source: Source) -> Decoded:
     is_single = header["magic"].item().startswith(b"n+")
     if is_single and header.get_data_offset() < header.sizeof_hdr:
         where = f"its voxels begin at byte {header.get_data_offset():g} (vox_offset), inside of its header"
-        # Readers disagree here: some take the header for voxels, some begin behind it, four bytes too early.
+        # Readers disagree here: some read the header as voxels, some begin right after it, four bytes too early.
         usual = f"{header.single_vox_offset}, where voxels begin in files without extensions"
         cure = f"export it again, or set it to {usual}"
         raise CodecError(source.name, where, cure)
     if not is_single:
         cure = "give it the endings .hdr and .img, or save it as one .nii.gz file"
         raise CodecError(source.name, "header and voxels are in two files", cure)
-    return _decode(source.name, "nifti", header, content)
+    return _decode(source.name, "nifti", header=header, content=content)
 
 
 def decode_pair(name: str, parts: Mapping[str, Source]) -> Decoded:
-    """Decode a pair of NIfTI-1 or NIfTI-2 files of one channel, without applying its slope.
+    """Decode a pair of NIfTI-1 or NIfTI-2 files like `decode_nifti`.
 
     Args:
         name: name of the pair, for errors.
-        parts: both files by their endings ``.hdr`` and ``.img``.
-
-    Returns:
-        See `decode_nifti`.
+        parts: both files by their suffixes ``.hdr`` and ``.img``.
 
     Raises:
-        CodecError: the reasons of `decode_nifti`, or an Analyze pair.
-        Exception: damaged files raise what nibabel raises.
+        CodecError: If it is an Analyze pair, or for the reasons of `decode_nifti`.
+        Exception: If nibabel cannot read the header.
     """
     content = parts[".hdr"].read_bytes()
     if not any(content.startswith(magic, position) for position, magic in _PAIR_MAGIC):
         reason = "its .hdr file has neither magic of a NIfTI pair (ni1, ni2); Analyze files do not tell left from right"
         raise CodecError(name, reason, "convert it to one .nii.gz file, and check its orientation")
-    return _decode(name, "nifti_pair", _parse(content, _PAIR_KINDS), parts[".img"].read_bytes(), content)
+    return _decode(
+        name, "nifti_pair", header=_parse(content, _PAIR_KINDS), content=parts[".img"].read_bytes(), file=content
+    )
 
 
 def _parse(content: bytes, kinds: tuple[type[Nifti1Header], type[Nifti1Header]]) -> Nifti1Header:
@@ -98,8 +94,8 @@ def _parse(content: bytes, kinds: tuple[type[Nifti1Header], type[Nifti1Header]])
     return (second if is_second else first).from_fileobj(io.BytesIO(content))
 
 
-def _decode(name: str, format_: str, header: Nifti1Header, content: bytes, file: bytes = b"") -> Decoded:
-    """Voxels of ``content``, the file in which they lie; ``file`` is that of the header, if it is another one."""
+def _decode(name: str, format_: str, *, header: Nifti1Header, content: bytes, file: bytes = b"") -> Decoded:
+    """Decode the voxels in ``content``; ``file`` is the header's file if that is another one."""
     shape = tuple(int(side) for side in header.get_data_shape())
     spatial = _spatial_shape(name, shape)
     _check_sizes(name, type(header)((file or content)[: header.sizeof_hdr], check=False), spatial)
@@ -133,19 +129,19 @@ def _best_affine(name: str, header: Nifti1Header) -> np.ndarray:
         return header.get_best_affine()
     except ValueError as error:
         numbers = [float(header[f"quatern_{letter}"]) for letter in "bcd"]
-        reason = f"its qform is no rotation: the quaternion {numbers} is longer than 1"
+        reason = f"its qform is not a rotation: the quaternion {numbers} is longer than 1"
         cure = "load and save it with SimpleITK, which takes the nearest rotation, and check its orientation"
         raise CodecError(name, reason, cure) from error
 
 
 def encode_nifti(array: np.ndarray, header: NiftiHeader, compress_level: int, compressed: bool) -> bytes:
-    """Encode a NIfTI file with the header of ``header``.
+    """Encode a NIfTI file with the header and extensions of its source.
 
     Args:
         array: ``(1, *spatial)`` stored values.
         header: from `decode_nifti`.
         compress_level: 0 to 9, used if ``compressed``.
-        compressed: write gzip (``.nii.gz``); without a time stamp, so that equal volumes give equal files.
+        compressed: write gzip (``.nii.gz``), without a time stamp, so that equal volumes give equal files.
     """
     voxels = array[0].astype(header.dtype).tobytes(order="F")
     content = header.prefix + voxels + header.suffix
@@ -153,14 +149,11 @@ def encode_nifti(array: np.ndarray, header: NiftiHeader, compress_level: int, co
 
 
 def encode_pair(array: np.ndarray, header: NiftiHeader) -> dict[str, bytes]:
-    """Encode a NIfTI pair with the header file of ``header``, which is not changed.
+    """Encode a NIfTI pair, with an unchanged header file, by the suffixes ``.hdr`` and ``.img``.
 
     Args:
         array: ``(1, *spatial)`` stored values.
         header: from `decode_pair`.
-
-    Returns:
-        Both files by their endings ``.hdr`` and ``.img``.
     """
     return {".hdr": header.file, ".img": encode_nifti(array, header, 0, compressed=False)}
 
@@ -177,7 +170,7 @@ def _spatial_shape(name: str, shape: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _check_sizes(name: str, header: Nifti1Header, spatial: tuple[int, ...]) -> None:
-    """Refuse an axis without a size, for which nibabel takes 1 mm; ``header`` is as the file holds it."""
+    """Refuse an axis of size 0 in the unchecked ``header``, which nibabel would read as 1 mm."""
     for axis, (side, size) in enumerate(zip(spatial, header["pixdim"][1:], strict=False)):
         if side > 1 and size == 0:
             raise CodecError(name, f"its voxels are 0 mm long along axis {axis}, must be > 0", NIFTI_CURE)

@@ -39,14 +39,14 @@ class Release:
         protector: the fitted protector with all that was asked for.
         seed: of the fit, for the record.
         num_classes: classes of the labels, background included.
-        window: displayed values that map to 0 and 1, None for the files' own.
+        intensity_window: displayed values that map to 0 and 1, None for the files' own.
     """
 
     folder: Path
     protector: Protector
     seed: int
     num_classes: int
-    window: tuple[float, float] | None
+    intensity_window: tuple[float, float] | None
 
     @property
     def manifest(self) -> Manifest:
@@ -118,7 +118,7 @@ def open_release(settings: Settings, parameters: Parameters, device: str = "cpu"
         protector=protector,
         seed=int(fitted.get("seed", 0)),
         num_classes=settings.num_classes or int(fitted.get("num_classes", 2)),
-        window=settings.window or as_window(fitted.get("window")),
+        intensity_window=settings.intensity_window or as_window(fitted.get("intensity_window", fitted.get("window"))),
     )
 
 
@@ -166,7 +166,13 @@ def protect_one(release: Release, case: Case) -> CaseRecord:
         for name in protected_names(case):
             (release.folder / name).parent.mkdir(parents=True, exist_ok=True)
         try:
-            record = protect_case(case, release.protector, release.folder, release.num_classes, release.window)
+            record = protect_case(
+                case,
+                release.protector,
+                release.folder,
+                num_classes=release.num_classes,
+                intensity_window=release.intensity_window,
+            )
             manifest.cases = [*manifest.cases, record]
             manifest.save(release.folder / MANIFEST)
         except BaseException:
@@ -196,5 +202,11 @@ def protect_all(release: Release, cases: Sequence[Case]) -> Manifest:
     """
     with _alone(release.folder):
         return protect_dataset(
-            cases, release.protector, release.folder, release.seed, release.num_classes, release.window, progress=False
+            cases,
+            release.protector,
+            release.folder,
+            seed=release.seed,
+            num_classes=release.num_classes,
+            intensity_window=release.intensity_window,
+            progress=False,
         )

@@ -39,7 +39,7 @@ _OPTIONS: dict[str, Any] = {
 def fit_options(request: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
     """What the request gives, then what the server was started with."""
     eps = None if request.get("preset") else settings.parameters.eps  # the preset brings its own
-    server = {"eps": eps, "num_classes": settings.num_classes, "window": settings.window}
+    server = {"eps": eps, "num_classes": settings.num_classes, "intensity_window": settings.intensity_window}
     given = {name: request.get(name, default) for name, default in _OPTIONS.items()}
     chosen = {**server, **{name: value for name, value in given.items() if value not in (None, "")}}
     return {name: value for name, value in chosen.items() if value is not None}
@@ -89,7 +89,7 @@ class UMedFit(TrainTask):
             folder = _fit_folder(self.settings.output, cases, options)
             _check_preset(options.get("preset", "default"))
             # MONAI Label's clients know the ids of train.json.
-            for old, new in (("max_epochs", "epochs"), ("working_size", "size")):
+            for old, new in (("max_epochs", "epochs"), ("working_size", "grid")):
                 if old in options:
                     options[new] = options.pop(old)
             with dataset_of(cases, folder / ".labelled") as dataset:

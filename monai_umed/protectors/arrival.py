@@ -13,7 +13,7 @@ from ..data.working_grid import fitting_grid, say_sides
 from .base import Protector
 from .perturbation import NothingChangedWarning, Perturbation
 
-LEAST_SHARE = 0.5
+LEAST_FRACTION = 0.5
 """Share of its perturbation that must arrive in a protected image."""
 
 
@@ -27,6 +27,7 @@ def check_arrival(
     protector: Protector,
     image: torch.Tensor,
     label: torch.Tensor,
+    *,
     perturbation: Perturbation,
     change: float,
     spacing: Sequence[float] | None = None,
@@ -53,7 +54,7 @@ def check_arrival(
         case_id: which case it is.
 
     Raises:
-        ValueError: if no pixel may change, or less than :data:`LEAST_SHARE` arrives.
+        ValueError: if no pixel may change, or less than :data:`LEAST_FRACTION` arrives.
     """
     if protector.changes_nothing:
         return
@@ -64,13 +65,13 @@ def check_arrival(
     made = root_mean_square(delta)
     enlarged = _enlarged_sides(protector, image)
     if enlarged is not None:
-        made = max(made, limit * _strength(protector, image, label, enlarged, spacing, case_id))
+        made = max(made, limit * _strength(protector, image, label, sides=enlarged, spacing=spacing, case_id=case_id))
     if made == 0:
         raise ValueError(f"{type(protector).__name__} made no noise for it; fit anew, or take another method")
-    share = change / made
-    if share < LEAST_SHARE:
+    fraction = change / made
+    if fraction < LEAST_FRACTION:
         cause = _explain_loss(levels) if enlarged is None else _explain_grid(protector, image, enlarged)
-        raise ValueError(f"{share:.0%} of the perturbation arrives, must be at least {LEAST_SHARE:.0%}: {cause}")
+        raise ValueError(f"{fraction:.0%} of the perturbation arrives, must be at least {LEAST_FRACTION:.0%}: {cause}")
 
 
 def _enlarged_sides(protector: Protector, image: torch.Tensor) -> tuple[int, ...] | None:
@@ -89,6 +90,7 @@ def _strength(
     protector: Protector,
     image: torch.Tensor,
     label: torch.Tensor,
+    *,
     sides: tuple[int, ...],
     spacing: Sequence[float] | None,
     case_id: str | None,

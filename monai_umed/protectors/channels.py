@@ -29,6 +29,7 @@ def perturb_as_known(
     protector: Protector,
     image: torch.Tensor,
     label: torch.Tensor,
+    *,
     spacing: Sequence[float] | None,
     levels: float | None,
     case_id: str,

@@ -25,7 +25,12 @@ from .layout import protected_names
 
 
 def protect_case(
-    case: Case, protector: Protector, output_dir: Path, num_classes: int = 2, window: tuple[float, float] | None = None
+    case: Case,
+    protector: Protector,
+    output_dir: Path,
+    *,
+    num_classes: int = 2,
+    intensity_window: tuple[float, float] | None = None,
 ) -> CaseRecord:
     """Protect one case at its native size and describe what was written.
 
@@ -36,17 +41,28 @@ def protect_case(
         CaseError: if the case cannot be used, or less than half of the perturbation arrives in its file, see
             :func:`monai_umed.protectors.arrival.check_arrival`; nothing is written then.
     """
-    loaded = load_case(case, num_classes, window)
+    loaded = load_case(case, num_classes, intensity_window)
     stored = loaded.stored
     image, label = torch.from_numpy(stored.scaled()), torch.from_numpy(loaded.label)
     try:
-        perturbation = perturb_as_known(protector, image, label, stored.spacing, stored.levels, case.id)
+        perturbation = perturb_as_known(
+            protector, image, label, spacing=stored.spacing, levels=stored.levels, case_id=case.id
+        )
         perturbation = perturbation.kept_from(loaded.outside)
         protected = add_delta(stored, perturbation.delta.numpy(), perturbation.bound.numpy())
         fidelity = measure(stored.color, protected[: len(stored.color)], stored.width)
         change = 0.0 if fidelity.psnr is None else 10 ** (-fidelity.psnr / 20)
         seen = in_channels_of(image, protector)
-        check_arrival(protector, seen, label, perturbation, change, stored.spacing, stored.levels, case.id)
+        check_arrival(
+            protector,
+            seen,
+            label,
+            perturbation=perturbation,
+            change=change,
+            spacing=stored.spacing,
+            levels=stored.levels,
+            case_id=case.id,
+        )
     except ValueError as error:
         raise CaseError(case.id, str(error)) from error
     image_name, label_name = protected_names(case)
@@ -71,7 +87,7 @@ def protect_case(
         label_sha256=sha256_path(output_dir / label_name),
         shape=protected.shape,
         dtype=str(protected.dtype),
-        window=stored.window,
+        intensity_window=stored.intensity_window,
         max_abs_delta=fidelity.max_abs_delta,
         psnr=fidelity.psnr,
         ssim=fidelity.ssim,

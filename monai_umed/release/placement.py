@@ -29,11 +29,11 @@ class Reach:
 
     Attributes:
         widths: half-width of a box around each pixel of the foreground, in pixels along each axis.
-        share: share of eps by which all other pixels may change.
+        fraction: share of eps by which all other pixels may change.
     """
 
     widths: tuple[int, ...]
-    share: float = 0.0
+    fraction: float = 0.0
 
 
 def reach_of(protector: str, shape: Sequence[int], spacing: Sequence[float] | None) -> Reach | None:
@@ -50,29 +50,31 @@ def reach_of(protector: str, shape: Sequence[int], spacing: Sequence[float] | No
     try:
         settings = _settings(protector)
         if "perturbator" in settings:
-            band, share = settings, settings["background_share"]
+            band, fraction = settings, settings["background_share"]
             has_band = settings["contour_share"] > 0
             grid = settings["working_size"]
         else:
             bound = settings["bound"]
-            band, share = {"text": bound} if isinstance(bound, str) else bound, 0.0
+            band, fraction = {"text": bound} if isinstance(bound, str) else bound, 0.0
             factors = {name.strip() for name in band["text"].split("*")}
             if not factors & {"roi", "band"}:
                 return None
             has_band = "roi" not in factors
             grid = settings["size"]
         if not has_band or band.get("band_side", "both") == "inner":
-            return Reach((0,) * len(shape), share)
+            return Reach((0,) * len(shape), fraction)
         axis = settings["slice_axis"] if len(shape) == 3 else None
         kept = [other for other in range(len(shape)) if other != axis]  # slices are images of their own
         sides, sizes = [shape[other] for other in kept], spacing and [spacing[other] for other in kept]
         radius, unit = band.get("band_radius", 2), band.get("band_unit", "pixel")
-        widths = list(band_widths(radius, unit, sides, None if settings["native"] else grid, sizes))
+        widths = list(
+            band_widths(radius, unit, sides, working_size=None if settings["native"] else grid, spacing=sizes)
+        )
     except (ValueError, SyntaxError, KeyError, TypeError, AttributeError):
         return None
     if axis is not None:
         widths.insert(axis, 0)
-    return Reach(tuple(widths), share)
+    return Reach(tuple(widths), fraction)
 
 
 def _settings(protector: str) -> dict:
@@ -153,7 +155,7 @@ def placement_problems(before: StoredImage, after: StoredImage, original: Case, 
     if reach is None:
         return
     near = contour_band(torch.from_numpy(found), reach.widths, "outer").numpy() | found
-    limit = float(stored_limit(np.array([manifest.eps * reach.share], np.float32), after)[0]) * (1 + 1e-6)
+    limit = float(stored_limit(np.array([manifest.eps * reach.fraction], np.float32), after)[0]) * (1 + 1e-6)
     stray, largest = 0, 0.0
     for rows in slabs(before.array.shape):
         change = np.abs(after.color[:, rows].astype(np.float64) - before.color[:, rows])[:, ~near[rows]]

@@ -89,7 +89,7 @@ def verify_folder(
     originals = None if original_dir is None else {case.id: case for case in find_cases(original_dir)}
     problems = [Problem(MANIFEST, text) for text in _manifest_problems(manifest)]
     contents = _known_contents(manifest)
-    for record in track(manifest.cases, len(manifest.cases), f"verify {folder.name}", disable=not progress):
+    for record in track(manifest.cases, len(manifest.cases), title=f"verify {folder.name}", disable=not progress):
         try:
             found = list(_file_problems(folder, record, contents))
             if not found:  # a file that is the wrong one has pixels of its own, which would only repeat the complaint
@@ -141,14 +141,15 @@ def _pixel_problems(
 ) -> Iterator[str]:
     eps = manifest.eps
     try:
-        stored = replace(read_image(path), window=record.window)
+        stored = replace(read_image(path), intensity_window=record.intensity_window)
     except CodecError:
         raise
     except ValueError as error:
         yield f"{MANIFEST}: {error}"
         return
     limit = float(stored_limit(np.array([eps], np.float32), stored)[0])  # float32 as in the protector
-    budget = f"the budget is {limit:g} (eps {eps:g} of the window {record.window[0]:g} to {record.window[1]:g})"
+    low, high = record.intensity_window
+    budget = f"the budget is {limit:g} (eps {eps:g} of the window {low:g} to {high:g})"
     if (stored.array.shape, str(stored.array.dtype)) != (record.shape, record.dtype):
         yield (
             f"{record.image} holds {stored.array.dtype} {stored.array.shape}, {MANIFEST} says {record.dtype} "
@@ -163,11 +164,13 @@ def _pixel_problems(
     elif record.id not in originals:
         yield "it has no original there; pass the dataset that was protected"
     else:
-        yield from _differences(stored, originals[record.id], record, manifest, limit, budget)
+        yield from _differences(
+            stored, originals[record.id], record=record, manifest=manifest, limit=limit, budget=budget
+        )
 
 
 def _differences(
-    stored: StoredImage, original: Case, record: CaseRecord, manifest: Manifest, limit: float, budget: str
+    stored: StoredImage, original: Case, *, record: CaseRecord, manifest: Manifest, limit: float, budget: str
 ) -> Iterator[str]:
     for path, expected in ((original.image, record.sha256_before), (original.label, record.label_sha256)):
         if sha256_path(path) != expected:

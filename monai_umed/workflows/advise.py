@@ -46,9 +46,9 @@ def advise(
     levels: Sequence[int] | None = None,
     seed: int = 0,
     epochs: int = EPOCHS,
-    size: Sequence[int] | None = None,
+    grid: Sequence[int] | None = None,
     ignore_label: int | None = None,
-    window: Sequence[float] | str | None = None,
+    intensity_window: Sequence[float] | str | None = None,
     slice_axis: int | None = None,
     device: str | None = None,
     progress: bool = True,
@@ -69,9 +69,9 @@ def advise(
         levels: largest changes to try, in 1/255 of the intensity window, in order. Default: 4, 6, 8, 12.
         seed: of the held-out part and of everything that is drawn.
         epochs: of each exploiter.
-        size: grid that exploiters train on, in pixels; by default as in an audit.
+        grid: grid that exploiters train on, in pixels; by default as in an audit.
         ignore_label: value of the masks that is no class, often 255.
-        window: displayed intensities of black and white, two numbers or the name of a CT window.
+        intensity_window: displayed intensities of black and white, two numbers or the name of a CT window.
         slice_axis: cut volumes into slices across this axis, for networks that see images.
         device: where to train. Default: a graphics card, if there is one.
         progress: whether to show progress bars.
@@ -86,7 +86,7 @@ def advise(
 
     Example:
         >>> data = mu.write_phantom(work / "data", num_train=24, num_test=2)
-        >>> quick = {"epochs": 1, "size": (32, 32), "levels": [4], "progress": False}
+        >>> quick = {"epochs": 1, "grid": (32, 32), "levels": [4], "progress": False}
         >>> advice = mu.advise(data, work / "advice", accept=["none", "blur-2.0", "random-crop", "jpeg-30"], **quick)
         Trainings to run: ...
         >>> advice.held_out, advice.chosen
@@ -109,17 +109,17 @@ def advise(
         raise ValueError("accept names every exploiter; leave one to be tried.")
     dataset = as_dataset(*(places_of(data) if labels is None else (str(data), labels)), ignore_label=ignore_label)
     refuse_protected_folder(Path(places_of(dataset)[0]))
-    given = {"seed": seed, "window": window, "slice_axis": slice_axis, "ignore_label": ignore_label, "device": device}
+    given = {"seed": seed, "intensity_window": intensity_window, "slice_axis": slice_axis, "device": device}
     plan = _plan(
         dataset,
         Path(output) if output is not None else usual_advice(dataset),
-        options={**given, "progress": progress},
+        options={**given, "ignore_label": ignore_label, "progress": progress},
         exploiters=exploiters,
         target=target,
         min_psnr=min_psnr,
         levels=tuple(levels or search.LEVELS),
         epochs=epochs,
-        size=size,
+        grid=grid,
     )
     advice = build_advice(plan, plan.climb(), cases=names_of(dataset))
     advice.write(plan.folder)
@@ -137,7 +137,7 @@ def _plan(
     min_psnr: float,
     levels: tuple[int, ...],
     epochs: int,
-    size: Sequence[int] | None,
+    grid: Sequence[int] | None,
 ) -> Search:
     """Split the training section and settle everything that trials share."""
     from ..data.fingerprint import inspect_dataset
@@ -153,14 +153,18 @@ def _plan(
 
     cases = _choose(find_cases(dataset, "train"), dataset)
     decides = {name: value for name, value in options.items() if name not in ("device", "progress")}
-    claim_output(folder, {**decides, "epochs": epochs, "size": size, "files": _digest(cases)})
+    claim_output(folder, {**decides, "epochs": epochs, "grid": grid, "files": _digest(cases)})
     lay_out(cases, folder / "data")
     fold = as_dataset(folder / "data", ignore_label=options["ignore_label"])
-    facts = inspect_dataset(fold, "all", options["slice_axis"])
-    window, progress = as_window(options["window"]), bool(options["progress"])
-    grid = (64, 64, 64) if facts.volumes else (128, 128)
+    facts = inspect_dataset(fold, slice_axis=options["slice_axis"])
+    window, progress = as_window(options["intensity_window"]), bool(options["progress"])
     items = load_training_set(
-        fold, grid, num_classes=facts.num_classes, window=window, progress=progress, layout="resampled"
+        fold,
+        (64, 64, 64) if facts.volumes else (128, 128),
+        num_classes=facts.num_classes,
+        intensity_window=window,
+        progress=progress,
+        layout="resampled",
     ).items
     held_out = hold_out(items, num_classes=facts.num_classes, seed=options["seed"])
     rest = sorted({item["id"] for item in items} - set(held_out))
@@ -177,9 +181,9 @@ def _plan(
         ),
         exploiters=exploiters,
         fold=fold,
-        size=tuple(size or facts.size),
+        grid=tuple(grid or facts.grid),
         num_classes=facts.num_classes,
-        window=window,
+        intensity_window=window,
         slice_axis=options["slice_axis"],
         folder=folder,
         target=target,

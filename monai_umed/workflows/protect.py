@@ -1,4 +1,4 @@
-"""Make a release: fit unless that was done, protect, look at every file again, and seal the originals."""
+"""Make a release: fit a protector if needed, protect, verify every file, and seal the originals."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ if TYPE_CHECKING:
     from .options import FitOptions
 
 SEALED = "sealed"
-_SEEN = ("seed", "ignore_label", "window", "slice_axis", "device", "progress")
+_SEEN = ("seed", "ignore_label", "intensity_window", "slice_axis", "device", "progress")
 """Options of a fit that advice takes as well."""
 
 
 @dataclass(frozen=True)
 class Release:
-    """What :func:`protect` has written.
+    """The result of :func:`protect`.
 
     Attributes:
         protected: the folder to publish.
-        manifest: what was done to every case, and which were left out; None of a shard, or of a process that is not
-            the first of several.
-        problems: what is wrong with files that were read again; nothing may be published unless this is empty.
-        sealed: what became of the originals; None without a key.
-        checkpoint: the fitted protector.
-        section: what was protected.
+        manifest: what was done to every case, and which cases were left out; None for a shard, or in a process that is
+            not the first of several.
+        problems: what is wrong with the files; do not publish them unless this is empty.
+        sealed: the outcome of sealing the originals; None without a key.
+        checkpoint: file of the fitted protector.
+        section: section that was protected.
     """
 
     protected: Path
@@ -50,7 +50,7 @@ class Release:
 
 
 def usual_section(data: DatasetDir) -> Section:
-    """Whoever named a test section keeps it to test with; where nobody did, a release is meant to be whole."""
+    """Return ``"train"`` for a dataset with a test section, which is kept for testing, else ``"all"``."""
     return "train" if find_sections(data)[1] else "all"
 
 
@@ -67,19 +67,18 @@ def protect(
     advice: str | Path | None = None,
     **options: Unpack[FitOptions],
 ) -> Release:
-    """Write a protected copy of a dataset into ``output/protected`` and check every file of it.
+    """Write a protected copy of a dataset to ``output/protected`` and verify every file of it.
 
-    Without a checkpoint a protector is fitted, always to the training section alone. Interrupted, it goes on where it
-    stopped.
+    Without a checkpoint, a protector is fitted to the training section. An interrupted run is continued.
 
     Args:
-        data: folder of the dataset, a data list, or the images alone; see :func:`monai_umed.find_cases`.
-        output: folder to write.
-        labels: folder of the labels, if ``data`` holds images alone.
-        checkpoint: a protector that was fitted before, by :func:`fit`.
-        section: what is protected. Default: everything; without a checkpoint the section ``"train"``, if the dataset
-            itself names one.
-        seal_key: file of :func:`monai_umed.new_key`, to seal what brings the originals back into ``output/sealed``.
+        data: folder of the dataset, a data list, or a folder of images; see :func:`monai_umed.find_cases`.
+        output: folder to write to.
+        labels: folder of the labels, if ``data`` contains images only.
+        checkpoint: file of a protector that :func:`fit` has fitted before.
+        section: section to protect. Default: ``"all"``, but ``"train"`` without a checkpoint if the dataset has a test
+            section.
+        seal_key: file of :func:`monai_umed.new_key`, to seal the originals into ``output/sealed``.
         shard: with a checkpoint, one of several parts of the work, such as ``"0/4"``; a last call without it finishes
             the folder.
         advised: whether to take the setting that :func:`monai_umed.advise` names; it is asked if it was not yet.
@@ -128,7 +127,7 @@ def protect(
     else:
         section = section or "all"
         made = Path(checkpoint)
-        _apply(dataset, made, protected, section, shard, options)
+        _apply(dataset, made, protected, section=section, shard=shard, options=options)
     if shard is not None or not _is_first_process():
         return Release(protected, None, (), None, made, section)
     if said is not None:
@@ -138,7 +137,7 @@ def protect(
     problems = tuple(verify_folder(protected, dataset, progress))
     reports = None
     if secret is not None and not problems:
-        reports = seal_dataset(find_cases(dataset), protected, sealed, secret, progress)
+        reports = seal_dataset(find_cases(dataset), protected, sealed, key=secret, progress=progress)
     return Release(protected, Manifest.load(protected / MANIFEST), problems, reports, made, section)
 
 
@@ -163,9 +162,9 @@ def _follow(dataset: DatasetDir, advice: str | Path | None, options: FitOptions)
 
 
 def _apply(
-    dataset: DatasetDir, checkpoint: Path, protected: Path, section: Section, shard: str | None, options: FitOptions
+    dataset: DatasetDir, checkpoint: Path, protected: Path, *, section: Section, shard: str | None, options: FitOptions
 ) -> None:
-    """Protect with what was fitted before; the options of a fit say nothing then."""
+    """Protect with a fitted protector, and refuse options that its fit has fixed."""
     given = {name: value for name, value in options.items() if value is not None}
     if settled := [name for name in (*SETTLED, "batch_size") if name in given]:
         raise OptionError(settled, "settled when the checkpoint was fitted; leave it out, or fit")
@@ -175,7 +174,7 @@ def _apply(
 
 
 def _read_key(key: Path, published: Sequence[Path]) -> bytes:
-    """Before anything takes minutes."""
+    """Check and read the key before anything takes minutes."""
     check_unpublished(key, published)
     return read_key(key)
 

@@ -191,14 +191,14 @@ def test_nnunet_scales_all_axes_alike(size: tuple[int, ...]) -> None:
 def test_nnunets_noise_is_relative_to_the_contrast_of_the_image() -> None:
     image = torch.rand(1, 64, 64)
     augment = RandRelativeNoised("image", prob=1, std=0.1)
-    shares = []
+    fractions = []
     for contrast in (0.5, 0.05):
         augment.set_random_state(0)
         flat = 0.5 + contrast * (image - 0.5)
         change = augment({"image": flat})["image"] - flat
-        shares.append((change.std() / flat.std()).item())
-    assert 0 < shares[0] <= 0.11
-    assert shares[0] == pytest.approx(shares[1], rel=1e-3)
+        fractions.append((change.std() / flat.std()).item())
+    assert 0 < fractions[0] <= 0.11
+    assert fractions[0] == pytest.approx(fractions[1], rel=1e-3)
 
 
 def test_nnunet_leaves_some_items_alone_but_for_mirroring() -> None:

@@ -141,7 +141,7 @@ def test_interpolation_shifts_every_pixel_alone_and_leaves_the_label() -> None:
     [
         (lambda: Affine(degrees=200), "degrees is 200; it must be above 0 and at most 180"),
         (lambda: Affine(scale=(1.2, 0.8)), r"scale is \(1\.2, 0\.8\); give two positive factors"),
-        (lambda: RandomCrop(1.5), r"share is 1\.5; it must be between 0 and 1"),
+        (lambda: RandomCrop(1.5), r"fraction is 1\.5; it must be between 0 and 1"),
         (lambda: Elastic(pixels=8), "pixels is 8; it must be above 0 and below half of spacing, 16"),
         (lambda: RandomInterpolation(0), "pixels is 0; it must be positive, for example 2"),
     ],

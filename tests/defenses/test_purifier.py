@@ -141,10 +141,10 @@ def test_convention_the_mask_is_the_last_channel_and_all_classes_are_one_foregro
 
 def test_a_purifier_is_ready_to_use_on_images_of_another_size() -> None:
     foreign = clean_items(4, 1)
-    network = train_purifier(protect(foreign), foreign, EPS, steps=2)
+    network = train_purifier(protect(foreign), foreign, eps=EPS, steps=2)
     assert not network.training
     [other] = clean_items(1, 2, (44, 40))
-    assert purify(network, other, EPS)["image"].shape == (1, 44, 40)
+    assert purify(network, other, eps=EPS)["image"].shape == (1, 44, 40)
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ def test_four_trainings_give_figures_and_a_verdict(
 ) -> None:
     output = tmp_path / "quick_check.json"
     figures = quick_check(
-        clean_dir, protected_dir, size=(32, 32), output_file=output, epochs=2, batch_size=4, progress=False
+        clean_dir, protected_dir, grid=(32, 32), output_file=output, epochs=2, batch_size=4, progress=False
     )
     assert json.loads(output.read_text()) == figures
     dice = ["clean_dice", "protected_dice", "augmented_clean_dice", "augmented_protected_dice"]

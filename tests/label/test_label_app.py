@@ -261,8 +261,8 @@ def test_a_fit_that_the_bundle_refuses_is_an_answer_and_leaves_no_originals_behi
 
 
 def test_empty_options_of_a_fit_are_left_to_the_server_and_the_bundle(tmp_path: Path) -> None:
-    settings = read_settings({"eps": "2/255", "window": "ct-soft"}, tmp_path)
-    usual = {"eps": 2 / 255, "window": (-160.0, 240.0), "quick_check": False}
+    settings = read_settings({"eps": "2/255", "intensity_window": "ct-soft"}, tmp_path)
+    usual = {"eps": 2 / 255, "intensity_window": (-160.0, 240.0), "quick_check": False}
     assert fit_options({"eps": "", "seed": None, "gpus": "all"}, settings) == usual
     assert fit_options({"eps": "8/255", "seed": 3}, settings) == {**usual, "eps": "8/255", "seed": 3}
     # A preset settles eps: that of the server would undo it.

@@ -78,7 +78,7 @@ def test_nnunet_reads_a_release_as_the_original_and_restore_brings_its_list_back
     assert written["dataset.json"] == originals["dataset.json"]
     assert written.keys() == {name for name in originals if not name.startswith("imagesTs")} | {MANIFEST}
     assert verify_folder(made.protected, made.dataset, progress=False) == []
-    assert not restore_dataset(made.protected, made.sealed, made.output, KEY, progress=False).failed
+    assert not restore_dataset(made.protected, made.sealed, made.output, key=KEY, progress=False).failed
     assert tree(made.output).items() <= originals.items() and "dataset.json" in tree(made.output)
     assert verify_folder(made.protected, made.output, progress=False) == []
 
@@ -147,7 +147,7 @@ def test_jpeg_comes_back_under_its_own_name_in_the_list(tmp_path: Path) -> None:
     (made.dataset / "dataset.json").write_text(json.dumps({"training": [pair]}, indent=4) + "\n")
     assert not protect_and_seal(made).failed
     assert load_decathlon_datalist(made.protected / "dataset.json")[0]["image"].endswith("scans/a.png")
-    assert not restore_dataset(made.protected, made.sealed, made.output, KEY, progress=False).failed
+    assert not restore_dataset(made.protected, made.sealed, made.output, key=KEY, progress=False).failed
     assert load_decathlon_datalist(made.output / "dataset.json")[0]["image"].endswith("scans/a.jpg")
     assert verify_folder(made.protected, made.output, progress=False) == []
 

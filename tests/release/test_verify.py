@@ -222,7 +222,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], list[tuple[str, str]]]] = {
         [("a", "holds uint8 (1, 40, 48)")],
     ),
     "manifest of an empty window": (
-        lambda folder: edit_manifest(folder, window=[3, 3]),
+        lambda folder: edit_manifest(folder, intensity_window=[3, 3]),
         [("a", "two different finite")],
     ),
 }
@@ -260,7 +260,7 @@ FORGERIES: dict[str, tuple[Callable[[Path], object], str]] = {
     "edited ssim": (lambda folder: edit_manifest(folder, ssim=1.0), "says ssim 1.0"),
     "edited share": (lambda folder: edit_manifest(folder, perturbed_fraction=0.01), "says perturbed_fraction 0.01"),
     "edited change": (lambda folder: edit_manifest(folder, max_abs_delta=1), "says max_abs_delta 1, the files say 4"),
-    "wider window": (lambda folder: edit_manifest(folder, window=[0, 2550]), "says psnr"),
+    "wider window": (lambda folder: edit_manifest(folder, intensity_window=[0, 2550]), "says psnr"),
     "renamed case": (lambda folder: edit_manifest(folder, id="aa"), "has no original"),
 }
 
@@ -374,9 +374,9 @@ def test_a_voxel_that_is_no_number_is_outside_of_the_budget(tmp_path: Path) -> N
 
 def test_sealed_files_inside_are_one_problem_and_beside_none(folders: Folders) -> None:
     cases, key = find_cases(folders.dataset), bytes(32)
-    seal_dataset(cases, folders.protected, folders.protected.parent / "sealed", key, progress=False)
+    seal_dataset(cases, folders.protected, folders.protected.parent / "sealed", key=key, progress=False)
     assert check(folders) == []
-    seal_dataset(cases, folders.protected, folders.protected / "sealed", key, progress=False)
+    seal_dataset(cases, folders.protected, folders.protected / "sealed", key=key, progress=False)
     [problem] = check(folders)
     assert problem.id == "sealed/" and problem.what.startswith("3 sealed files, which a new run would refuse; move")
 

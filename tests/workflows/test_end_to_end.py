@@ -123,7 +123,7 @@ def test_protected_files_are_audited(fitted: tuple[Path, str], tiny_phantom: Pat
     protected, audit = fitted[0] / "protected", work / "audit"
     done = run_bundle(
         "evaluate.json", work / "cwd", "--dataset_dir", str(protected), "--test_dir", str(tiny_phantom),
-        "--test_section", "all", "--size", "[64,64]", "--seeds", "[0,1]", "--exploiters", "['unet']",
+        "--test_section", "all", "--grid", "[64,64]", "--seeds", "[0,1]", "--exploiters", "['unet']",
         "--defenses", "['none']", "--epochs", "2", "--output_dir", str(audit),
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -172,7 +172,7 @@ def test_a_release_is_protected_verified_and_undone_from_the_command_line(tiny_p
 
     names = json.loads((tiny_phantom / "split.json").read_text())["train"]
     succeed("new-key", key)
-    sizes = ("--size", "64,64", "--epochs", "3", "--batch-size", "4")
+    sizes = ("--grid", "64,64", "--epochs", "3", "--batch-size", "4")
     printed = succeed("protect", tiny_phantom, out, "--seal-key", key, *sizes)
     assert "WARNING" not in printed
     for line in (f"Protected {len(names)} cases", f"Verified {len(names)} cases", f"Sealed {len(names)} cases"):

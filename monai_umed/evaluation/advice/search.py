@@ -52,7 +52,7 @@ class Search:
         matrix: how exploiters train.
         exploiters: network and defense of each.
         fold: training part and held-out cases as the sections of a dataset.
-        size, num_classes, window, slice_axis: see :class:`monai_umed.evaluation.folders.Files`.
+        grid, num_classes, intensity_window, slice_axis: see :class:`monai_umed.evaluation.folders.Files`.
         folder: where the results of trainings go.
         target: largest share of the clean ceiling that an exploiter may reach.
         min_psnr: dB below which a setting is too visible to be tried.
@@ -65,9 +65,9 @@ class Search:
     matrix: Matrix
     exploiters: tuple[tuple[str, str], ...]
     fold: DatasetDir
-    size: tuple[int, ...]
+    grid: tuple[int, ...]
     num_classes: int
-    window: tuple[float, float] | None
+    intensity_window: tuple[float, float] | None
     slice_axis: int | None
     folder: Path
     target: float
@@ -107,9 +107,9 @@ class Search:
             self.as_released(protected),
             self.fold,
             test_dir=self.fold,
-            size=self.size,
+            grid=self.grid,
             num_classes=self.num_classes,
-            window=self.window,
+            intensity_window=self.intensity_window,
             slice_axis=self.slice_axis,
         )
         place = self.folder / "trainings"

@@ -54,7 +54,7 @@ class Audit(Matrix, Files):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.check_grid(self.size)
+        self.check_grid(self.grid)
 
     def cells(self) -> list[Cell]:
         """All trainings, those first that say most."""

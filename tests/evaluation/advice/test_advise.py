@@ -15,7 +15,7 @@ from monai_umed.data.phantom import write_phantom
 from monai_umed.evaluation.advice.record import Advice, Learned
 from monai_umed.evaluation.advice.search import EXPLOITERS, make_ladder
 
-QUICK: dict[str, Any] = {"epochs": 1, "size": (48, 48), "levels": [4, 12], "progress": False}
+QUICK: dict[str, Any] = {"epochs": 1, "grid": (48, 48), "levels": [4, 12], "progress": False}
 ONE = ["blur-2.0", "random-crop", "jpeg-30", "flips+affine"]  # who just trains is left, with two networks
 
 
@@ -162,7 +162,7 @@ def test_advice_that_nothing_holds_or_about_other_cases_protects_nothing(
 def test_the_command_line_ends_with_the_next_command_or_with_status_1(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    options = ["--levels", "4", "--epochs", "1", "--size", "48,48", "--min-psnr", "20", "--no-progress"]
+    options = ["--levels", "4", "--epochs", "1", "--grid", "48,48", "--min-psnr", "20", "--no-progress"]
     command = ["advise", str(data), "--output", str(tmp_path / "advice"), *options]
     dice_of(monkeypatch, {})
     done = CliRunner().invoke(app, command)

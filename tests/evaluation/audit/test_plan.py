@@ -70,7 +70,7 @@ def test_the_full_preset_has_every_defense_and_every_exploiter() -> None:
         ({"defenses": ("blurr-1.0",)}, r"no defense 'blurr-1.0'. Did you mean 'blur-1.0'"),
         ({"defenses": ("none+jpg-60",)}, r"no defense 'jpg-60'. Did you mean 'jpeg-60'"),
         ({"exploiters": ("unet-bach",)}, "unet-batch"),
-        ({"exploiters": ("unet",), "size": (100, 100)}, "100"),
+        ({"exploiters": ("unet",), "grid": (100, 100)}, "100"),
         ({"seeds": ()}, "at least one"),
         ({"exploiters": ()}, "at least one"),
     ],
