@@ -46,7 +46,7 @@ def test_help_fits_a_screen_of_100_columns(verb: str) -> None:
 @pytest.mark.parametrize("line", sorted({line for lines in EXAMPLES.values() for line in lines}))
 def test_the_examples_are_commands(line: str) -> None:
     verb, *arguments = shlex.split(line)
-    assert COMMANDS[verb].make_context(verb, arguments).params
+    COMMANDS[verb].make_context(verb, arguments)  # raises what is wrong
 
 
 def test_every_verb_has_three_examples() -> None:
