@@ -62,7 +62,7 @@ class Verb(TyperCommand):
         for option in self.params:
             if isinstance(option, TyperOption):
                 option.rich_help_panel = panel_of.get(str(option.name))
-        self.params.sort(key=lambda param: [*PANELS, None].index(getattr(param, "rich_help_panel", None)))
+        self.params.sort(key=lambda param: [None, *PANELS].index(getattr(param, "rich_help_panel", None)))
 
 
 @contextmanager
