@@ -13,11 +13,12 @@ import monai_umed as mu
 from .datasets import Labels, as_arguments, join_labels
 from .help import AsJson, only_json, print_json
 from .options import (
+    IntensityWindow,
     NumClasses,
     OldSize,
+    OldWindow,
     Progress,
     SliceAxis,
-    Window,
     chosen,
     parse_names,
     parse_numbers,
@@ -50,7 +51,8 @@ def audit(
     recipe: Annotated[str, typer.Option(help="fast (15 epochs) or paper (150 epochs, lr 1e-4)")] = "fast",
     foreign: Annotated[Path | None, typer.Option(help="other images that exploiters bring along")] = None,
     num_classes: NumClasses = None,
-    window: Window = None,
+    intensity_window: IntensityWindow = None,
+    window: OldWindow = None,
     slice_axis: SliceAxis = None,
     workers: Annotated[int | None, typer.Option(help="trainings at the same time")] = None,
     progress: Progress = True,
@@ -77,7 +79,7 @@ def audit(
             recipe=recipe,
             foreign=foreign,
             num_classes=num_classes,
-            window=parse_window(window),
+            intensity_window=parse_window(intensity_window, window),
             slice_axis=slice_axis,
             workers=workers,
             progress=progress,
@@ -86,9 +88,8 @@ def audit(
         print_json(scores)
     elif scores is not None:
         if scores.verdict == "protected":
-            say_next(
-                [("check every file before you publish", ["verify", protected, *as_arguments("--original", clean)])]
-            )
+            check: list[str | Path] = ["verify", protected, *as_arguments("--original", clean)]
+            say_next([("check every file before you publish", check)])
         else:
             say_next([("see what a stronger preset stops", ["protect", clean, "STRONGER", "--preset", "strong"])])
 

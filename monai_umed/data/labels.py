@@ -50,6 +50,9 @@ def read_label(path: str | Path, image: StoredImage | None = None) -> np.ndarray
         reason = "one of image and label tells where its slices lie, the other does not, so their order is open"
         raise CodecError(path.name, reason, "save the label as one picture per slice (.png), named as the slice")
     values = decoded.array[:-1] if decoded.has_alpha else decoded.array
+    if len(values) > 1 and decoded.format.startswith("nifti"):
+        cure = "save one volume of class numbers for all channels of its image"
+        raise CodecError(path.name, f"the mask has {len(values)} volumes along a fourth axis", cure)
     if len(values) > 1 and (values != values[:1]).any():
         raise CodecError(path.name, "the color channels of the mask differ", "save the class numbers as 8-bit gray")
     if decoded.has_alpha and np.ptp(values) == 0 < np.ptp(decoded.array[-1]):

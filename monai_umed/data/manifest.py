@@ -8,6 +8,7 @@ from typing import Any
 
 from ..io.atomic import write_atomically
 from ..io.json_fields import FieldError, parse_fields
+from ..io.stored import IntensityWindow
 
 TOOL = "monai_umed"
 """Name of the program, as manifests give it."""
@@ -18,10 +19,11 @@ MANIFEST = "manifest.json"
 UNFINISHED = ".unfinished"
 """Marks a folder as ours while it has no manifest yet, and lists the finished cases."""
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 """Version of the manifest's layout; raised when a reader of the old one would go wrong.
 
-The second names the checksum of a ``dataset.json``; a release without one still has the first.
+The second names the checksum of a ``dataset.json``, the third has channels with windows of their own; a release without
+these still has the first.
 """
 
 
@@ -36,19 +38,20 @@ class CaseRecord:
     Attributes:
         id: id of the case.
         image: protected image relative to the dataset's folder, with ``/``: a file, the ``.img`` file of a NIfTI
-            pair, or a folder of slices.
+            pair, a folder of slices, or the files of several channels (``x_{0000,0001}.nii.gz``).
         label: label, relative to the dataset's folder, with ``/``.
         source: name of the original image file or folder.
         sha256_before: checksum of the original image, see `sha256_path` for one of several files.
         sha256_after: checksum of the protected image.
         label_sha256: checksum of the label.
         shape: ``(C, *spatial)`` of the stored array.
-        dtype: NumPy name of the stored type, for example ``"uint8"``.
-        window: stored values that map to 0 and 1.
-        max_abs_delta: largest change in stored units (gray levels).
+        dtype: NumPy name of the stored type, for example ``"uint8"``, or of each channel's if they differ.
+        intensity_window: stored values that map to 0 and 1, of all channels or of each.
+        max_abs_delta: largest change in stored units (gray levels), of all channels or of each.
         psnr: in dB; None if the image did not change.
         ssim: structural similarity.
         perturbed_fraction: share of the stored values that changed, in [0, 1].
+        channel_sha256: checksum of each file of the protected image, if its channels have files of their own.
         note: anything the owner must know, for example that JPEG input was written as PNG.
     """
 
@@ -60,13 +63,19 @@ class CaseRecord:
     sha256_after: str
     label_sha256: str
     shape: tuple[int, ...]
-    dtype: str
-    window: tuple[float, float]
-    max_abs_delta: int | float
+    dtype: str | tuple[str, ...]
+    intensity_window: IntensityWindow
+    max_abs_delta: int | float | tuple[int | float, ...]
     psnr: float | None
     ssim: float
     perturbed_fraction: float
     note: str | None = None
+    channel_sha256: tuple[str, ...] | None = None
+
+    def entry(self) -> dict[str, Any]:
+        """Its fields as the file has them, where the first versions called the intensity window ``window``."""
+        fields = {"window" if name == "intensity_window" else name: value for name, value in asdict(self).items()}
+        return {name: value for name, value in fields.items() if name != "channel_sha256" or value is not None}
 
 
 @dataclass(frozen=True)
@@ -118,10 +127,11 @@ class Manifest:
             ManifestError: a number is NaN or infinite, which JSON cannot hold.
             OSError: the file cannot be written.
         """
-        content = {"format": FORMAT_VERSION, **asdict(self)}
+        content = {"format": FORMAT_VERSION, **asdict(self), "cases": [record.entry() for record in self.cases]}
+        if not any(isinstance(record.intensity_window[0], tuple) for record in self.cases):
+            content["format"] = 1 if self.dataset_json_sha256 is None else 2
         if self.dataset_json_sha256 is None:
             del content["dataset_json_sha256"]
-            content["format"] = 1
         if self.ignore_label is None:
             del content["ignore_label"]
         content["cases"].sort(key=lambda record: record["id"])
@@ -170,7 +180,7 @@ def _parse_manifest(content: Any) -> Manifest:
         raise FieldError(f"field 'format' is {version!r}, must be a version number; restore the file from a copy")
     if version > FORMAT_VERSION:
         raise FieldError(f"field 'format' is {version}, this version reads up to {FORMAT_VERSION}; update the package")
-    cases = [CaseRecord(**fields) for fields in _parse_list(content, "cases", CaseRecord)]
+    cases = [CaseRecord(**fields) for fields in _parse_list(content, "cases", CaseRecord, window="intensity_window")]
     quarantined = [Quarantined(**fields) for fields in _parse_list(content, "quarantined", Quarantined)]
     _check_names(cases)
     _check_unique(cases)
@@ -178,12 +188,12 @@ def _parse_manifest(content: Any) -> Manifest:
     return Manifest(**header, cases=cases, quarantined=quarantined)
 
 
-def _parse_list(content: dict[str, Any], name: str, record_type: type) -> list[dict[str, Any]]:
-    """Take the list ``name`` out of ``content`` and check its items."""
+def _parse_list(content: dict[str, Any], name: str, record_type: type, **names: str) -> list[dict[str, Any]]:
+    """Take the list ``name`` out of ``content`` and check its items; ``names`` are those of fields that differ."""
     items = content.pop(name, None)
     if not isinstance(items, list):
         raise FieldError(f"field {name!r} must be a list; restore the file from a copy")
-    return [parse_fields(record_type, item, f"{name}[{number}].") for number, item in enumerate(items)]
+    return [parse_fields(record_type, item, f"{name}[{number}].", names=names) for number, item in enumerate(items)]
 
 
 def _check_names(cases: list[CaseRecord]) -> None:

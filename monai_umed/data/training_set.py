@@ -13,6 +13,7 @@ from monai.data import Dataset
 from torch.nn import functional as F
 
 from ..functional import resize
+from ..io.stored import IntensityWindow
 from .case import Case, CaseError, DatasetError
 from .cases import Section, find_cases
 from .loading import LoadedCase, load_case
@@ -155,11 +156,11 @@ def _items(
     *,
     protector: Bounds | None,
     num_classes: int,
-    window: tuple[float, float] | None,
+    intensity_window: IntensityWindow | None,
     slice_axis: int | None,
     layout: Layout,
 ) -> list[dict]:
-    loaded = load_case(case, num_classes, window)
+    loaded = load_case(case, num_classes, intensity_window)
     dims = len(loaded.stored.shape)
     if dims != (len(grid) if slice_axis is None else 3):
         cure = "protect volumes and slices as two datasets, or volumes slice by slice"
@@ -181,7 +182,7 @@ def load_training_set(
     section: Section = "all",
     protector: Bounds | None = None,
     num_classes: int = 2,
-    window: tuple[float, float] | None = None,
+    intensity_window: IntensityWindow | None = None,
     num_workers: int = 2,
     progress: bool = True,
     slice_axis: int | None = None,
@@ -198,7 +199,7 @@ def load_training_set(
         section: ``"train"``, ``"test"`` or ``"all"``.
         protector: if given, its bounds at each image's native size are added, for images averaged over the grid.
         num_classes: classes of the masks, background included.
-        window: intensities that map to 0 and 1, see :func:`monai_umed.data.codec.read_image`.
+        intensity_window: intensities that map to 0 and 1, see :func:`monai_umed.data.codec.read_image`.
         num_workers: threads that read.
         progress: whether to show a progress bar.
         slice_axis: axis along which volumes become images for networks that see images; ``grid`` is that of a slice.
@@ -217,7 +218,7 @@ def load_training_set(
             grid,
             protector=protector,
             num_classes=num_classes,
-            window=window,
+            intensity_window=intensity_window,
             slice_axis=slice_axis,
             layout=layout,
         )

@@ -50,8 +50,7 @@ def _clean_of(items: Items, materials: Materials, fraction: float) -> dict[str, 
     if not found:
         raise ValueError(
             f"None of the {len(owned)} clean originals that the exploiter owns ({owned[0]['id']!r}, ...) is among the "
-            f"{len(items)} training cases; give both the same names, or lower fraction ({1 - fraction:g} of it "
-            "is protected)."
+            f"{len(items)} training cases; give both the same names, or lower fraction ({1 - fraction:g} protected)."
         )
     return found
 

@@ -105,9 +105,9 @@ def run_cell(comparison: Comparison, cell: Cell, handlers: Sequence[Any] = ()) -
         )
     network = network.to(device).eval()
 
-    def test(items: Items, window: tuple[int, ...] | None) -> tuple[list[torch.Tensor], torch.Tensor]:
+    def test(items: Items, roi_size: tuple[int, ...] | None) -> tuple[list[torch.Tensor], torch.Tensor]:
         axis = comparison.files.slice_axis
-        maps = predict(network, items, device=device, window=window, slice_axis=axis)
+        maps = predict(network, items, device=device, roi_size=roi_size, slice_axis=axis)
         return maps, count_items(maps, items, comparison.files.num_classes)
 
     dice: dict[str, float] | None = None
@@ -117,7 +117,7 @@ def run_cell(comparison: Comparison, cell: Cell, handlers: Sequence[Any] = ()) -
         scores, on_protected = (score(*test(items, None)[1]) for items in (clean, protected))
     else:
         items = _filtered(defense, folders.test())
-        maps, counts = test(items, folders.window)
+        maps, counts = test(items, folders.roi_size)
         scores = score(*counts)
         values = case_dice(*counts).tolist()
         dice = {item["id"]: round(value, 6) for item, value in zip(items, values, strict=True)}

@@ -15,6 +15,7 @@ from ..data.two_folders import DatasetDir, as_dataset
 from ..exploiters.registry import build_exploiter
 from ..exploiters.train import train_exploiter
 from ..io.atomic import write_json
+from ..io.stored import IntensityWindow
 from ..training.metrics import evaluate
 
 EXPLOITER = "unet-batch"
@@ -54,7 +55,7 @@ def quick_check(
     output_file: str | Path,
     seed: int = 0,
     num_classes: int = 2,
-    window: tuple[float, float] | None = None,
+    intensity_window: IntensityWindow | None = None,
     device: str | torch.device = "cpu",
     progress: bool = True,
     slice_axis: int | None = None,
@@ -71,7 +72,7 @@ def quick_check(
         output_file: where ``clean_dice``, ``protected_dice``, ``psnr`` and ``ssim`` go.
         seed: of weights and order of cases.
         num_classes: classes, background included.
-        window: intensities that map to 0 and 1, see :func:`monai_umed.data.codec.read_image`.
+        intensity_window: intensities that map to 0 and 1, see :func:`monai_umed.data.codec.read_image`.
         device: where to train.
         progress: whether to show progress bars.
         slice_axis: across which volumes are cut into slices, for networks that see images.
@@ -88,7 +89,7 @@ def quick_check(
             section=section,
             protector=None,
             num_classes=num_classes,
-            window=window,
+            intensity_window=intensity_window,
             num_workers=2,
             progress=progress,
             slice_axis=slice_axis,
@@ -107,7 +108,7 @@ def quick_check(
         training = {"title": f"train on {name} files", "progress": progress, **recipe}
         network = train_reference(load(folder, section), seed=seed, num_classes=num_classes, device=device, **training)
         scores = evaluate(
-            network, test.items, num_classes=num_classes, device=device, window=sliding, slice_axis=slice_axis
+            network, test.items, num_classes=num_classes, device=device, roi_size=sliding, slice_axis=slice_axis
         )
         figures[f"{name}_dice"] = scores.dice
     figures |= manifest.mean_fidelity()

@@ -16,6 +16,7 @@ from ..data.case import Case
 from ..data.manifest import MANIFEST, TOOL, UNFINISHED, CaseRecord, Manifest
 from ..data.windows import as_window
 from ..io.provenance import tool_version
+from ..io.stored import IntensityWindow
 from ..protectors import Protector
 from ..protectors.checkpoint import find_checkpoint, load_protector
 from ..release.already_protected import refuse_protected
@@ -39,14 +40,14 @@ class Release:
         protector: the fitted protector with all that was asked for.
         seed: of the fit, for the record.
         num_classes: classes of the labels, background included.
-        window: displayed values that map to 0 and 1, None for the files' own.
+        intensity_window: displayed values that map to 0 and 1, None for the files' own.
     """
 
     folder: Path
     protector: Protector
     seed: int
     num_classes: int
-    window: tuple[float, float] | None
+    intensity_window: IntensityWindow | None
 
     @property
     def manifest(self) -> Manifest:
@@ -118,7 +119,7 @@ def open_release(settings: Settings, parameters: Parameters, device: str = "cpu"
         protector=protector,
         seed=int(fitted.get("seed", 0)),
         num_classes=settings.num_classes or int(fitted.get("num_classes", 2)),
-        window=settings.window or as_window(fitted.get("window")),
+        intensity_window=settings.intensity_window or as_window(fitted.get("intensity_window", fitted.get("window"))),
     )
 
 
@@ -167,7 +168,11 @@ def protect_one(release: Release, case: Case) -> CaseRecord:
             (release.folder / name).parent.mkdir(parents=True, exist_ok=True)
         try:
             record = protect_case(
-                case, release.protector, release.folder, num_classes=release.num_classes, window=release.window
+                case,
+                release.protector,
+                release.folder,
+                num_classes=release.num_classes,
+                intensity_window=release.intensity_window,
             )
             manifest.cases = [*manifest.cases, record]
             manifest.save(release.folder / MANIFEST)
@@ -203,6 +208,6 @@ def protect_all(release: Release, cases: Sequence[Case]) -> Manifest:
             release.folder,
             seed=release.seed,
             num_classes=release.num_classes,
-            window=release.window,
+            intensity_window=release.intensity_window,
             progress=False,
         )

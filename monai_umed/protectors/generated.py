@@ -16,22 +16,19 @@ from .surrogate import build_unet, check_counts, check_positive
 
 
 class GeneratedProtector(AlternatingProtector, ABC):
-    """A method with one generator for all images, ``bound * tanh(G(x))``; new images are protected without a fit.
+    """A method with one generator for all images, ``bound * tanh(G(x))``, which also protects new images.
 
-    The generator is MONAI's U-Net with instance normalization, trained with Adam in the turns of the noise.
+    The generator is MONAI's U-Net with instance normalization, trained by Adam in the turns of the noise.
 
     Args:
-        generator_channels: widths of the generator from its first to its deepest level.
-        passes: of the generator over the training set per turn.
-        generator_learning_rate: of Adam, constant.
-        options: what :class:`AlternatingProtector` takes.
-
-    Raises:
-        ValueError: if an argument is out of range, or the working grid does not fit the generator.
+        generator_channels: widths of the generator from its first to its deepest level; the working grid must fit.
+        passes: passes of the generator over the training set per turn.
+        generator_learning_rate: constant learning rate of Adam.
+        options: see :class:`AlternatingProtector`.
     """
 
     prompted: ClassVar[bool] = False
-    """Whether the generator sees the foreground as one more channel."""
+    """Whether the generator gets the foreground as one more channel."""
 
     def __init__(
         self,
@@ -62,17 +59,17 @@ class GeneratedProtector(AlternatingProtector, ABC):
     def generator_loss(
         self, surrogate: torch.nn.Module, image: torch.Tensor, label: torch.Tensor, noise: torch.Tensor
     ) -> torch.Tensor:
-        """What the generator minimizes.
+        """Return the loss that the generator minimizes.
 
         Args:
-            surrogate: in evaluation mode.
+            surrogate: network in evaluation mode.
             image: ``(B, C, *size)`` in [0, 1], without noise.
-            label: ``(B, 1, *size)``.
+            label: class numbers ``(B, 1, *size)``.
             noise: ``(B, C, *size)`` in [0, 1] units, within its bound and such that the sum stays in [0, 1].
         """
 
     def fractions(self, image: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
-        """Noise of a batch in units of the bound, ``(B, C, *size)`` in [-1, 1]."""
+        """Return the noise of a batch in units of the bound, ``(B, C, *size)`` in [-1, 1]."""
         assert self._network is not None  # the base class refuses what is not fitted
         seen = torch.cat([image, (label > 0).to(image.dtype)], dim=1) if self.prompted else image
         return AutocastInferer(self.amp)(seen, self._network).tanh()
@@ -103,7 +100,7 @@ class GeneratedProtector(AlternatingProtector, ABC):
         return self.fractions(image[None].to(device), label[None].to(device))[0]
 
     def state(self) -> dict[str, Any]:
-        """The generator's weights."""
+        """Return the generator's weights."""
         return {} if self._network is None else dict(self._network.state_dict())
 
     def load_state(self, state: Mapping[str, Any]) -> None:

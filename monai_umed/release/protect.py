@@ -12,7 +12,7 @@ from ..data.manifest import MANIFEST, TOOL, CaseRecord, Manifest, Quarantined
 from ..data.parallel import map_cases
 from ..io.atomic import leftovers, remove, sync_folder
 from ..io.provenance import tool_version
-from ..io.stored import CodecError
+from ..io.stored import CodecError, IntensityWindow
 from ..protectors import Protector
 from ..training.shard import WHOLE, Shard
 from .already_protected import refuse_protected
@@ -31,7 +31,7 @@ def protect_dataset(
     *,
     seed: int = 0,
     num_classes: int = 2,
-    window: tuple[float, float] | None = None,
+    intensity_window: IntensityWindow | None = None,
     num_workers: int | None = None,
     progress: bool = True,
 ) -> Manifest:
@@ -52,7 +52,7 @@ def protect_dataset(
         output_dir: folder to write; made if needed.
         seed: seed of the fit, for the record.
         num_classes: classes of the masks, background included.
-        window: intensities that map to 0 and 1, see :func:`monai_umed.data.codec.read_image`.
+        intensity_window: intensities that map to 0 and 1, see :func:`monai_umed.data.codec.read_image`.
         num_workers: threads, one case each; by default two images at a time, or one volume, which takes gigabytes.
         progress: whether to show a progress bar.
 
@@ -63,9 +63,9 @@ def protect_dataset(
     """
     output_dir = Path(output_dir)
     workers = num_workers or (1 if protector.spatial_dims == 3 or protector.slice_axis is not None else 2)
-    settings = _settings(cases, seed, num_classes, window)
+    settings = _settings(cases, seed, num_classes, intensity_window)
     with _opened(cases, protector, output_dir, settings=settings, shard=WHOLE) as unfinished:
-        protect = _Protection(protector, output_dir, num_classes, window, unfinished)
+        protect = _Protection(protector, output_dir, num_classes, intensity_window, unfinished)
         records, quarantined = map_cases(
             protect, cases, title=f"protect into {output_dir.name}", num_workers=workers, progress=progress
         )
@@ -103,7 +103,7 @@ def protect_shard(
     shard: Shard,
     seed: int = 0,
     num_classes: int = 2,
-    window: tuple[float, float] | None = None,
+    intensity_window: IntensityWindow | None = None,
     num_workers: int | None = None,
     progress: bool = True,
 ) -> list[Quarantined]:
@@ -115,7 +115,7 @@ def protect_shard(
     Args:
         cases: all cases of the dataset, the same ones in every process.
         shard: which of them are this process's.
-        protector, output_dir, seed, num_classes, window, progress: as for :func:`protect_dataset`.
+        protector, output_dir, seed, num_classes, intensity_window, progress: as for :func:`protect_dataset`.
         num_workers: threads, one case each; by default one, because the processes fill the machine.
 
     Returns:
@@ -126,9 +126,9 @@ def protect_shard(
             the same shard, or other shards or settings.
     """
     output_dir = Path(output_dir)
-    settings = _settings(cases, seed, num_classes, window)
+    settings = _settings(cases, seed, num_classes, intensity_window)
     with _opened(cases, protector, output_dir, settings=settings, shard=shard) as unfinished:
-        protect = _Protection(protector, output_dir, num_classes, window, unfinished)
+        protect = _Protection(protector, output_dir, num_classes, intensity_window, unfinished)
         return map_cases(
             protect, shard.of(cases), title=f"protect shard {shard}", num_workers=num_workers or 1, progress=progress
         )[1]
@@ -146,11 +146,16 @@ class _Protection:
         protector: Protector,
         output_dir: Path,
         num_classes: int,
-        window: tuple[float, float] | None,
+        intensity_window: IntensityWindow | None,
         unfinished: Unfinished,
     ) -> None:
         self.faults: list[str] = []
-        self._protector, self._output_dir, self._num_classes, self._window = protector, output_dir, num_classes, window
+        self._protector, self._output_dir, self._num_classes, self._intensity_window = (
+            protector,
+            output_dir,
+            num_classes,
+            intensity_window,
+        )
         self._unfinished = unfinished
 
     def __call__(self, case: Case) -> CaseRecord:
@@ -160,7 +165,11 @@ class _Protection:
                 return kept
             clear_cases([case], self._output_dir)
             record = protect_case(
-                case, self._protector, self._output_dir, num_classes=self._num_classes, window=self._window
+                case,
+                self._protector,
+                self._output_dir,
+                num_classes=self._num_classes,
+                intensity_window=self._intensity_window,
             )
         except (CaseError, CodecError, *FAULTS) as error:
             with suppress(OSError):
@@ -173,9 +182,11 @@ class _Protection:
         return record
 
 
-def _settings(cases: Sequence[Case], seed: int, num_classes: int, window: tuple[float, float] | None) -> dict[str, Any]:
+def _settings(
+    cases: Sequence[Case], seed: int, num_classes: int, intensity_window: IntensityWindow | None
+) -> dict[str, Any]:
     """What decides the bytes of the files besides the protector."""
-    settings: dict[str, Any] = {"seed": seed, "num_classes": num_classes, "window": window}
+    settings: dict[str, Any] = {"seed": seed, "num_classes": num_classes, "window": intensity_window}
     if cases and cases[0].ignore_label is not None:
         settings["ignore_label"] = cases[0].ignore_label
     return settings

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ..data.case import Case, DatasetError
 from ..data.manifest import MANIFEST, UNFINISHED, Manifest
+from ..io.stored import IntensityWindow
 from ..protectors import Protector
 from ..training.distributed import is_first_rank, rank_count, shard_of_this_process, wait_for_ranks
 from ..training.shard import Shard, parse_shard
@@ -20,7 +21,7 @@ def protect_together(
     *,
     seed: int = 0,
     num_classes: int = 2,
-    window: tuple[float, float] | None = None,
+    intensity_window: IntensityWindow | None = None,
     num_workers: int | None = None,
     progress: bool = True,
     shard: str | None = None,
@@ -34,7 +35,8 @@ def protect_together(
 
     Args:
         cases: all cases of the dataset, the same ones in every process.
-        protector, output_dir, seed, num_classes, window: as for :func:`monai_umed.release.protect.protect_dataset`.
+        protector, output_dir, seed, num_classes, intensity_window: as for
+            :func:`monai_umed.release.protect.protect_dataset`.
         num_workers: threads of each process; None for its usual number alone, one among several processes.
         progress: whether to show a progress bar; among processes of ``torchrun`` the first has one.
         shard: which shard this process takes, such as ``"0/4"``; None for all, or for what ``torchrun`` says.
@@ -64,7 +66,7 @@ def protect_together(
             shard=own,
             seed=seed,
             num_classes=num_classes,
-            window=window,
+            intensity_window=intensity_window,
             num_workers=num_workers,
             progress=shown,
         )
@@ -80,7 +82,7 @@ def protect_together(
             output_dir,
             seed=seed,
             num_classes=num_classes,
-            window=window,
+            intensity_window=intensity_window,
             num_workers=num_workers,
             progress=progress,
         )

@@ -1,4 +1,4 @@
-"""Bring the ``dataset.json`` of the originals back, with their own names."""
+"""Restore the ``dataset.json`` of the originals."""
 
 from __future__ import annotations
 
@@ -14,18 +14,19 @@ from .records import original_name
 
 
 def restore_listing(protected_dir: Path, output_dir: Path) -> None:
-    """Write the ``dataset.json`` of the originals, if the release carries one.
+    """Write the ``dataset.json`` of the originals, if the release has one.
 
-    It holds nothing secret, so it is not sealed: that of the release is taken, with the names of the original images.
-    This is the dataset's own file bit by bit, unless cases were left out or JPEG came back as PNG.
+    It contains nothing secret and is not sealed: it is that of the release, with the names of the original images.
+    The result equals the dataset's own file bit by bit, unless cases were left out or JPEG was released as PNG.
 
     Args:
         protected_dir: the public folder with its manifest.
-        output_dir: folder to write, which must exist.
+        output_dir: folder to write to, which must exist.
 
     Raises:
-        CaseError: the file is missing, is not that of the manifest, or exists with other content.
-        OSError: a file cannot be read or written.
+        CaseError: If the release's file is missing or differs from the manifest, or if the target exists with other
+            content.
+        OSError: If a file cannot be read or written.
     """
     manifest = Manifest.load(protected_dir / MANIFEST)
     if manifest.dataset_json_sha256 is None:

@@ -1,4 +1,4 @@
-"""MONAI transforms for single arrays: contour band, texture bound, bounded addition, and protection by a checkpoint."""
+"""MONAI transforms of arrays: contour band, texture bound, bounded addition, and protection by a checkpoint."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ from .class_numbers import as_class_numbers
 
 
 def spacing_of(image: NdarrayOrTensor) -> tuple[float, ...] | None:
-    """Spacing in mm of a MetaTensor's axes, from its affine; None for arrays that carry none."""
+    """Return the spacing in mm of a MetaTensor's axes, from its affine; None for any other array."""
     if not isinstance(image, MetaTensor):
         return None
     return tuple(float(size) for size in affine_to_spacing(image.affine, r=image.ndim - 1))
 
 
 def check_same_place(image: NdarrayOrTensor, other: NdarrayOrTensor, name: str) -> None:
-    """Refuse what belongs to an image but lies elsewhere in space; arrays that carry no affine are not compared.
+    """Check that an array is on the grid of its image; arrays without an affine are not compared.
 
     Args:
         image: ``(C, *spatial)``.
         other: ``(C or 1, *spatial)``.
-        name: what it is, for the error.
+        name: what ``other`` is, for the error.
 
     Raises:
-        ValueError: both are MetaTensors whose corners are further apart than a tenth of the image's smallest voxel.
+        ValueError: If both are MetaTensors whose corners are further apart than a tenth of the image's smallest voxel.
     """
     if not (isinstance(image, MetaTensor) and isinstance(other, MetaTensor)):
         return
@@ -55,12 +55,12 @@ def check_same_place(image: NdarrayOrTensor, other: NdarrayOrTensor, name: str) 
 
 
 class ContourBand(Transform):
-    """Mark the pixels around the boundaries of a label map: dilation minus erosion of every class.
+    """Mark the pixels around the boundaries of a label map, see :func:`monai_umed.functional.contour_band`.
 
     Args:
         radius: half-width of the band in ``unit``.
-        unit: ``"pixel"``, or ``"mm"`` for labels that carry an affine; see :func:`monai_umed.functional.half_widths`.
-        side: ``"both"``, ``"inner"`` or ``"outer"``; the paper's contour region is two-sided.
+        unit: ``"pixel"``, or ``"mm"`` for labels with an affine, see :func:`monai_umed.functional.half_widths`.
+        side: ``"both"`` as in the paper, ``"inner"`` or ``"outer"``.
 
     Example:
         >>> import torch
@@ -78,11 +78,10 @@ class ContourBand(Transform):
         self.side = side
 
     def __call__(self, label: NdarrayOrTensor) -> NdarrayOrTensor:
-        """Band of a label of shape ``(1, *spatial)``, same type and dtype, 1 inside the band and 0 elsewhere.
+        """Return 1 in the band of a label ``(1, *spatial)`` and 0 elsewhere, in the label's shape, type and dtype.
 
         Raises:
-            ValueError: if the label has several channels (one channel of class numbers is needed) or an argument is
-                out of range.
+            ValueError: If the label does not have a single channel, or an argument is out of range.
         """
         values = convert_to_tensor(label, track_meta=get_track_meta())
         if values.ndim < 3 or values.shape[0] != 1:
@@ -95,10 +94,10 @@ class ContourBand(Transform):
 
 
 class LBPBound(Transform):
-    """Texture strength of every pixel in [0, 1] from local binary patterns.
+    """Compute the texture strength of every pixel, see :func:`monai_umed.functional.lbp_bound`.
 
     Args:
-        mode: ``"activity"`` or ``"code"``, see :func:`monai_umed.functional.lbp_bound`.
+        mode: ``"activity"`` or ``"code"``.
         threshold: difference to a neighbor that counts as texture, in units of the [0, 1] window.
 
     Example:
@@ -114,14 +113,14 @@ class LBPBound(Transform):
         self.threshold = threshold
 
     def __call__(self, image: NdarrayOrTensor) -> NdarrayOrTensor:
-        """Bound of an image ``(C, *spatial)`` in [0, 1]: ``float32``, shape ``(1, *spatial)``, same container type."""
+        """Return the strength in [0, 1] for an image ``(C, *spatial)`` in [0, 1]: float32 ``(1, *spatial)``."""
         values = convert_to_tensor(image, track_meta=get_track_meta())
         bound = lbp_bound(torch.as_tensor(values), self.mode, self.threshold)
         return convert_to_dst_type(bound, dst=image, dtype=torch.float32)[0]
 
 
 class ApplyPerturbation(Transform):
-    """Add noise to an image so that no pixel moves by more than its bound or leaves [0, 1].
+    """Add noise to an image so that no pixel changes by more than its bound or leaves [0, 1].
 
     Example:
         >>> import torch
@@ -136,16 +135,15 @@ class ApplyPerturbation(Transform):
     def __call__(  # type: ignore[override]
         self, image: NdarrayOrTensor, noise: NdarrayOrTensor, bound: NdarrayOrTensor | float
     ) -> NdarrayOrTensor:
-        """Sum of image and clipped noise, in the image's type, dtype and metadata.
+        """Return the sum of image and clipped noise, with the image's type, dtype and metadata.
 
         Args:
-            image: ``(C, *spatial)`` in [0, 1], a floating-point type.
+            image: ``(C, *spatial)`` in [0, 1], of a floating-point type.
             noise: ``(C or 1, *spatial)`` in the same units.
             bound: ``(C or 1, *spatial)`` or one number, not negative.
 
         Raises:
-            ValueError: if the image is of an integer type, which cannot hold the perturbation, ``bound`` is negative,
-                or its affine is another one than the image's.
+            ValueError: If the image has an integer type, or if ``bound`` is negative or has another affine.
         """
         values = torch.as_tensor(convert_to_tensor(image, track_meta=get_track_meta()))
         if not values.is_floating_point():
@@ -158,23 +156,23 @@ class ApplyPerturbation(Transform):
         if isinstance(bound, MetaTensor):
             check_same_place(image, bound, "bound")
         if (bound_tensor < 0).any():
-            raise ValueError(f"bound holds {bound_tensor.min():.4g}; a bound is the limit of |delta|, at least 0.")
+            raise ValueError(f"bound has {bound_tensor.min():.4g}; a bound is the limit of |delta|, at least 0.")
         return convert_to_dst_type(add_bounded(values, noise_tensor, bound_tensor), dst=image)[0]
 
 
 class UMedProtect(Transform):
-    """Protect images inside a MONAI pipeline with a fitted checkpoint.
+    """Protect images inside a MONAI pipeline with a fitted protector.
 
-    Put it after the intensities were scaled to [0, 1]. It keeps size, type, dtype and metadata. To write files that
-    are exact to the grey level use the bundle's ``inference.json`` instead: saving the output of a pipeline rounds.
+    Put it after intensities are scaled to [0, 1]. It keeps size, type, dtype and metadata. To publish files, use
+    :func:`monai_umed.protect` instead, which is exact to the gray level: saving the output of a pipeline rounds.
 
     Args:
-        protector: a checkpoint of any method, as the bundle's ``train.json`` writes it, or a fitted
+        protector: checkpoint of any method, see :func:`monai_umed.fit`, or a fitted
             :class:`monai_umed.protectors.Protector`.
         device: where networks run.
 
     Raises:
-        monai_umed.protectors.checkpoint.CheckpointError: if the checkpoint cannot be used.
+        monai_umed.protectors.checkpoint.CheckpointError: If the checkpoint cannot be used.
 
     Example:
         >>> import torch
@@ -197,17 +195,18 @@ class UMedProtect(Transform):
     def __call__(  # type: ignore[override]
         self, image: NdarrayOrTensor, label: NdarrayOrTensor, case_id: str | None = None
     ) -> NdarrayOrTensor:
-        """The protected image.
+        """Return the protected image; an image without foreground stays as it is.
 
         Args:
-            image: ``(C, *spatial)`` in [0, 1], a floating-point type, any spatial size.
-            label: class numbers, 0 is background, ``(1, *spatial)``. Beside 0 alone, 255 or 65535 is class 1.
-            case_id: which case it is, for methods whose noise differs from case to case.
+            image: ``(C, *spatial)`` in [0, 1], of a floating-point type and any spatial size.
+            label: class numbers ``(1, *spatial)``, 0 is background. If 255 or 65535 is the only other value, it is
+                class 1.
+            case_id: name of the case, for methods whose noise differs between cases.
 
         Raises:
-            ValueError: if shapes, channels, spatial dimensions, type, values or affines do not fit, the method has no
-                noise for this case, or less than half of the perturbation arrives, for example because the image is
-                smaller than the protector's working grid. An image without foreground stays as it is.
+            ValueError: If shapes, channels, spatial dimensions, type, values or affines do not fit, if the method has
+                no noise for this case, or if less than half of the perturbation arrives, for example because the image
+                is smaller than the protector's working grid.
         """
         values = torch.as_tensor(convert_to_tensor(image, track_meta=get_track_meta()))
         if not values.is_floating_point():

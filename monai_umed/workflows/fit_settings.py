@@ -1,4 +1,4 @@
-"""What decides the result of a fit: what ``settings.json`` and a checkpoint keep, so that equal fits are recognized."""
+"""The settings that determine a fit, kept in ``settings.json`` and the checkpoint to recognize equal fits."""
 
 from __future__ import annotations
 
@@ -9,23 +9,22 @@ from typing import Any
 import torch
 
 from ..fitting.pattern_key import key_mark
+from ..io.stored import IntensityWindow
 from ..protectors import Protector
-
-Window = tuple[float, float] | None
 
 
 @dataclass(frozen=True, kw_only=True)
 class MethodSettings:
-    """What decides the result of a fit, as ``settings.json`` and the checkpoint keep it.
+    """The settings that determine the result of a fit.
 
-    Folders are made absolute and objects become text, so that equal fits have equal settings.
+    Folders become absolute and objects become text, so that equal fits have equal settings.
 
     Attributes:
         dataset_dir: the dataset, or its images alone.
         labels_dir: the labels, if ``dataset_dir`` holds images alone.
         seed: of everything that is drawn.
         num_classes: classes of the masks, background included.
-        window: intensities that map to 0 and 1; None for those of the files.
+        intensity_window: intensities that map to 0 and 1; None for those of the files.
         protector: what is fitted, as it is before.
         ignore_label: value of the masks that is no class; None if all of them are.
         target_psnr: dB that files must have at least, if that was asked for.
@@ -35,7 +34,7 @@ class MethodSettings:
     labels_dir: str | None
     seed: int
     num_classes: int
-    window: Window
+    intensity_window: IntensityWindow | None
     protector: Protector | str
     target_psnr: float | None
     ignore_label: int | None = None
@@ -46,25 +45,25 @@ class MethodSettings:
         object.__setattr__(self, "protector", repr(self.protector))
 
     def kept(self) -> dict[str, Any]:
-        """As plain values; without ``ignore_label`` where there is none, so that older fits are recognized."""
+        """Return plain values, without ``ignore_label`` if it is None, so that older fits are recognized."""
         return {name: value for name, value in asdict(self).items() if name != "ignore_label" or value is not None}
 
 
 @dataclass(frozen=True, kw_only=True)
 class UMedSettings(MethodSettings):
-    """As :class:`MethodSettings`, with what decides the fit of UMed's generators.
+    """:class:`MethodSettings` with those of UMed's generators.
 
     Attributes:
         surrogate: the network that the generators are fitted against.
-        epochs: of the whole fit, of the generators in a turn, and of the warm-up.
-        native_scale: how many times larger than the grid files are taken to be.
-        key: file of the pattern's key, if it has one; its mark is what is kept.
-        learning_rates: of the surrogate and of the generators.
-        batch_size: cases in a step.
-        amp: whether the fit computes in bfloat16 where that is safe.
+        epochs: numbers of epochs: all, of the generators in a turn, and of the warm-up.
+        native_scale: factor by which files are assumed to be larger than the grid.
+        key: file of the pattern's key, if any, replaced by its mark.
+        learning_rates: learning rates of the surrogate and of the generators.
+        batch_size: cases per step.
+        amp: whether the fit uses bfloat16 where it is safe.
 
     Raises:
-        KeyFileError: if the key cannot be used.
+        KeyFileError: If the key cannot be used.
     """
 
     surrogate: torch.nn.Module | str

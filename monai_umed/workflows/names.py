@@ -1,4 +1,4 @@
-"""The names that methods, networks and defenses go by, as `monai-umed list` prints them."""
+"""The names of protectors, exploiters and defenses, which `monai-umed list` prints."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ _LIST = Path(__file__).with_name("names.json")
 
 
 def list_names(*, as_json: bool = False) -> str:
-    """Protectors, exploiters and defenses, a line each, with what they are.
+    """Return a text with one line for each protector, exploiter and defense.
 
-    The list is a file of the package, because the names themselves are spread over modules that take seconds to load.
+    It is a file of the package, because the names are spread over modules that take seconds to import.
 
     Args:
-        as_json: whether to give one JSON document instead of lines for people.
+        as_json: whether to return one JSON document instead of lines for people.
 
     Example:
         >>> print(mu.list_names())
@@ -38,7 +38,7 @@ def list_names(*, as_json: bool = False) -> str:
 
 
 def collect_names() -> dict[str, list[dict[str, Any]]]:
-    """The same from the registries, to write the file anew; a test says whether it is up to date."""
+    """Build the same from the registries, to update the file; a test compares them."""
     from ..defenses import DEFENSES
     from ..exploiters.architectures import ARCHITECTURES
     from ..exploiters.registry import exploiter_names

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-SIGNALS = ("SIGTERM", "SIGINT", "SIGKILL", "SIGHUP")
 PATIENCE = 120.0  # s until trainings run; processes that import torch start slowly on a busy machine
 GRACE = 10.0  # s until all processes have ended
 
@@ -85,13 +84,16 @@ def audit_arguments(clean: Path, protected: Path) -> list[str]:
     return ["audit", *places, *names, "--recipe", "paper", "--workers", "2"]
 
 
+@pytest.mark.parametrize(
+    "signals", [("SIGTERM", "SIGKILL"), pytest.param(("SIGINT", "SIGHUP"), marks=pytest.mark.slow)], ids="-".join
+)
 def test_an_audit_ends_with_all_its_processes_and_goes_on_to_the_same_scores(
-    clean_dir: Path, protected_dir: Path, tmp_path: Path, clean_up: list[Command]
+    clean_dir: Path, protected_dir: Path, tmp_path: Path, clean_up: list[Command], signals: tuple[str, ...]
 ) -> None:
     arguments = audit_arguments(clean_dir, protected_dir)
     for name in ("ended", "whole"):
         (tmp_path / name).mkdir()
-    for name in SIGNALS:
+    for name in signals:
         command = Command(arguments, tmp_path / "ended")
         clean_up.append(command)
         command.wait_for("step")
@@ -110,7 +112,7 @@ def test_an_audit_ends_with_all_its_processes_and_goes_on_to_the_same_scores(
     ("name", "moment"),
     [
         ("SIGTERM", "training"),
-        ("SIGKILL", "fit"),
+        pytest.param("SIGKILL", "fit", marks=pytest.mark.slow),
         pytest.param("SIGINT", "fit", marks=pytest.mark.slow),
         pytest.param("SIGHUP", "training", marks=pytest.mark.slow),
     ],

@@ -122,8 +122,8 @@ def test_values_outside_of_the_window_stay_and_are_no_protection(tmp_path: Path)
     write_array(path, image)
     cases = find_cases(tmp_path / "in")
     with pytest.raises(DatasetError, match=r"0% of the perturbation arrives.* or to values outside of the window"):
-        protect_dataset(cases, stamp(64, 64), tmp_path / "out", window=(0, 220), progress=False)
-    assert protect_dataset(cases, stamp(64, 64), tmp_path / "wide", window=(0, 255), progress=False).cases
+        protect_dataset(cases, stamp(64, 64), tmp_path / "out", intensity_window=(0, 220), progress=False)
+    assert protect_dataset(cases, stamp(64, 64), tmp_path / "wide", intensity_window=(0, 255), progress=False).cases
 
 
 def test_slices_of_volumes_smaller_than_the_grid_are_measured_along_their_own_axes(tmp_path: Path) -> None:

@@ -213,7 +213,7 @@ def test_every_method_takes_every_bound(name: str, bound: str) -> None:
 @pytest.mark.parametrize("name", [name for name in PROTECTORS if name != "umed"])
 def test_a_mask_with_more_classes_than_the_protector_knows_is_refused(name: str) -> None:
     image, label = make_case(Setting(name, 2, 1, 3))
-    with pytest.raises(ValueError, match=r"holds class 2, the protector was made for 2 classes .* num_classes=3"):
+    with pytest.raises(ValueError, match=r"has class 2, the protector was made for 2 classes .* num_classes=3"):
         fitted(Setting(name, 2, 1, 2))(image, label, case_id=case_id(0))
 
 

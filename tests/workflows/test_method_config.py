@@ -90,7 +90,7 @@ def test_an_interrupted_run_keeps_its_fit_and_ends_with_the_same_files(fitted: P
 def test_another_run_in_the_same_folder_is_refused(fitted: Path, tiny_phantom: Path) -> None:
     with pytest.raises(RuntimeError) as caught:
         fit(tiny_phantom, fitted, **{**EM, "eps": "8/255"})
-    assert "holds a run with other settings (protector" in repr(caught.getrepr())
+    assert "contains a run with other settings (protector" in repr(caught.getrepr())
 
 
 def test_a_target_names_a_class_of_the_package(tiny_phantom: Path, tmp_path: Path) -> None:
