@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +11,7 @@ import typer
 import monai_umed as mu
 
 from .datasets import Labels, Places, SectionName, as_arguments, folder_of, join_labels, read_places
+from .help import AsJson, only_json, print_json
 from .options import (
     BatchSize,
     BoundName,
@@ -18,6 +20,7 @@ from .options import (
     Grid,
     IgnoreLabel,
     IntensityWindow,
+    MergeMasks,
     NumClasses,
     OldKey,
     OldSize,
@@ -58,10 +61,11 @@ def fit(
     batch_size: BatchSize = None,
     num_classes: NumClasses = None,
     ignore_label: IgnoreLabel = None,
+    merge_masks: MergeMasks = False,
     intensity_window: IntensityWindow = None,
     window: OldWindow = None,
     slice_axis: SliceAxis = None,
-    quick_check: Annotated[bool, typer.Option(help="train one network on clean, one on protected files")] = True,
+    quick_check: Annotated[bool, typer.Option(help="two exploiters train on clean and protected files")] = True,
     progress: Progress = True,
 ) -> None:
     """Fit a method, protect the training section with it and check quickly whether that works.
@@ -70,6 +74,7 @@ def fit(
     of another method than umed begins anew.
     """
     data, out = read_places(places)
+    data = mu.as_dataset(data, merge_masks=merge_masks)
     with plain_options():
         done = mu.fit(
             data,
@@ -123,10 +128,13 @@ def protect(
     batch_size: BatchSize = None,
     num_classes: NumClasses = None,
     ignore_label: IgnoreLabel = None,
+    merge_masks: MergeMasks = False,
     intensity_window: IntensityWindow = None,
     window: OldWindow = None,
     slice_axis: SliceAxis = None,
     shard: Annotated[str | None, typer.Option(help="with --checkpoint: one of several parts, such as 0/4")] = None,
+    advised: Annotated[bool, typer.Option("--advised", help="take the setting that `monai-umed advise` names")] = False,
+    advice: Annotated[Path | None, typer.Option(help="folder of that advice, if it is a place of your own")] = None,
     progress: Progress = True,
 ) -> None:
     """Write a protected copy of a dataset into OUT/protected and check every file of it.
@@ -137,6 +145,7 @@ def protect(
     """
     seal_key = chosen(seal_key, key, old="--key", new="--seal-key")
     data, out = read_places(places)
+    data = mu.as_dataset(data, merge_masks=merge_masks)
     with plain_options():
         release = mu.protect(
             data,
@@ -145,6 +154,8 @@ def protect(
             section=None if section is None else section.value,
             seal_key=seal_key,
             shard=shard,
+            advised=advised,
+            advice=advice,
             method=protector,
             bound=bound,
             preset=preset,
@@ -187,20 +198,27 @@ def verify(
     original: Annotated[Path | None, typer.Option(help="the dataset that was protected, to compare pixels")] = None,
     labels: Labels = None,
     progress: Progress = True,
+    as_json: AsJson = False,
 ) -> None:
     """Check that protected files are those of their manifest and, with the originals, that no pixel left its budget."""
     if original is None and labels is not None:
         raise typer.BadParameter(f"--labels {labels}: these belong to images; name them with --original")
     protected = mu.find_protected(out)
     data = None if original is None else join_labels(original, labels)
-    problems = mu.verify(out, original=data, progress=progress)
+    with only_json(as_json):
+        problems = mu.verify(out, original=data, progress=progress)
+    if as_json:
+        wrong = [asdict(problem) for problem in problems]
+        print_json({"protected": str(protected), "pixels_compared": data is not None, "problems": wrong})
+        raise typer.Exit(1 if problems else 0)
     say_verified(problems, protected, data)
     if problems:
         raise typer.Exit(1)
     if data is None:
         say_next([("compare pixels, too", ["verify", out, "--original", "DATA"])])
     else:
-        say_next(_after(data, protected, mu.load_manifest(protected)))
+        manifest = mu.load_manifest(protected)
+        say_next(_after(mu.as_dataset(data, merge_masks=manifest.merges_masks), protected, manifest))
 
 
 def _say_fitted(data: mu.DatasetDir, section: str) -> None:
