@@ -1,4 +1,4 @@
-"""Images whose channels lie in files of their own: one path with what differs in braces, ``x_{0000,0001}.nii.gz``.
+"""Name images whose channels have their own files: one path with the differences in braces, ``x_{0000,0001}.nii.gz``.
 
 Shells expand such a path to the files.
 """
@@ -23,13 +23,13 @@ _LONGEST_NAME = 255  # bytes
 
 
 def channel_files(path: P) -> dict[str, P] | None:
-    """The files of an image in several, by what their names differ in and in the order of channels; no disk is used.
+    """Return the files of the channels of an image, without looking at the disk.
 
     Args:
-        path: the path of all of them.
+        path: path of all channels.
 
     Returns:
-        The files, of which some may be missing; None for any other path.
+        The files in the order of the channels, by the part of their names that differs. None for all other paths.
 
     Example:
         >>> from pathlib import Path
@@ -44,21 +44,21 @@ def channel_files(path: P) -> dict[str, P] | None:
 
 
 def channel_stem(path: PurePath) -> str:
-    """What the names of all channels have in common, without ending; empty if that is nothing."""
+    """Return the common part of the names of all channels, without suffix; it may be empty."""
     match = _BRACES.fullmatch(split_name(path.name)[0])
     assert match is not None  # of a path of several channels
     return match[1].rstrip(_SEPARATORS) + match[3]
 
 
 def channel_path(files: Sequence[P]) -> P | None:
-    """The path of an image whose channels are these files, in this order.
+    """Return the path of an image whose channels are these files.
 
     Args:
-        files: two or more.
+        files: two or more files in the order of the channels.
 
     Returns:
-        The path; None if it cannot be written: other folders or endings, equal names, names with braces or commas, or
-        more than 255 bytes.
+        The path. None if there is none: for different folders or suffixes, equal names, names with braces or commas,
+        and for more than 255 bytes.
     """
     stems, endings = zip(*(split_name(file.name) for file in files), strict=True)
     start, end = _shared(stems), _shared([stem[::-1] for stem in stems])[::-1]
@@ -71,7 +71,7 @@ def channel_path(files: Sequence[P]) -> P | None:
 
 
 def _shared(stems: Sequence[str]) -> str:
-    """What all begin with, up to a separator."""
+    """Return the common start of all stems, up to a separator."""
     same = takewhile(lambda letters: len(set(letters)) == 1, zip(*stems, strict=False))
     match = _SEPARATED.match("".join(letters[0] for letters in same))
     return match.group() if match else ""
