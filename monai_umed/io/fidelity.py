@@ -32,6 +32,11 @@ class Fidelity:
     max_abs_delta: int | float | tuple[int | float, ...]
     perturbed_fraction: float
 
+    @property
+    def rms(self) -> float:
+        """Root mean square of the change as a share of full scale."""
+        return 0.0 if self.psnr is None else 10 ** (-self.psnr / 20)
+
 
 def compare(before: StoredImage, after: StoredImage) -> Fidelity:
     """Compare an image with its perturbed version in the windows of the former, see `measure` and `mean_fidelity`."""

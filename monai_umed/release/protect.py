@@ -10,6 +10,7 @@ from typing import Any
 from ..data.case import Case, CaseError, DatasetError
 from ..data.manifest import MANIFEST, TOOL, CaseRecord, Manifest, Quarantined
 from ..data.parallel import map_cases
+from ..data.unlabeled import count_unlabeled
 from ..io.atomic import leftovers, remove, sync_folder
 from ..io.provenance import tool_version
 from ..io.stored import CodecError, IntensityWindow
@@ -82,6 +83,7 @@ def protect_dataset(
             cases=records,
             quarantined=quarantined,
             ignore_label=cases[0].ignore_label,
+            unlabeled=count_unlabeled(cases) or None,
         )
         with _named_faults(output_dir, quarantined):
             manifest.dataset_json_sha256 = write_listing(cases, records, output_dir)
@@ -245,4 +247,7 @@ def report(manifest: Manifest | None, output_dir: str | Path) -> Manifest | None
         print(f"Left out {len(manifest.quarantined)}, which were not written:")
         for entry in manifest.quarantined:
             print(f"  {entry.id}: {entry.reason}")
+    if manifest.unlabeled:
+        reason = "nothing says where to protect them, and as they are they belong into no release"
+        print(f"Left out {manifest.unlabeled} images without a label: {reason}.")
     return manifest

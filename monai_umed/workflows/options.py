@@ -29,6 +29,7 @@ class FitOptions(TypedDict, total=False):
         batch_size: cases per step of the fit.
         num_classes: classes of the masks, background included.
         ignore_label: value of the masks that is no class, often 255; pixels that have it stay as they are.
+        merge_masks: whether several masks of one image (``x_mask.png``, ``x_mask_1.png``) are its mask together.
         intensity_window: displayed intensities of black and white, two numbers or the name of a CT window such as
             ``"ct-soft"``; or a list of these, one per channel.
         slice_axis: axis along which volumes are protected slice by slice.
@@ -49,6 +50,7 @@ class FitOptions(TypedDict, total=False):
     batch_size: int | None
     num_classes: int | None
     ignore_label: int | None
+    merge_masks: bool | None
     intensity_window: GivenWindow | None
     slice_axis: int | None
     device: str | None

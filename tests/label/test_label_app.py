@@ -253,6 +253,20 @@ def test_a_label_of_another_size_is_refused_and_leaves_the_earlier_files(client:
     assert {name: (folder / name).read_bytes() for name in files_below(folder)} == before
 
 
+def test_pixels_of_no_class_stay_as_they_are(studies: Path, tmp_path: Path, checkpoint: Path) -> None:
+    mask = square(SHAPE, 1)
+    mask[:10] = 255
+    write_array(studies / "labels" / "final" / "a.png", mask)
+    with client_of(studies, tmp_path, checkpoint=str(checkpoint), ignore_label="255") as client:
+        answer = protect(client, "a")
+        assert answer.status_code == 200, answer.text
+        folder = Path(answer.json()["folder"])
+        assert Manifest.load(folder / MANIFEST).ignore_label == 255
+        changed = read_array(studies / "a.png") != read_array(folder / "images" / "a.png")
+        assert changed[mask == 1].any() and not changed[mask == 255].any()
+        assert not client.post("/scoring/umed_fidelity?run_sync=true").json()["images"]["a"]["problems"]
+
+
 def test_a_server_without_a_fit_says_how_to_get_one(studies: Path, tmp_path: Path) -> None:
     with client_of(studies, tmp_path) as client:
         answer = protect(client, "a")

@@ -1,6 +1,7 @@
-"""Name images whose channels have their own files: one path with the differences in braces, ``x_{0000,0001}.nii.gz``.
+"""One path for several files that belong together: what their names differ in stands in braces, as shells expand it.
 
-Shells expand such a path to the files.
+The channels of an image have such a path, ``x_{0000,0001}.nii.gz``, and several masks that are one label,
+``x_{mask,mask_1}.png``.
 """
 
 from __future__ import annotations
@@ -22,18 +23,18 @@ _SEPARATED = re.compile(rf".*[{_SEPARATORS}]")
 _LONGEST_NAME = 255  # bytes
 
 
-def channel_files(path: P) -> dict[str, P] | None:
-    """Return the files of the channels of an image, without looking at the disk.
+def joint_files(path: P) -> dict[str, P] | None:
+    """Return the files of a path of several, by what their names differ in and in their order, without using the disk.
 
     Args:
-        path: path of all channels.
+        path: path of all files.
 
     Returns:
-        The files in the order of the channels, by the part of their names that differs. None for all other paths.
+        The files in their order, by the part of their names that differs. None for all other paths.
 
     Example:
         >>> from pathlib import Path
-        >>> {name: file.name for name, file in channel_files(Path("x_{0000,0001}.nii.gz")).items()}
+        >>> {name: file.name for name, file in joint_files(Path("x_{0000,0001}.nii.gz")).items()}
         {'0000': 'x_0000.nii.gz', '0001': 'x_0001.nii.gz'}
     """
     match = _BRACES.fullmatch(path.name)
@@ -43,18 +44,24 @@ def channel_files(path: P) -> dict[str, P] | None:
     return {name: path.with_name(f"{before}{name}{behind}") for name in names.split(",")}
 
 
-def channel_stem(path: PurePath) -> str:
-    """Return the common part of the names of all channels, without suffix; it may be empty."""
+def first_file(name: str) -> str:
+    """Return the first file of a name, with its folders, that may be that of several files."""
+    files = joint_files(PurePath(name))
+    return name if files is None else next(iter(files.values())).as_posix()
+
+
+def joint_stem(path: PurePath) -> str:
+    """Return what the names of all files have in common, without suffix."""
     match = _BRACES.fullmatch(split_name(path.name)[0])
     assert match is not None  # of a path of several channels
     return match[1].rstrip(_SEPARATORS) + match[3]
 
 
-def channel_path(files: Sequence[P]) -> P | None:
-    """Return the path of an image whose channels are these files.
+def joint_path(files: Sequence[P]) -> P | None:
+    """Return the path of several files, in this order.
 
     Args:
-        files: two or more files in the order of the channels.
+        files: two or more files.
 
     Returns:
         The path. None if there is none: for different folders or suffixes, equal names, names with braces or commas,
@@ -65,7 +72,7 @@ def channel_path(files: Sequence[P]) -> P | None:
     names = [stem[len(start) : len(stem) - len(end)] for stem in stems]
     first = files[0]
     path = first.with_name(f"{start}{{{','.join(names)}}}{end}{first.name[len(stems[0]) :]}")
-    parts = channel_files(path)
+    parts = joint_files(path)
     fits = len(set(endings)) == 1 and len(os.fsencode(path.name)) <= _LONGEST_NAME
     return path if fits and parts is not None and list(parts.values()) == list(files) else None
 
