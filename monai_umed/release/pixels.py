@@ -57,8 +57,8 @@ def pixel_problems(
         What is wrong, and the cure.
 
     Raises:
-        CodecError: a file cannot be read.
-        OSError: the same.
+        CodecError: If a file cannot be decoded.
+        OSError: If a file cannot be read.
     """
     try:
         stored = read_image(path).in_window(record.intensity_window)
