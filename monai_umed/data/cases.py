@@ -8,7 +8,7 @@ from ..io.image_files import series_problem
 from ..io.listing import visible
 from .case import Case, DatasetError, Found
 from .datalist import read_datalist
-from .dataset_json import DATASET_JSON
+from .dataset_json import DATASET_JSON, listed_channels
 from .folders import scan_folders
 from .mixed_folders import scan_mixed
 from .splits import hash_sections, read_split
@@ -38,6 +38,9 @@ def find_cases(dataset_dir: DatasetDir, section: Section = "all", *, merge_masks
     A folder of DICOM files in the place of an image is one case, a series; its id is the folder's name. Its label is
     one file like any other, a label map on its grid or a DICOM SEG, or a folder: a series, or one picture per slice,
     named as the slice. DICOM files need no ending ``.dcm``; a name such as ``1.2.840.113`` is an id as a whole.
+
+    Channels may lie in files of their own, ``x_0000.nii.gz``, ``x_0001.nii.gz`` and so on with the label ``x.nii.gz``
+    (nnU-Net), or in a list in the place of an image in a datalist; a fourth axis of a NIfTI file holds channels, too.
 
     A NIfTI pair, ``NAME.hdr`` and ``NAME.img`` side by side, is one image or label; a datalist names the ``.img`` file.
 
@@ -158,7 +161,8 @@ def _scan_layout(dataset: Path, merge_masks: bool) -> Found:
 
 def _scan_listed(dataset: Path, images: str, labels: str, merge_masks: bool) -> Found:
     """Two folders, and the ``dataset.json`` that may lie beside them."""
-    found = scan_folders(dataset / images, dataset / labels, merge_masks=merge_masks)
+    channels = listed_channels(dataset / DATASET_JSON)
+    found = scan_folders(dataset / images, dataset / labels, channels=channels, merge_masks=merge_masks)
     if (dataset / DATASET_JSON).is_file():
         found.cases = [replace(case, root=dataset, listing=dataset / DATASET_JSON) for case in found.cases]
     return found

@@ -7,8 +7,9 @@ from statistics import mean
 from typing import Any
 
 from ..io.atomic import write_atomically
-from ..io.image_files import first_name
+from ..io.joint_path import first_file
 from ..io.json_fields import FieldError, parse_fields
+from ..io.stored import IntensityWindow
 
 TOOL = "monai_umed"
 """Name of the program, as manifests give it."""
@@ -19,10 +20,11 @@ MANIFEST = "manifest.json"
 UNFINISHED = ".unfinished"
 """Marks a folder as ours while it has no manifest yet, and lists the finished cases."""
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 """Version of the manifest's layout; raised when a reader of the old one would go wrong.
 
-The second names the checksum of a ``dataset.json``; a release without one still has the first.
+The second names the checksum of a ``dataset.json``, the third has channels with windows of their own; a release without
+these still has the first.
 """
 
 
@@ -37,21 +39,24 @@ class CaseRecord:
     Attributes:
         id: id of the case.
         image: protected image relative to the dataset's folder, with ``/``: a file, the ``.img`` file of a NIfTI
-            pair, or a folder of slices.
-        label: label, relative to the dataset's folder, with ``/``; of several masks their names with ``|`` between.
+            pair, a folder of slices, or the files of several channels (``x_{0000,0001}.nii.gz``).
+        label: label, relative to the dataset's folder, with ``/``; of several masks as of several channels.
         source: name of the original image file or folder.
         sha256_before: checksum of the original image, see `sha256_path` for one of several files.
         sha256_after: checksum of the protected image.
         label_sha256: checksum of the label.
         shape: ``(C, *spatial)`` of the stored array.
-        dtype: NumPy name of the stored type, for example ``"uint8"``.
-        intensity_window: stored values that map to 0 and 1.
-        max_abs_delta: largest change in stored units (gray levels).
+        dtype: NumPy name of the stored type, for example ``"uint8"``, or of each channel's if they differ.
+        intensity_window: stored values that map to 0 and 1, of all channels or of each.
+        max_abs_delta: largest change in stored units (gray levels), of all channels or of each.
         psnr: in dB; None if the image did not change.
         ssim: structural similarity.
         perturbed_fraction: share of the stored values that changed, in [0, 1].
+        channel_sha256: checksum of each file of the protected image, if its channels have files of their own.
         note: anything the owner must know, for example that JPEG input was written as PNG.
-        noise_rms: root mean square of what was to change, in window units; None in releases of earlier versions.
+        noise_rms: root mean square of what was to change, in window units, of each channel if they have windows of
+            their own; None in releases of earlier versions.
+        ciede2000: mean difference of color of RGB images; None for others, and in older manifests.
     """
 
     id: str
@@ -62,18 +67,22 @@ class CaseRecord:
     sha256_after: str
     label_sha256: str
     shape: tuple[int, ...]
-    dtype: str
-    intensity_window: tuple[float, float]
-    max_abs_delta: int | float
+    dtype: str | tuple[str, ...]
+    intensity_window: IntensityWindow
+    max_abs_delta: int | float | tuple[int | float, ...]
     psnr: float | None
     ssim: float
     perturbed_fraction: float
     note: str | None = None
-    noise_rms: float | None = None
+    channel_sha256: tuple[str, ...] | None = None
+    noise_rms: float | tuple[float, ...] | None = None
+    ciede2000: float | None = None
 
     def entry(self) -> dict[str, Any]:
-        """Its fields as the file has them, where the first versions called the intensity window ``window``."""
-        return {"window" if name == "intensity_window" else name: value for name, value in asdict(self).items()}
+        """Return its fields as the file has them, which calls the intensity window ``window``."""
+        if_given = ("channel_sha256", "ciede2000", "noise_rms")
+        fields = {"window" if name == "intensity_window" else name: value for name, value in asdict(self).items()}
+        return {name: value for name, value in fields.items() if name not in if_given or value is not None}
 
 
 @dataclass(frozen=True)
@@ -128,9 +137,10 @@ class Manifest:
             OSError: the file cannot be written.
         """
         content = {"format": FORMAT_VERSION, **asdict(self), "cases": [record.entry() for record in self.cases]}
+        if not any(isinstance(record.intensity_window[0], tuple) for record in self.cases):
+            content["format"] = 1 if self.dataset_json_sha256 is None else 2
         if self.dataset_json_sha256 is None:
             del content["dataset_json_sha256"]
-            content["format"] = 1
         for name in ("ignore_label", "unlabeled"):
             if content[name] is None:
                 del content[name]
@@ -145,12 +155,17 @@ class Manifest:
     @property
     def merges_masks(self) -> bool:
         """Whether several masks of an image were its label together."""
-        return any(first_name(record.label) != record.label for record in self.cases)
+        return any(first_file(record.label) != record.label for record in self.cases)
 
     def mean_fidelity(self) -> dict[str, float | None]:
         """Mean ``psnr`` in dB, None if no image changed, and mean ``ssim`` of the cases; there must be one."""
         psnr = [case.psnr for case in self.cases if case.psnr is not None]
         return {"psnr": mean(psnr) if psnr else None, "ssim": mean(case.ssim for case in self.cases)}
+
+    def mean_ciede2000(self) -> float | None:
+        """Mean difference of color of the cases that have colors; None if there are none."""
+        found = [case.ciede2000 for case in self.cases if case.ciede2000 is not None]
+        return mean(found) if found else None
 
     @staticmethod
     def load(path: str | Path) -> "Manifest":

@@ -96,6 +96,8 @@ def _pairs(
         name = files[kind][stem].relative_to(dataset).as_posix()
         if kind == "image":
             cure = "add it as NAME_mask.*, move the image away, or list all cases in a dataset.json"
+            if len(labels) == 1 and len(images) > 1:
+                cure += ', channels of one case as {"image": ["t1.nii.gz", "t2.nii.gz"], "label": "seg.nii.gz"}'
             found.offenders.append(f"{name}: no label beside it; {cure}")
         else:
             found.offenders.append(

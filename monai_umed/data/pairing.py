@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from ..io.image_files import files_of, join_files
+from ..io.image_files import files_of
+from ..io.joint_path import joint_path
 
 Kind = Literal["image", "label"]
 
@@ -92,15 +93,17 @@ def merge_further(pairing: Pairing, labels: Mapping[str, Path]) -> dict[str, Pat
         labels: all labels by their names without ending.
 
     Returns:
-        The labels by the same names, a first one with its further ones as `join_files` has them.
+        The labels by the same names, a first one with its further ones in one path, see
+        `monai_umed.io.joint_path`; those whose names cannot be joined stay alone.
     """
     paired = {label for _, label in pairing.pairs.values()}
     merged = dict(labels)
     for kind, stem in sorted(pairing.alone):
         match = _NUMBERED.fullmatch(stem) if kind == "label" else None
         if match and match["first"] in paired:
-            merged[match["first"]] = join_files([*files_of(merged[match["first"]]), labels[stem]])
-            del pairing.alone[kind, stem]
+            if joined := joint_path([*files_of(merged[match["first"]]), labels[stem]]):
+                merged[match["first"]] = joined
+                del pairing.alone[kind, stem]
     return merged
 
 

@@ -1,4 +1,4 @@
-"""Random moves of image and label together, drawn anew for every item at every epoch."""
+"""Random geometric transforms of image and label, drawn for every item in every epoch."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from .base import Defense, Materials
 
 
 def crop_transforms(size: tuple[int, ...], fraction: float) -> list[Transform]:
-    """The transforms of :class:`RandomCrop` for one size."""
+    """Return the transforms of :class:`RandomCrop` for one size."""
     box = [max(1, round(fraction * length)) for length in size]
     return [RandSpatialCropd(BOTH, roi_size=box, random_size=False), SpatialPadd(BOTH, spatial_size=size)]
 
 
 def affine_transforms(size: tuple[int, ...], degrees: float, scale: tuple[float, float]) -> list[Transform]:
-    """The transforms of :class:`Affine` for one size."""
+    """Return the transforms of :class:`Affine` for one size."""
     angle, axes = math.radians(degrees), 1 if len(size) == 2 else 3
     return [
         RandAffined(BOTH, prob=1, rotate_range=(angle,) * axes, mode=("bilinear", "nearest"), padding_mode="zeros"),
-        # RandAffined would draw one factor for each axis
+        # RandAffined would draw one factor for each axis.
         RandZoomd(
             BOTH,
             prob=1,
@@ -36,22 +36,18 @@ def affine_transforms(size: tuple[int, ...], degrees: float, scale: tuple[float,
 
 
 def flip_transforms(size: tuple[int, ...]) -> list[Transform]:
-    """The transforms of :class:`Flips` for one size."""
+    """Return the transforms of :class:`Flips` for one size."""
     return [RandFlipd(BOTH, prob=0.5, spatial_axis=axis) for axis in range(len(size))]
 
 
 @dataclass(frozen=True)
 class RandomCrop(Defense):
-    """Another part of the image every time, in the middle of a black frame of the image's size.
+    """A random crop, padded with black to the image's size.
 
-    Its place differs by whole pixels: patterns that networks find because they always lie at the same pixels of the
-    grid no longer do.
+    Patterns thus move by whole pixels, and networks cannot find them at the same pixels of the grid every time.
 
     Args:
-        fraction: of every side of the image.
-
-    Raises:
-        ValueError: if ``fraction`` is not between 0 and 1.
+        fraction: fraction of every side of the image that is kept, between 0 and 1.
     """
 
     fraction: float = 0.875
@@ -66,14 +62,11 @@ class RandomCrop(Defense):
 
 @dataclass(frozen=True)
 class Affine(Defense):
-    """Rotated, of volumes about every axis, and zoomed, both every time; what turns into view is 0.
+    """A random rotation, about every axis in 3D, and a random zoom; pixels from outside are 0.
 
     Args:
         degrees: largest rotation in either direction.
-        scale: limits of the factor by which structures grow.
-
-    Raises:
-        ValueError: if ``degrees`` or ``scale`` is out of range.
+        scale: smallest and largest factor by which structures grow.
     """
 
     degrees: float = 20
@@ -93,7 +86,7 @@ class Affine(Defense):
 
 @dataclass(frozen=True)
 class Flips(Defense):
-    """Mirrored along every axis, each with probability 0.5."""
+    """Random flips along every axis, each with probability 0.5."""
 
     def augmentation(self, materials: Materials) -> list[Transform]:
         return [Augment(flip_transforms)]

@@ -42,7 +42,7 @@ def stack_affine(
     median = np.median(steps, axis=0)
     distance = abs(float(median @ np.cross(along_row, along_column)))
     if min(distance, *pixel_spacing) <= 0:
-        raise CodecError(name, "its slices do not lie behind each other", "keep one stack of slices, without repeats")
+        raise CodecError(name, "its slices do not form a stack", "keep one stack of slices, without repeats")
     deviation = np.linalg.norm(steps - median, axis=1)
     if (deviation > _STEP_TOLERANCE * distance).any():
         worst = int(deviation.argmax())

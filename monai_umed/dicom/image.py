@@ -20,7 +20,7 @@ from .scale import display_window, displayed_scale
 
 _NOT_IMAGES = {
     uid.RTStructureSetStorage: (
-        "it holds contours (RTSTRUCT), no pixels",
+        "it has contours (RTSTRUCT) instead of pixels",
         "convert them to a label map on the image's grid (.nii.gz, .nrrd), for example with 3D Slicer",
     ),
     uid.SegmentationStorage: ("it is a segmentation (DICOM SEG), no image", "use it as the label of its series"),

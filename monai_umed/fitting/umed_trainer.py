@@ -21,9 +21,9 @@ from ..training.precision import autocast
 
 
 def trains_surrogate(epoch: int, generator_epochs: int, warmup_epochs: int) -> bool:
-    """Whether the surrogate (True) or the generators (False) are updated in a 1-based epoch.
+    """Return whether an epoch, counted from 1, trains the surrogate (True) or the generators (False).
 
-    Without warm-up this is Algorithm 1: with four generator epochs every fifth epoch belongs to the surrogate.
+    Without warm-up, this is Algorithm 1: with four generator epochs, every fifth epoch trains the surrogate.
     """
     return epoch <= warmup_epochs or (epoch - warmup_epochs) % (generator_epochs + 1) == 0
 
@@ -31,16 +31,16 @@ def trains_surrogate(epoch: int, generator_epochs: int, warmup_epochs: int) -> b
 def perturb_batch(
     perturbator: UMedPerturbator, image: torch.Tensor, *, bounds: torch.Tensor, eps: float, native_scale: int = 1
 ) -> torch.Tensor:
-    """Protect a batch on the working grid, differentiable with respect to the generators (Eq. 6).
+    """Protect a batch on the working grid, differentiably with respect to the generators (Eq. 6).
 
     Args:
         perturbator: the generators.
         image: ``(B, C, *spatial)`` in [0, 1].
         bounds: ``(B, regions, *spatial)`` in [0, 1] units, see :func:`monai_umed.protectors.bound_noise`.
         eps: see :class:`monai_umed.protectors.UMed`.
-        native_scale: how many times larger than the working grid the files are taken to be. The noise then makes the
-            way that it makes in practice, to the size of the file and back by an exploiter's resizing, so that a
-            pattern too fine to survive it earns nothing. 1 is the paper, whose files have the size of the grid.
+        native_scale: factor by which files are assumed to be larger than the working grid. The noise is then resampled
+            as in practice, to the size of the file and back by an exploiter, so that patterns too fine to survive it do
+            not pay off. In the paper it is 1: files have the size of the grid.
     """
     raw = perturbator(image).to(image.dtype)
     if native_scale == 1:
@@ -53,31 +53,30 @@ def perturb_batch(
 
 
 class UMedTrainer(SupervisedTrainer):
-    """Trains the two generators and the surrogate in turn; all of them minimize the same loss.
+    """A trainer of the two generators and the surrogate in turn, which all minimize the same loss.
 
-    In generator epochs the surrogate is frozen and in evaluation mode, so that its normalization statistics neither
+    In generator epochs, the surrogate is frozen and in evaluation mode, so that its normalization statistics neither
     drift nor leak between the images of a batch; the paper does not say. Every MONAI handler works: ``state.output``
-    holds ``image`` (as the surrogate saw it), ``label``, ``pred`` and ``loss`` of each case, and
-    ``state.trains_surrogate`` tells the two kinds of epochs apart.
+    has the ``image`` (as the surrogate saw it), ``label``, ``pred`` and ``loss`` of a batch, and
+    ``state.trains_surrogate`` distinguishes the two kinds of epochs.
 
     Args:
         device: where to run; networks are moved there.
-        max_epochs: all epochs, those of the generators and of the warm-up counted in (the ``e`` of Algorithm 1).
+        max_epochs: all epochs, including those of the generators and of the warm-up (``e`` in Algorithm 1).
         train_data_loader: batches with ``image`` ``(B, C, *spatial)`` in [0, 1], ``label`` ``(B, 1, *spatial)`` and
             ``bounds`` ``(B, regions, *spatial)``.
         network: surrogate segmentation network.
         optimizer: optimizer of the surrogate.
-        loss_function: of prediction and label; the paper's is cross-entropy plus Dice.
+        loss_function: loss of prediction and label; cross-entropy plus Dice in the paper.
         perturbator: the generators.
-        perturbator_optimizer: their optimizer.
-        eps: largest change of a pixel as a share of the [0, 1] window.
+        perturbator_optimizer: optimizer of the generators.
+        eps: largest change of any pixel, as a fraction of the [0, 1] window.
         generator_epochs: epochs of the generators between two of the surrogate; 4 in the paper.
-        warmup_epochs: epochs of the surrogate before the first of the generators. 0 is the paper, whose generators
-            spend their first epochs against a random network.
+        warmup_epochs: epochs of the surrogate before the first of the generators; 0 in the paper, whose generators
+            start against a random network.
         native_scale: see :func:`perturb_batch`.
-        amp: compute in bfloat16 where it is safe, see :func:`monai_umed.training.precision.autocast`; it needs no loss
-            scaling.
-        kwargs: everything else that :class:`monai.engines.SupervisedTrainer` takes.
+        amp: use bfloat16 where it is safe, see :func:`monai_umed.training.precision.autocast`, without loss scaling.
+        kwargs: further arguments of :class:`monai.engines.SupervisedTrainer`.
 
     Raises:
         ValueError: If ``eps`` or a number of epochs is out of range.
@@ -118,7 +117,7 @@ class UMedTrainer(SupervisedTrainer):
             network=network.to(device),
             optimizer=optimizer,
             loss_function=loss_function,
-            amp=False,  # MONAI's switch means CUDA with a gradient scaler
+            amp=False,  # MONAI's amp is for CUDA, with a gradient scaler
             **kwargs,
         )
         self.perturbator = perturbator.to(device)
@@ -130,7 +129,7 @@ class UMedTrainer(SupervisedTrainer):
         self.bfloat16 = amp
 
     def fit_state(self) -> dict[str, Any]:
-        """Everything a fit needs to go on exactly where it stopped, as MONAI's checkpoint handlers take it."""
+        """Return everything that MONAI's checkpoint handlers need to resume a fit exactly where it stopped."""
         return {
             "network": unwrapped(self.network),
             "optimizer": self.optimizer,
@@ -149,7 +148,7 @@ class UMedTrainer(SupervisedTrainer):
         engine.network.train(surrogate_turn).requires_grad_(surrogate_turn)
         engine.perturbator.train(not surrogate_turn).requires_grad_(not surrogate_turn)
 
-        # Over several processes, only what is trained goes through its wrapper, which would wait for gradients.
+        # With several processes, only what is trained is called through its wrapper, which waits for gradients.
         network = engine.network if surrogate_turn else unwrapped(engine.network)
         perturbator = unwrapped(engine.perturbator) if surrogate_turn else engine.perturbator
 
@@ -161,7 +160,7 @@ class UMedTrainer(SupervisedTrainer):
             engine.state.output = {Keys.IMAGE: protected.detach(), Keys.LABEL: label}
             engine.state.output[Keys.PRED] = engine.inferer(protected, network)
             engine.fire_event(IterationEvents.FORWARD_COMPLETED)
-        # The loss is a mean over many pixels: bfloat16's 8 bits would be too few.
+        # The loss is a mean over many pixels, for which bfloat16's 8 bits are too few.
         engine.state.output[Keys.LOSS] = engine.loss_function(engine.state.output[Keys.PRED].float(), label).mean()
         engine.fire_event(IterationEvents.LOSS_COMPLETED)
         engine.state.output[Keys.LOSS].backward()

@@ -19,7 +19,7 @@ def check_eps(eps: float) -> float:
     if not 0 < eps <= EPS_LIMIT:
         raise ValueError(
             f"eps is {eps}; it must be above 0 and at most 32/255 = {EPS_LIMIT:.4f}. It is a fraction of the [0, 1] "
-            "intensity window: write 4/255 = 0.0157 for four of 255 grey levels."
+            "intensity window: write 4/255 = 0.0157 for four of 255 gray levels."
         )
     return float(eps)
 

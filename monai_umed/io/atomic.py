@@ -146,6 +146,6 @@ def _write(path: Path, content: bytes, private: bool = False) -> None:
 
 def _check_replaceable(path: Path, contents: Mapping[str, bytes]) -> None:
     if path.is_symlink() or (path.exists() and not path.is_dir()):
-        raise FileExistsError(f"{path} is no folder; move it away or choose another name")
+        raise FileExistsError(f"{path} is not a folder; move it away or choose another name")
     if path.is_dir() and (others := sorted({entry.name for entry in path.iterdir()} - contents.keys())):
-        raise FileExistsError(f"{path} holds {others[0]!r}, which would be lost; choose another or an empty folder")
+        raise FileExistsError(f"{path} contains {others[0]!r}, which would be lost; choose another or an empty folder")

@@ -1,16 +1,20 @@
 """Measure how close a perturbed image is to its original, in stored values."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any
 
 import numpy as np
+from skimage.color import deltaE_ciede2000, rgb2lab
 from skimage.metrics import structural_similarity
 
 from .quantize import SLAB_VALUES, slabs
+from .stored import StoredImage
 
 _WINDOW = 7  # scikit-image's default side of the SSIM window
 _RADIUS = _WINDOW // 2
+_COLORS = 2**14  # pixels that CIEDE2000 is computed for; all of a photograph would take longer than everything else
 
 
 @dataclass(frozen=True)
@@ -20,19 +24,50 @@ class Fidelity:
     Attributes:
         psnr: peak signal-to-noise ratio in dB; None for identical images, for which it is infinite.
         ssim: structural similarity, 1 for identical images.
-        max_abs_delta: largest change in stored units (gray levels): int for integer images, else float.
+        max_abs_delta: largest change in stored units (gray levels): int for integer images, else float; that of each
+            channel if they have windows of their own.
         perturbed_fraction: fraction of the stored values that changed, in [0, 1].
+        ciede2000: mean color difference over all pixels (CIEDE2000 of sRGB, D65 white), visible from about 1; None for
+            images that do not have three channels.
     """
 
     psnr: float | None
     ssim: float
-    max_abs_delta: int | float
+    max_abs_delta: int | float | tuple[int | float, ...]
     perturbed_fraction: float
+    ciede2000: float | None = None
 
     @property
     def rms(self) -> float:
         """Root mean square of the change as a share of full scale."""
         return 0.0 if self.psnr is None else 10 ** (-self.psnr / 20)
+
+
+def compare(before: StoredImage, after: StoredImage) -> Fidelity:
+    """Compare an image with its perturbed version in the windows of the former, see `measure` and `mean_fidelity`."""
+    return mean_fidelity(compare_each(before, after))
+
+
+def compare_each(before: StoredImage, after: StoredImage) -> list[Fidelity]:
+    """Compare the channels of two images if they have their own windows, else the images as a whole, see `measure`."""
+    pairs = zip(before.each(), after.in_window(before.intensity_window).each(), strict=True)
+    return [measure(first.color, second.color, first.width) for first, second in pairs]
+
+
+def mean_fidelity(channels: Sequence[Fidelity]) -> Fidelity:
+    """Return the fidelity of an image from that of its channels.
+
+    SSIM and fraction are means, PSNR is that of the mean square of all changes in units of their windows.
+    """
+    if len(channels) == 1:
+        return channels[0]
+    squares = float(np.mean([0.0 if one.psnr is None else 10 ** (-one.psnr / 10) for one in channels]))
+    return Fidelity(
+        psnr=float(-10 * np.log10(squares)) if squares else None,
+        ssim=float(np.mean([one.ssim for one in channels])),
+        max_abs_delta=tuple(largest for one in channels if not isinstance(largest := one.max_abs_delta, tuple)),
+        perturbed_fraction=float(np.mean([one.perturbed_fraction for one in channels])),
+    )
 
 
 def measure(before: np.ndarray, after: np.ndarray, data_range: float) -> Fidelity:
@@ -61,7 +96,8 @@ def measure(before: np.ndarray, after: np.ndarray, data_range: float) -> Fidelit
         raise ValueError("data_range is 0, must be the width of the intensity window")
     before, after = _without_gaps(before, after)
     is_integer, data_range = np.issubdtype(before.dtype, np.integer), abs(data_range)
-    changed, largest, squares = 0, np.float64(0), np.float64(0)
+    changed, largest, squares, color = 0, np.float64(0), np.float64(0), 0.0
+    has_color = len(before) == 3 and is_integer
     for rows in slabs(before.shape):
         first, second = before[:, rows], after[:, rows]
         here = int(np.count_nonzero(first != second))
@@ -70,14 +106,25 @@ def measure(before: np.ndarray, after: np.ndarray, data_range: float) -> Fidelit
             difference = np.abs(_real(second) - _real(first))
             largest = np.maximum(largest, difference.max())  # unlike max, it propagates NaN
             squares += np.square(difference, out=difference).sum(dtype=np.float64)
+            color += _color_difference(first, second, data_range) if has_color else 0.0
+    ciede2000 = color / prod(before.shape[1:]) if has_color else None
     if not changed:
-        return Fidelity(psnr=None, ssim=1.0, max_abs_delta=0 if is_integer else 0.0, perturbed_fraction=0.0)
+        return Fidelity(None, 1.0, 0 if is_integer else 0.0, 0.0, ciede2000)
     return Fidelity(
         psnr=float(10 * np.log10(data_range**2 / (squares / before.size))),
         ssim=float(np.mean([_ssim(*pair, data_range) for pair in zip(before, after, strict=True)])),
         max_abs_delta=int(largest) if is_integer else float(largest),
         perturbed_fraction=changed / before.size,
+        ciede2000=ciede2000,
     )
+
+
+def _color_difference(before: np.ndarray, after: np.ndarray, data_range: float) -> float:
+    """Sum of CIEDE2000 over the pixels of ``(3, *spatial)``, from evenly spaced ones if very many changed."""
+    changed = np.flatnonzero((before != after).any(axis=0))
+    seen = changed[:: -(-len(changed) // _COLORS)]
+    pair = (np.clip(image.reshape(3, -1)[:, seen].T / data_range, 0, 1) for image in (before, after))
+    return float(deltaE_ciede2000(*map(rgb2lab, pair)).mean()) * len(changed)
 
 
 def _without_gaps(before: np.ndarray, after: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

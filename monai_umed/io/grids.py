@@ -70,11 +70,11 @@ def _geometry_problem(decoded: Decoded) -> str | None:
             return f"its voxels are {size:g} mm long along axis {axis}, must be {_SMALLEST:g} to {_LARGEST:g} mm"
     for affine in (decoded.affine, decoded.grid):
         if affine is not None and not (np.abs(affine) <= _LARGEST).all():
-            return f"its affine {affine[:-1].tolist()} holds NaN or numbers beyond {_LARGEST:g} mm"
+            return f"its affine {affine[:-1].tolist()} has NaN or numbers beyond {_LARGEST:g} mm"
     if decoded.grid is not None:
         axes = decoded.grid[:-1, :-1]
         if not abs(np.linalg.det(axes)) > _FLAT * np.linalg.norm(axes, axis=0).prod():
-            return f"its axes lie in one plane (affine {decoded.grid[:-1].tolist()})"
+            return f"its axes are in one plane (affine {decoded.grid[:-1].tolist()})"
     return None
 
 

@@ -1,9 +1,9 @@
-"""Find the files of an image: one, the two of a NIfTI pair, the slices of a series, or several masks."""
+"""Find the files of an image: a single file, the two of a NIfTI pair, one per channel, or the slices of a series."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from .dicom_sign import is_dicom
+from .joint_path import joint_files
 from .listing import leaves, visible
 
 PICTURES = (".png", ".bmp", ".tif", ".tiff")
@@ -11,34 +11,16 @@ PICTURES = (".png", ".bmp", ".tif", ".tiff")
 PAIR = (".hdr", ".img")
 """Names of the two parts of a NIfTI pair. No slice has such a name, because hidden files are ignored."""
 
-_JOINT = "|"  # no system that is in use everywhere permits it in a file name
-
-
-def join_files(paths: Sequence[Path]) -> Path:
-    """One path for several files of one folder that are a label together: their names with ``|`` between them."""
-    return paths[0].with_name(_JOINT.join(path.name for path in paths))
-
-
-def is_joined(path: Path) -> bool:
-    """Whether a path is one of `join_files`, as opposed to a file that really has such a name."""
-    return _JOINT in path.name and not path.exists()
-
-
-def first_name(name: str) -> str:
-    """The first file of a name, with its folders, that may be one of `join_files`."""
-    folder, separator, file = name.rpartition("/")
-    return f"{folder}{separator}{file.split(_JOINT)[0]}"
-
 
 def part_path(path: Path, part: str) -> Path:
     """Return the path of a part of an image, without looking at the disk.
 
     Args:
-        path: folder of slices, either file of a pair, or several files, see `join_files`.
-        part: name of a slice or of a file, or one of `PAIR`.
+        path: folder of slices, either file of a pair, or path of several channels, see `joint_files`.
+        part: name of a slice, one of `PAIR`, or name of a channel.
     """
-    if is_joined(path):
-        return path.with_name(part)
+    if channels := joint_files(path):
+        return channels[part]
     if part not in PAIR:
         return path / part
     if path.suffix.lower() == part:
@@ -50,19 +32,19 @@ def parts_of(path: Path) -> dict[str, Path] | None:
     """Return the paths of an image of several files by the names of its parts; None for an image in one file.
 
     Args:
-        path: file, voxels of a pair (``.img``), folder of slices, or several files, see `join_files`.
+        path: file, voxels of a pair (``.img``), path of several channels, or folder of slices.
 
     Returns:
-        The slices of a folder, see `visible`, or several files, or header and voxels of a pair, by name, whether they
-        exist or not.
+        The slices of a folder by name, see `visible`, or header and voxels of a pair or the files of several channels,
+        whether they exist or not.
 
     Raises:
         OSError: If the folder cannot be read.
     """
+    if channels := joint_files(path):
+        return channels
     if path.is_dir():
         return {file.name: file for file in visible(path)}
-    if is_joined(path):
-        return {name: path.with_name(name) for name in path.name.split(_JOINT)}
     if path.suffix.lower() == ".img":
         return {part: part_path(path, part) for part in PAIR}
     return None
@@ -92,10 +74,12 @@ def is_pair_header(path: Path) -> bool:
 
 
 def pair_problem(path: Path) -> tuple[str, str] | None:
-    """Return why a file is not the voxels of a pair, judged by names, and the cure.
+    """Return why a file is not an image of its own, judged by names, and the cure.
 
-    None means that it is, or has another suffix than files of pairs.
+    None means that it is, or is the voxels of a pair.
     """
+    if joint_files(path) and path.exists():
+        return "a name with braces, which here mean several files, one per channel", "rename it"
     if path.name.lower().endswith(tuple(f"{part}.gz" for part in PAIR)):
         return "half of a compressed pair", "unpack both halves with gunzip, or save them as one .nii.gz file"
     if is_pair_header(path):

@@ -73,6 +73,6 @@ def _check_palette(name: str, colors: np.ndarray, used: np.ndarray) -> None:
         pairs = ", ".join(f"{index} is gray {gray}" for index, gray in zip(used[:5], grays[:5], strict=True))
         raise CodecError(
             name,
-            f"its palette holds grays in another order than its indices ({pairs}), so either may be the class",
+            f"its palette has grays in another order than its indices ({pairs}), so either may be the class",
             "save the class numbers as 8-bit gray",
         )

@@ -40,17 +40,17 @@ class NiftiHeader:
 
 
 def decode_nifti(source: Source) -> Decoded:
-    """Decode a NIfTI-1 or NIfTI-2 file of one channel, without applying its slope.
+    """Decode a NIfTI-1 or NIfTI-2 file, without applying its slope.
 
     Args:
-        source: ``.nii`` or ``.nii.gz`` file.
+        source: ``.nii`` or ``.nii.gz`` file; a fourth axis holds channels, as in the Medical Segmentation Decathlon.
 
     Returns:
-        Array ``(1, i, j, k)`` (or ``(1, i, j)``) in nibabel's axis order, with the stored dtype in native byte order.
+        Array ``(C, i, j, k)`` (or ``(1, i, j)``) in nibabel's axis order, with the stored dtype in native byte order.
 
     Raises:
-        CodecError: If there are several channels or time points, if voxels are complex, colors or of size 0, or if the
-            file ends early, begins its voxels inside of the header, or has an invalid qform.
+        CodecError: If there are five axes, if voxels are complex, colors or of size 0, or if the file ends early,
+            begins its voxels inside of the header, or has an invalid qform.
         Exception: If gzip or nibabel cannot read the file.
     """
     content = source.read_bytes()
@@ -101,7 +101,7 @@ def _parse(content: bytes, kinds: tuple[type[Nifti1Header], type[Nifti1Header]])
 def _decode(name: str, format_: str, *, header: Nifti1Header, content: bytes, file: bytes = b"") -> Decoded:
     """Decode the voxels in ``content``; ``file`` is the header's file if that is another one."""
     shape = tuple(int(side) for side in header.get_data_shape())
-    spatial = _spatial_shape(name, shape)
+    spatial, channels = _spatial_shape(name, shape)
     _check_sizes(name, type(header)((file or content)[: header.sizeof_hdr], check=False), spatial)
     dtype = header.get_data_dtype()
     if dtype.kind not in "iuf" or dtype.itemsize > 8:
@@ -112,12 +112,13 @@ def _decode(name: str, format_: str, *, header: Nifti1Header, content: bytes, fi
         raise CodecError(name, f"voxels that begin at byte {begin}, must be >= 0", "fetch or export it again")
     if len(content) < end:
         raise CodecError(name, f"the file ends after {len(content)} of {end} bytes", "fetch or export it again")
-    voxels = np.frombuffer(content, dtype, offset=begin, count=int(np.prod(shape))).reshape(spatial, order="F")
+    values = np.frombuffer(content, dtype, offset=begin, count=int(np.prod(shape)))
+    voxels = values.reshape((*spatial, channels), order="F")
     slope, intercept = header.get_slope_inter()
     affine = _LPS @ _best_affine(name, header)
     is_placed = bool(header["sform_code"] > 0 or header["qform_code"] > 0)
     return Decoded(
-        array=np.array(voxels, dtype=dtype.newbyteorder("="), order="C")[None],
+        array=np.array(np.moveaxis(voxels, -1, 0), dtype=dtype.newbyteorder("="), order="C"),
         format=format_,
         header=NiftiHeader(prefix=content[:begin], suffix=content[end:], dtype=dtype, file=file),
         spacing=tuple(float(size) for size in header.get_zooms()[: len(spatial)]),
@@ -133,7 +134,7 @@ def _best_affine(name: str, header: Nifti1Header) -> np.ndarray:
         return header.get_best_affine()
     except ValueError as error:
         numbers = [float(header[f"quatern_{letter}"]) for letter in "bcd"]
-        reason = f"its qform is no rotation: the quaternion {numbers} is longer than 1"
+        reason = f"its qform is not a rotation: the quaternion {numbers} is longer than 1"
         cure = "load and save it with SimpleITK, which takes the nearest rotation, and check its orientation"
         raise CodecError(name, reason, cure) from error
 
@@ -142,12 +143,12 @@ def encode_nifti(array: np.ndarray, header: NiftiHeader, compress_level: int, co
     """Encode a NIfTI file with the header and extensions of its source.
 
     Args:
-        array: ``(1, *spatial)`` stored values.
+        array: ``(C, *spatial)`` stored values.
         header: from `decode_nifti`.
         compress_level: 0 to 9, used if ``compressed``.
         compressed: write gzip (``.nii.gz``), without a time stamp, so that equal volumes give equal files.
     """
-    voxels = array[0].astype(header.dtype).tobytes(order="F")
+    voxels = np.moveaxis(array, 0, -1).astype(header.dtype).tobytes(order="F")
     content = header.prefix + voxels + header.suffix
     return gzip.compress(content, compress_level, mtime=0) if compressed else content
 
@@ -156,21 +157,22 @@ def encode_pair(array: np.ndarray, header: NiftiHeader) -> dict[str, bytes]:
     """Encode a NIfTI pair, with an unchanged header file, by the suffixes ``.hdr`` and ``.img``.
 
     Args:
-        array: ``(1, *spatial)`` stored values.
+        array: ``(C, *spatial)`` stored values.
         header: from `decode_pair`.
     """
     return {".hdr": header.file, ".img": encode_nifti(array, header, 0, compressed=False)}
 
 
-def _spatial_shape(name: str, shape: tuple[int, ...]) -> tuple[int, ...]:
-    spatial = shape
-    while len(spatial) > 3 and spatial[-1] == 1:
-        spatial = spatial[:-1]
-    if len(spatial) not in (2, 3):
-        raise CodecError(name, f"shape {shape}, must have 2 or 3 axes", "store each channel as a file of its own")
-    if min(spatial) < 0:
+def _spatial_shape(name: str, shape: tuple[int, ...]) -> tuple[tuple[int, ...], int]:
+    """Spatial axes, and channels along a fourth one."""
+    axes = shape
+    while len(axes) > 3 and axes[-1] == 1:
+        axes = axes[:-1]
+    if len(axes) not in (2, 3, 4):
+        raise CodecError(name, f"shape {shape}, must have 2 to 4 axes", "store each channel as a file of its own")
+    if min(axes) < 0:
         raise CodecError(name, f"shape {shape}, must not be negative", "fetch or export it again")
-    return spatial
+    return axes[:3], axes[3] if len(axes) == 4 else 1
 
 
 def _check_sizes(name: str, header: Nifti1Header, spatial: tuple[int, ...]) -> None:

@@ -34,7 +34,7 @@ def claim_output(output_dir: str | Path, settings: dict[str, Any]) -> Path:
         if different:
             name = different[0]
             raise ValueError(
-                f"{output_dir} holds a run with other settings ({', '.join(different)}; {name} was "
+                f"{output_dir} contains a run with other settings ({', '.join(different)}; {name} was "
                 f"{earlier.get(name)!r}, now {settings.get(name)!r}). Choose another --output_dir, or delete it."
             )
     output_dir.mkdir(parents=True, exist_ok=True)

@@ -16,6 +16,7 @@ from ..data.case import Case
 from ..data.manifest import MANIFEST, TOOL, UNFINISHED, CaseRecord, Manifest
 from ..data.windows import as_window
 from ..io.provenance import tool_version
+from ..io.stored import IntensityWindow
 from ..protectors import Protector
 from ..protectors.checkpoint import find_checkpoint, load_protector
 from ..release.already_protected import refuse_protected
@@ -47,7 +48,7 @@ class Release:
     protector: Protector
     seed: int
     num_classes: int
-    intensity_window: tuple[float, float] | None
+    intensity_window: IntensityWindow | None
     ignore_label: int | None = None
 
     @property

@@ -10,6 +10,7 @@ from typing import Any
 
 from ..data.two_folders import check_ignore_label
 from ..data.windows import as_window
+from ..io.stored import IntensityWindow
 from ..io.suggest import did_you_mean
 from ..workflows.bundle import renamed
 from ..workflows.presets import PRESETS, read_eps
@@ -56,7 +57,7 @@ class Settings:
     checkpoint: Path | None = None
     parameters: Parameters = Parameters()
     num_classes: int | None = None
-    intensity_window: tuple[float, float] | None = None
+    intensity_window: IntensityWindow | None = None
     ignore_label: int | None = None
     protect_on_save: bool = False
 

@@ -90,7 +90,7 @@ class BoundedProtector(Protector):
         highest = int(label.to(torch.float32).max())  # PyTorch has no maximum of uint16
         if highest >= self.num_classes:
             raise ValueError(
-                f"The label holds class {highest}, the protector was made for {self.num_classes} classes with "
+                f"The label has class {highest}, the protector was made for {self.num_classes} classes with "
                 f"the numbers 0 to {self.num_classes - 1}; give num_classes={highest + 1}, or merge classes."
             )
         return self.bound_map.strength(image, label, spacing).mul_(self.eps)
@@ -132,5 +132,5 @@ class BoundedProtector(Protector):
             ValueError: If ``case_id`` is None.
         """
         if case_id is None:
-            raise ValueError(f"{type(self).__name__} draws noise for each case anew; pass case_id, the case's name.")
+            raise ValueError(f"{type(self).__name__} draws new noise for each case; pass case_id, the case's name.")
         return self.generator(case_id)

@@ -95,7 +95,7 @@ class Bound:
             if name not in FACTORS:
                 hint = did_you_mean(name, FACTORS)
                 raise ValueError(
-                    f"bound is {self.text!r}; {name!r} is none of {', '.join(FACTORS)} or a product of them such as "
+                    f"bound is {self.text!r}; {name!r} is not one of {', '.join(FACTORS)} or a product of them such as "
                     f"'roi*lbp'.{hint}"
                 )
         half_widths(self.band_radius, 2, self.band_unit, (float(self.band_radius),) * 2)

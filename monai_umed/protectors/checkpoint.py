@@ -106,13 +106,13 @@ def load_protector(path: str | Path, device: str | torch.device = "cpu", *, slic
         raise CheckpointError(f"No checkpoint at {path}; fit one with the bundle's train.json first.") from error
     except Exception as error:
         raise CheckpointError(
-            f"{path.name} cannot be read as a checkpoint ({type(error).__name__}); it is damaged or holds more than "
+            f"{path.name} cannot be read as a checkpoint ({type(error).__name__}); it is damaged or contains more than "
             "weights and plain settings. Fit again or fetch the file again."
         ) from error
     known = isinstance(content, dict) and {"format", "model", "protector"} <= content.keys()
     if not known or not {"method", "network"} & content.keys():
         raise CheckpointError(
-            f"{path.name} is no fitted protector: it lacks the settings beside the weights. Use the protector.pt "
+            f"{path.name} is not a fitted protector: it lacks the settings beside the weights. Use the protector.pt "
             "that train.json wrote."
         )
     if not isinstance(content["format"], int) or content["format"] > FORMAT_VERSION:
@@ -124,13 +124,11 @@ def load_protector(path: str | Path, device: str | torch.device = "cpu", *, slic
         settings = content["protector"] if slice_axis is None else {**content["protector"], "slice_axis": slice_axis}
         protector = protector_class(content["method"]).from_settings(settings)
     except (TypeError, ValueError, KeyError) as error:
-        raise CheckpointError(
-            f"{path.name} holds invalid settings ({error}); update monai_umed or fit again."
-        ) from error
+        raise CheckpointError(f"{path.name} has invalid settings ({error}); update monai_umed or fit again.") from error
     try:
         protector.load_state(content["model"])
     except (RuntimeError, TypeError, ValueError, KeyError) as error:
-        raise CheckpointError(f"{path.name} holds weights that do not fit its own settings; fit again.") from error
+        raise CheckpointError(f"{path.name} has weights that do not fit its own settings; fit again.") from error
     return protector
 
 

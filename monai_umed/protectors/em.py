@@ -102,5 +102,5 @@ class ClassWiseEM(AlternatingProtector):
     def load_state(self, state: Mapping[str, Any]) -> None:
         shape = (self.num_classes, self.in_channels, *self.size)
         if state.keys() != {"tiles"} or tuple(state["tiles"].shape) != shape:
-            raise ValueError(f"This is no state of tiles of shape {shape}; fit again.")
+            raise ValueError(f"This is not a state of tiles of shape {shape}; fit again.")
         self._tiles = state["tiles"].cpu()

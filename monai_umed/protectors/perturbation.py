@@ -17,6 +17,11 @@ class Perturbation(NamedTuple):
     delta: torch.Tensor
     bound: torch.Tensor
 
+    def of_channel(self, index: int) -> Perturbation:
+        """What one channel gets: its own, or the one that all share."""
+        parts = (values[min(index, len(values) - 1)][None] for values in self)
+        return Perturbation(*parts)
+
     def kept_from(self, outside: np.ndarray | None) -> Perturbation:
         """Return the perturbation with zeros where ``outside``, boolean ``(1, *spatial)`` or None, is True."""
         if outside is None:
@@ -80,7 +85,7 @@ def check_case(image: torch.Tensor, label: torch.Tensor, spatial_dims: int | Non
             "pass one channel of class numbers on the image's grid."
         )
     if not torch.isfinite(image).all():
-        raise ValueError("The image holds NaN or infinite values; remove or repair it.")
+        raise ValueError("The image has NaN or infinite values; remove or repair it.")
     if image.min() < -1e-4 or image.max() > 1 + 1e-4:
         raise ValueError(
             f"Intensities range from {image.min():.4g} to {image.max():.4g}, not over [0, 1]; scale the image "
@@ -102,7 +107,7 @@ def warn_if_unchanged(
     if largest > (0 if levels is None else 0.5 / levels):
         return
     if levels is not None and not bound.any():
-        reason = f"every bound is below one grey level of its file, {1 / levels:.4g}; raise eps, now {eps:.4g}"
+        reason = f"every bound is below one gray level of its file, {1 / levels:.4g}; raise eps, now {eps:.4g}"
     else:
         reason = f"the noise is at most {largest:.4g}, too little for this file; raise eps or check the method"
     # Name the caller of the protector, above torch.no_grad's wrapper and the protector itself.

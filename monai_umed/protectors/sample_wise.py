@@ -103,5 +103,5 @@ class SampleWiseProtector(AlternatingProtector, ABC):
         shape = (self.in_channels, *self.size)
         for case, noise in state.items():
             if getattr(noise, "dtype", None) != torch.int8 or tuple(noise.shape) != shape:
-                raise ValueError(f"The noise of case {case!r} is no int8 tensor of shape {shape}; fit again.")
+                raise ValueError(f"The noise of case {case!r} is not an int8 tensor of shape {shape}; fit again.")
         self._stored = {case: noise.cpu() for case, noise in state.items()}

@@ -157,7 +157,7 @@ class SurrogateProtector(BoundedProtector, ABC):
             )
         if label.max() >= self.num_classes:
             raise ValueError(
-                f"Case {item['id']!r} holds class {int(label.max())}, but num_classes is {self.num_classes}; set it to "
+                f"Case {item['id']!r} has class {int(label.max())}, but num_classes is {self.num_classes}; set it to "
                 f"at least {int(label.max()) + 1}."
             )
         bounds = item["bounds"] if "bounds" in item else self.bounds(image, label)

@@ -124,7 +124,7 @@ class UMed(Protector):
             raise ValueError(f"{', '.join(shares)} are all 0, so nothing could change; raise one of them.")
         if perceptual_weight > 0 and texture == "flat":
             raise ValueError(
-                f"perceptual_weight is {perceptual_weight} with texture 'flat', for which all parts are alike; set it "
+                f"perceptual_weight is {perceptual_weight} with texture 'flat', which is equal everywhere; set it "
                 f"to 0, or texture to {' or '.join(MODES)}."
             )
         self.perturbator = perturbator

@@ -10,7 +10,7 @@ from ..data.dataset_json import DATASET_JSON, Kept, ListingError, keep_cases, re
 from ..data.manifest import MANIFEST, CaseRecord, Manifest
 from ..io.atomic import remove, write_atomically
 from ..io.checksum import sha256_file
-from ..io.image_files import first_name
+from ..io.joint_path import first_file
 from ..sealing.records import original_name
 
 
@@ -64,7 +64,7 @@ def released_listing(listing: Path, records: Iterable[CaseRecord]) -> bytes:
         ListingError: the original cannot be used, see `check_listing`.
     """
     return keep_cases(
-        listing, {first_name(record.label): Kept(original_name(record), record.image) for record in records}
+        listing, {first_file(record.label): Kept(original_name(record), record.image) for record in records}
     )
 
 

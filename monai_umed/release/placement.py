@@ -17,7 +17,8 @@ from ..data.manifest import Manifest
 from ..dicom import lazy as lazy_dicom
 from ..functional import contour_band
 from ..io.dicom_sign import is_dicom
-from ..io.image_files import files_of, holds_slice_masks, is_joined
+from ..io.image_files import holds_slice_masks
+from ..io.joint_path import joint_files
 from ..io.quantize import slabs, stored_limit
 from ..io.stored import Decoded, StoredImage
 from ..protectors.bounds import band_widths
@@ -142,7 +143,7 @@ def placement_problems(before: StoredImage, after: StoredImage, original: Case, 
     """
     if before.grid is None:
         return
-    files = files_of(original.label) if is_joined(original.label) else [original.label]
+    files = [*(joint_files(original.label) or {"": original.label}).values()]
     labels = [_label_in_space(file, before) for file in files]
     if any(label.grid is None or label.grid.shape != before.grid.shape for label in labels):
         return
@@ -157,14 +158,24 @@ def placement_problems(before: StoredImage, after: StoredImage, original: Case, 
     if reach is None:
         return
     near = contour_band(torch.from_numpy(found), reach.widths, "outer").numpy() | found
-    limit = float(stored_limit(np.array([manifest.eps * reach.fraction], np.float32), after)[0]) * (1 + 1e-6)
+    images = list(zip(before.in_window(after.intensity_window).each(), after.each(), strict=True))
+    for number, (old, new) in enumerate(images):
+        limit = float(stored_limit(np.array([manifest.eps * reach.fraction], np.float32), new)[0]) * (1 + 1e-6)
+        stray, largest = _stray(old, new, near, limit)
+        if not stray:
+            continue
+        channel = f"channel {number}: " if len(images) > 1 else ""
+        yield (
+            f"{channel}{stray} values changed by up to {largest:g} stored units beside the structure as its mask lies "
+            f"in space, permitted are {limit:g} more than {reach.widths} voxels away; protect again, from the originals"
+        )
+
+
+def _stray(before: StoredImage, after: StoredImage, near: np.ndarray, limit: float) -> tuple[int, float]:
+    """Count the values that changed by more than a limit outside of ``near``, and find the largest change there."""
     stray, largest = 0, 0.0
     for rows in slabs(before.array.shape):
         change = np.abs(after.color[:, rows].astype(np.float64) - before.color[:, rows])[:, ~near[rows]]
         stray += int(np.count_nonzero(change > limit))
         largest = max(largest, float(change.max(initial=0)))
-    if stray:
-        yield (
-            f"{stray} values changed by up to {largest:g} stored units beside the structure as its mask lies in space, "
-            f"permitted are {limit:g} more than {reach.widths} voxels away; protect again, from the originals"
-        )
+    return stray, largest

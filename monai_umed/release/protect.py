@@ -13,7 +13,7 @@ from ..data.parallel import map_cases
 from ..data.unlabeled import count_unlabeled
 from ..io.atomic import leftovers, remove, sync_folder
 from ..io.provenance import tool_version
-from ..io.stored import CodecError
+from ..io.stored import CodecError, IntensityWindow
 from ..protectors import Protector
 from ..training.shard import WHOLE, Shard
 from .already_protected import refuse_protected
@@ -32,7 +32,7 @@ def protect_dataset(
     *,
     seed: int = 0,
     num_classes: int = 2,
-    intensity_window: tuple[float, float] | None = None,
+    intensity_window: IntensityWindow | None = None,
     num_workers: int | None = None,
     progress: bool = True,
 ) -> Manifest:
@@ -105,7 +105,7 @@ def protect_shard(
     shard: Shard,
     seed: int = 0,
     num_classes: int = 2,
-    intensity_window: tuple[float, float] | None = None,
+    intensity_window: IntensityWindow | None = None,
     num_workers: int | None = None,
     progress: bool = True,
 ) -> list[Quarantined]:
@@ -148,7 +148,7 @@ class _Protection:
         protector: Protector,
         output_dir: Path,
         num_classes: int,
-        intensity_window: tuple[float, float] | None,
+        intensity_window: IntensityWindow | None,
         unfinished: Unfinished,
     ) -> None:
         self.faults: list[str] = []
@@ -185,7 +185,7 @@ class _Protection:
 
 
 def _settings(
-    cases: Sequence[Case], seed: int, num_classes: int, intensity_window: tuple[float, float] | None
+    cases: Sequence[Case], seed: int, num_classes: int, intensity_window: IntensityWindow | None
 ) -> dict[str, Any]:
     """What decides the bytes of the files besides the protector."""
     settings: dict[str, Any] = {"seed": seed, "num_classes": num_classes, "window": intensity_window}
@@ -242,6 +242,8 @@ def report(manifest: Manifest | None, output_dir: str | Path) -> Manifest | None
     means = manifest.mean_fidelity()
     figures = "" if means["psnr"] is None else f"PSNR {means['psnr']:.2f} dB, "
     figures += f"SSIM {means['ssim']:.4f}"
+    color = manifest.mean_ciede2000()
+    figures += "" if color is None else f", CIEDE2000 {color:.2f}"
     print(f"Protected {len(manifest.cases)} cases ({figures}) into {output_dir}; the record is {MANIFEST} beside them.")
     if manifest.quarantined:
         print(f"Left out {len(manifest.quarantined)}, which were not written:")

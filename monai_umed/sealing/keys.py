@@ -106,11 +106,11 @@ def check_unpublished(path: str | Path, folders: Iterable[str | Path]) -> None:
     for folder in folders:
         inside = Path(folder).resolve()
         if any(place.is_relative_to(inside) for place in (path.resolve(), path.parent.resolve() / path.name)):
-            raise KeyFileError(f"{path}: lies in {folder}, which is made to be published; move the key out of it")
+            raise KeyFileError(f"{path}: is in {folder}, which will be published; move the key out of it")
 
 
 def _check_private(path: Path, status: os.stat_result) -> None:
     mode = stat.S_IMODE(status.st_mode)
     if os.name == "posix" and mode & 0o077:
-        cure = f"run `chmod 600 {shlex.quote(str(path))}`, or keep it on a file system that knows permissions"
+        cure = f"run `chmod 600 {shlex.quote(str(path))}`, or keep it on a file system with permissions"
         raise KeyFileError(f"{path}: its mode {mode:04o} lets others at the key, must be 0600; {cure}")

@@ -28,7 +28,7 @@ class Shard:
     def __post_init__(self) -> None:
         if self.count < 1 or not 0 <= self.index < self.count:
             last = f"{max(self.count, 1) - 1}/{max(self.count, 1)}"
-            raise ValueError(f"{self.index}/{self.count} is no shard; they go from 0/{max(self.count, 1)} to {last}.")
+            raise ValueError(f"{self.index}/{self.count} is not a shard; use 0/{max(self.count, 1)} to {last}.")
 
     def __str__(self) -> str:
         return f"{self.index}-of-{self.count}"
@@ -49,5 +49,5 @@ def parse_shard(text: str) -> Shard:
     """
     found = re.fullmatch(r"\s*(\d+)\s*/\s*(\d+)\s*", text)
     if found is None:
-        raise ValueError(f"{text!r} is no shard; write 0/4 for the first of four, 3/4 for the last.")
+        raise ValueError(f"{text!r} is not a shard; write 0/4 for the first of four, 3/4 for the last.")
     return Shard(int(found[1]), int(found[2]))

@@ -158,7 +158,7 @@ class ApplyPerturbation(Transform):
         if isinstance(bound, MetaTensor):
             check_same_place(image, bound, "bound")
         if (bound_tensor < 0).any():
-            raise ValueError(f"bound holds {bound_tensor.min():.4g}; a bound is the limit of |delta|, at least 0.")
+            raise ValueError(f"bound has {bound_tensor.min():.4g}; a bound is the limit of |delta|, at least 0.")
         return convert_to_dst_type(add_bounded(values, noise_tensor, bound_tensor), dst=image)[0]
 
 

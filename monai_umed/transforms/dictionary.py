@@ -178,7 +178,7 @@ class UMedProtectd(MapTransform):
         for key in self.key_iterator(d):
             if self.label_key not in d:
                 raise KeyError(
-                    f"UMedProtectd needs the mask under {self.label_key!r}, the data holds {sorted(map(str, d))}; "
+                    f"UMedProtectd needs the mask under {self.label_key!r}, the data has {sorted(map(str, d))}; "
                     "load the label as well or name its key with label_key."
                 )
             name = None if self.id_key is None else str(d[self.id_key])

@@ -52,7 +52,7 @@ class UMedRestore(Transform):
         record = self._records.get(Path(image).resolve())
         if record is None:
             folder = self.originals.protected_dir
-            raise ValueError(f"{image} is no image in the manifest of {folder}; name one of its images.")
+            raise ValueError(f"{image} is not an image in the manifest of {folder}; name one of its images.")
         return self.originals.image(record)
 
 

@@ -1,4 +1,4 @@
-"""Find out what the worst is that someone can do with protected files."""
+"""Audit a release: find out how much exploiters can still learn from it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..data.cases import Section
 from ..data.manifest import MANIFEST, Manifest
 from ..data.two_folders import DatasetDir, as_dataset, places_of
-from ..data.windows import as_window
+from ..data.windows import GivenWindow, as_window
 from ..io.bundle_folder import bundle_root
 from .places import usual_audit
 from .undo import find_protected
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def _absolute(data: DatasetDir, labels: str | Path | None) -> DatasetDir:
-    """A dataset under a name that means the same in every folder, since audits can be continued from anywhere."""
+    """Return a dataset with absolute paths, since an audit may be continued from another folder."""
     images, own_labels = places_of(data)
     if labels is None and own_labels is None:
         images = str(Path(images).resolve())
@@ -27,7 +27,7 @@ def _absolute(data: DatasetDir, labels: str | Path | None) -> DatasetDir:
 
 
 def _reading(protected: Path) -> dict[str, Any]:
-    """How labels are read, as the manifest tells; those of other programs' folders as usual."""
+    """Return how labels are read, as the manifest says; nothing for folders of other programs."""
     if not (protected / MANIFEST).is_file():
         return {}
     manifest = Manifest.load(protected / MANIFEST)
@@ -56,42 +56,44 @@ def audit(
     amp: bool = True,
     foreign: str | Path | None = None,
     num_classes: int | None = None,
-    intensity_window: Sequence[float] | str | None = None,
+    intensity_window: GivenWindow | None = None,
     slice_axis: int | None = None,
     device: str | None = None,
     workers: int | None = None,
     progress: bool = True,
 ) -> AuditScores | None:
-    """Train exploiters on protected files and, under the same defenses, on their clean originals, and judge.
+    """Train exploiters on protected files and on their clean originals with the same defenses, and judge.
 
-    All of them are scored on clean test images. ``scores.json`` and ``report.html`` go into ``output``. Interrupted, it
-    goes on where it stopped; exploiters, defenses and seeds may be added later.
+    All are scored on clean test images. ``scores.json`` and ``report.html`` are written to ``output``. An interrupted
+    audit is continued; exploiters, defenses and seeds may be added later.
 
     Args:
-        release: what :func:`monai_umed.protect` wrote, or the protected folder itself.
-        output: folder of this audit. Default: a folder below the bundle's outputs.
+        release: output folder of :func:`monai_umed.protect`, or the protected folder itself.
+        output: folder of this audit. Default: a folder in the bundle's outputs.
         clean: the originals, under the same names; see :func:`monai_umed.find_cases`.
-        test: clean cases to score on, none of which may be among the protected ones.
-        labels, test_labels: folders of labels, if ``clean`` or ``test`` hold images alone.
+        test: clean cases to score on, none of which may be among the protected cases.
+        labels, test_labels: folders of labels, if ``clean`` or ``test`` contain images only.
         test_section: ``"train"``, ``"test"`` or ``"all"`` of ``test``. Default: ``"test"`` if it is the dataset
             ``clean``, else ``"all"``.
-        preset: ``"quick"``, three networks, six defenses and one seed, or ``"full"``, everything with three seeds.
-        exploiters, defenses, seeds: what is trained instead of the preset's; names as in `monai-umed list`.
-        grid: grid that exploiters train on, in pixels; by default what the test cases suggest.
+        preset: ``"quick"``, three networks, six defenses (eight for color images) and one seed, or ``"full"``,
+            everything with three seeds.
+        exploiters, defenses, seeds: replace those of the preset; names as in `monai-umed list`.
+        grid: grid that exploiters train on, in pixels. Default: determined from the test cases.
         network_size: ``"small"`` or ``"paper"``.
         recipe: ``"fast"``, 15 epochs, or ``"paper"``, 150 epochs with a tenth of the learning rate.
-        epochs, learning_rate, batch_size: instead of the recipe's.
-        amp: whether to compute in bfloat16 where that is safe.
-        foreign: other public images that exploiters bring along. Default: the phantom.
-        num_classes: classes of the masks, background included; by default as many as the test masks show.
-        intensity_window: displayed intensities of black and white, two numbers or the name of a CT window.
-        slice_axis: cut volumes into slices across this axis, for networks that see images.
-        device: where to train. Default: a graphics card, if there is one.
-        workers: trainings at the same time.
+        epochs, learning_rate, batch_size: replace those of the recipe.
+        amp: whether to use bfloat16 where it is safe.
+        foreign: other public images that exploiters have. Default: the phantom.
+        num_classes: classes of the masks, background included. Default: determined from the test masks.
+        intensity_window: displayed intensities of black and white, two numbers or the name of a CT window; or a list,
+            one per channel.
+        slice_axis: axis along which volumes are divided into slices, for 2D networks.
+        device: where to train. Default: a GPU, if there is one.
+        workers: number of trainings at the same time.
         progress: whether to show progress bars.
 
     Returns:
-        What ``scores.json`` holds; None if trainings on other machines are still missing.
+        The content of ``scores.json``; None if trainings on other machines are still missing.
 
     Raises:
         DatasetError: If the folders do not fit each other.
@@ -116,7 +118,7 @@ def audit(
 
     if recipe not in RECIPES:
         raise ValueError(f"recipe is {recipe!r}; it must be one of {', '.join(RECIPES)}.")
-    usual, training = choose_preset(preset), dict(RECIPES[recipe])
+    training = dict(RECIPES[recipe])
     given = {"epochs": epochs, "learning_rate": learning_rate, "batch_size": batch_size}
     training |= {name: value for name, value in given.items() if value is not None}
     protected = find_protected(release).resolve()
@@ -126,6 +128,7 @@ def audit(
     )
     section: Section = test_section or ("test" if tests == originals else "all")
     facts = inspect_dataset(tests, section, slice_axis=slice_axis)
+    usual = choose_preset(preset, color=facts.in_channels == 3)
     plan = Audit(
         as_dataset(protected, **reading),
         originals,

@@ -1,4 +1,4 @@
-"""Make a release: fit unless that was done, protect, look at every file again, and seal the originals."""
+"""Make a release: fit a protector if needed, protect, verify every file, and seal the originals."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ SEALED = "sealed"
 
 @dataclass(frozen=True)
 class Release:
-    """What :func:`protect` has written.
+    """The result of :func:`protect`.
 
     Attributes:
         protected: the folder to publish.
-        manifest: what was done to every case, and which were left out; None of a shard, or of a process that is not
-            the first of several.
-        problems: what is wrong with files that were read again; nothing may be published unless this is empty.
-        sealed: what became of the originals; None without a key.
-        checkpoint: the fitted protector.
-        section: what was protected.
+        manifest: what was done to every case, and which cases were left out; None for a shard, or in a process that is
+            not the first of several.
+        problems: what is wrong with the files; do not publish them unless this is empty.
+        sealed: the outcome of sealing the originals; None without a key.
+        checkpoint: file of the fitted protector.
+        section: section that was protected.
     """
 
     protected: Path
@@ -48,7 +48,7 @@ class Release:
 
 
 def usual_section(data: DatasetDir) -> Section:
-    """Whoever named a test section keeps it to test with; where nobody did, a release is meant to be whole."""
+    """Return ``"train"`` for a dataset with a test section, which is kept for testing, else ``"all"``."""
     return "train" if find_sections(data)[1] else "all"
 
 
@@ -63,28 +63,27 @@ def protect(
     shard: str | None = None,
     **options: Unpack[FitOptions],
 ) -> Release:
-    """Write a protected copy of a dataset into ``output/protected`` and check every file of it.
+    """Write a protected copy of a dataset to ``output/protected`` and verify every file of it.
 
-    Without a checkpoint a protector is fitted, always to the training section alone. Interrupted, it goes on where it
-    stopped.
+    Without a checkpoint, a protector is fitted to the training section. An interrupted run is continued.
 
     Args:
-        data: folder of the dataset, a data list, or the images alone; see :func:`monai_umed.find_cases`.
-        output: folder to write.
-        labels: folder of the labels, if ``data`` holds images alone.
-        checkpoint: a protector that was fitted before, by :func:`fit`.
-        section: what is protected. Default: everything; without a checkpoint the section ``"train"``, if the dataset
-            itself names one.
-        seal_key: file of :func:`monai_umed.new_key`, to seal what brings the originals back into ``output/sealed``.
+        data: folder of the dataset, a data list, or a folder of images; see :func:`monai_umed.find_cases`.
+        output: folder to write to.
+        labels: folder of the labels, if ``data`` contains images only.
+        checkpoint: file of a protector that :func:`fit` has fitted before.
+        section: section to protect. Default: ``"all"``, but ``"train"`` without a checkpoint if the dataset has a test
+            section.
+        seal_key: file of :func:`monai_umed.new_key`, to seal the originals into ``output/sealed``.
         shard: with a checkpoint, one of several parts of the work, such as ``"0/4"``; a last call without it finishes
             the folder.
         options: see :class:`monai_umed.workflows.options.FitOptions`.
 
     Raises:
-        DatasetError: If the dataset is malformed or protected already, or the output folder cannot be used.
-        KeyFileError: If the key cannot be used, or lies in what would be published.
+        DatasetError: If the dataset is malformed or already protected, or the output folder cannot be used.
+        KeyFileError: If the key cannot be used, or is in a folder that would be published.
         OptionError: If options contradict each other.
-        ValueError: If an option is out of range, or the output folder holds a fit with other settings.
+        ValueError: If an option is out of range, or the output folder contains a fit with other settings.
 
     Example:
         >>> data = mu.write_phantom(work / "data", num_train=4, num_test=2)
@@ -125,7 +124,7 @@ def protect(
 def _apply(
     dataset: DatasetDir, checkpoint: Path, protected: Path, *, section: Section, shard: str | None, options: FitOptions
 ) -> None:
-    """Protect with what was fitted before; the options of a fit say nothing then."""
+    """Protect with a fitted protector, and refuse options that its fit has fixed."""
     given = {name: value for name, value in options.items() if value is not None}
     if settled := [name for name in (*SETTLED, "batch_size") if name in given]:
         raise OptionError(settled, "settled when the checkpoint was fitted; leave it out, or fit")
@@ -136,7 +135,7 @@ def _apply(
 
 
 def _read_key(key: Path, published: Sequence[Path]) -> bytes:
-    """Before anything takes minutes."""
+    """Check and read the key before anything takes minutes."""
     check_unpublished(key, published)
     return read_key(key)
 

@@ -100,10 +100,10 @@ def damaged(tmp_path: Path, field: str, value: Any) -> Path:
         ("case.window", [0, 1, 2], r"'cases\[1\]\.window'"),
         ("case.psnr", "high", r"'cases\[1\]\.psnr' is 'high', must be float \| None"),
         ("case.ssim", None, r"'cases\[1\]\.ssim'"),
-        ("case.image", "images/../../x.png", r"'cases\[1\]\.image' .* must not hold '\.\.'"),
+        ("case.image", "images/../../x.png", r"'cases\[1\]\.image' .* must not contain '\.\.'"),
         ("case.label", "/etc/passwd", r"'cases\[1\]\.label' .* must be a relative path"),
         ("case.source", "C:\\x.png", r"'cases\[1\]\.source' .* must be a relative path"),
-        ("case.image", "..\\x.png", "must not hold"),
+        ("case.image", "..\\x.png", "must not contain"),
         ("case.sha256_after", "abc", r"'cases\[1\]\.sha256_after' .* 64 hexadecimal digits"),
     ],
 )

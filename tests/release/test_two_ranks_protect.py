@@ -91,9 +91,9 @@ def test_a_shard_is_read_as_it_is_written(numbers: tuple[int, int]) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("4/4", "4/4 is no shard; they go from 0/4 to 3/4"),
-        ("1/0", "1/0 is no shard; they go from 0/1 to 0/1"),
-        ("first", "'first' is no shard; write 0/4 for the first of four"),
+        ("4/4", "4/4 is not a shard; use 0/4 to 3/4"),
+        ("1/0", "1/0 is not a shard; use 0/1 to 0/1"),
+        ("first", "'first' is not a shard; write 0/4 for the first of four"),
         ("-1/4", "write 0/4"),
         ("", "write 0/4"),
     ],

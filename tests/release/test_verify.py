@@ -224,7 +224,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], list[tuple[str, str]]]] = {
         [("a", "holds uint8 (1, 40, 48)")],
     ),
     "manifest of an empty window": (
-        lambda folder: edit_manifest(folder, intensity_window=[3, 3]),
+        lambda folder: edit_manifest(folder, window=[3, 3]),
         [("a", "two different finite")],
     ),
 }
@@ -262,7 +262,7 @@ FORGERIES: dict[str, tuple[Callable[[Path], object], str]] = {
     "edited ssim": (lambda folder: edit_manifest(folder, ssim=1.0), "says ssim 1.0"),
     "edited share": (lambda folder: edit_manifest(folder, perturbed_fraction=0.01), "says perturbed_fraction 0.01"),
     "edited change": (lambda folder: edit_manifest(folder, max_abs_delta=1), "says max_abs_delta 1, the files say 4"),
-    "wider window": (lambda folder: edit_manifest(folder, intensity_window=[0, 2550]), "says psnr"),
+    "wider window": (lambda folder: edit_manifest(folder, window=[0, 2550]), "says psnr"),
     "renamed case": (lambda folder: edit_manifest(folder, id="aa"), "has no original"),
 }
 

@@ -231,7 +231,7 @@ def test_a_pipeline_needs_one_transform_in_the_place_of_its_image_reader(release
 def test_the_transform_takes_paths_of_the_release_only(releases: Path) -> None:
     folder = releases / "gray"
     restore = UMedRestore(folder / "protected", folder / "sealed", KEY)
-    with pytest.raises(ValueError, match=r"a\.png is no image in the manifest of .*protected; name one"):
+    with pytest.raises(ValueError, match=r"a\.png is not an image in the manifest of .*protected; name one"):
         restore(folder / "a.png")
     with pytest.raises(TypeError, match=r"got MetaTensor; put it before LoadImage"):
         restore(restore(str(folder / "protected" / "images" / "png.png")))  # type: ignore[arg-type]

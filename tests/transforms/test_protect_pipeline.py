@@ -32,7 +32,7 @@ def data() -> Mapping[Hashable, Any]:
 
 
 def test_protection_without_a_label_names_the_missing_and_the_present_keys(data: Mapping[Hashable, Any]) -> None:
-    with pytest.raises(KeyError, match=r"needs the mask under 'label', the data holds \['image', 'mask'\]; load the"):
+    with pytest.raises(KeyError, match=r"needs the mask under 'label', the data has \['image', 'mask'\]; load the"):
         UMedProtectd("image", make_protector())(data)
     with pytest.raises(KeyError, match="needs the mask under 'liver'"):
         UMedProtectd("image", make_protector(), label_key="liver")(data)
@@ -106,7 +106,7 @@ def test_255_beside_another_class_is_no_foreground(data: Mapping[Hashable, Any])
     label = data["mask"].clone()
     label[:, 7, 7] = 255
     protect = UMedProtectd("image", ConstantStamp(2, 1, size=(16, 16), bound="roi"), label_key="mask")
-    with pytest.raises(ValueError, match="The label holds class 255"):
+    with pytest.raises(ValueError, match="The label has class 255"):
         protect({**data, "mask": label})
 
 

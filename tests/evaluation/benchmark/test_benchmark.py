@@ -222,7 +222,7 @@ def test_machines_share_the_protectors_and_the_last_one_writes(
 
 def test_other_settings_need_another_folder(cheap: Benchmark, tmp_path: Path) -> None:
     execute(replace(cheap, protectors=("uniform",)), tmp_path)
-    with pytest.raises(ValueError, match="holds a run with other settings"):
+    with pytest.raises(ValueError, match="contains a run with other settings"):
         execute(replace(cheap, eps=8 / 255), tmp_path)
     with pytest.raises(ValueError, match="other settings"):
         execute(replace(cheap, recipe={**RECIPE, "epochs": 2}), tmp_path)
