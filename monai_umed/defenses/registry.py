@@ -9,13 +9,14 @@ from ..io.suggest import did_you_mean
 from .adversarial import AdversarialTraining, WorstOf
 from .augmentation import Cutout, GammaContrast, NNUNet, RandomNoise
 from .base import Composed, Defense, Longer
-from .clean_data import CleanPartAlone, CleanStatistics, EarlyStopping, FullRefit, LastLayerRefit, PartlyProtected
+from .clean_data import CleanPartAlone, CleanStatistics, EarlyStopping, PartlyProtected
 from .filters import BitDepth, Contrast, GaussianBlur, Grayscale, Half, Jpeg, Median, TrainingSize
 from .geometric_augmentation import Affine, Elastic, Flips, RandomCrop, RandomInterpolation
 from .mask_aware import DenoiseInMask, IgnoreBorder, QuantizeInMask
 from .mixing import CutMix, Mixup
 from .pretrained import PretrainedEncoder
 from .purifier import AverageSubtract, LeakedPairs, ToolAwarePurifier
+from .refit import FullRefit, LastLayerRefit
 
 
 @dataclass(frozen=True)

@@ -20,12 +20,10 @@ from monai_umed.defenses.clean_data import (
     CleanPartAlone,
     CleanStatistics,
     EarlyStopping,
-    FullRefit,
-    LastLayerRefit,
     PartlyProtected,
-    output_layer,
     owned_cases,
 )
+from monai_umed.defenses.refit import FullRefit, LastLayerRefit, output_layer
 from monai_umed.training.losses import segmentation_loss
 from monai_umed.training.metrics import class_map, evaluate
 
