@@ -50,6 +50,9 @@ NumClasses = Annotated[int | None, typer.Option(help="classes of the masks, back
 IgnoreLabel = Annotated[
     int | None, typer.Option(min=1, help="value of the masks that is no class, such as 255; its pixels stay untouched")
 ]
+MergeMasks = Annotated[
+    bool, typer.Option("--merge-masks", help="several masks of one image, such as x_mask_1.png, are its mask together")
+]
 IntensityWindow = Annotated[
     str | None,
     typer.Option(

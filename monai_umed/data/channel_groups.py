@@ -7,8 +7,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from ..io.channel_files import channel_path
 from ..io.image_files import PAIR
+from ..io.joint_path import joint_path
 from ..io.suffixes import split_name
 from .pairing import case_names
 
@@ -38,7 +38,7 @@ def group_channels(images: Mapping[str, Path], labels: Iterable[str], count: int
         count: channels of the dataset; None if nobody says so.
 
     Returns:
-        The same, with the path of all channels, see `monai_umed.io.channel_files`, in the place of their files, by the
+        The same, with the path of all channels, see `monai_umed.io.joint_path`, in the place of their files, by the
         name of the case.
     """
     labels = set(labels)
@@ -61,7 +61,7 @@ def group_channels(images: Mapping[str, Path], labels: Iterable[str], count: int
         first = images[next(iter(group.values()))]
         ending = first.name[len(split_name(first.name)[0]) :]
         files = [images[group[k]] if k in group else first.with_name(f"{case}_{k:04}{ending}") for k in range(size)]
-        joined = channel_path(files) if size > 1 else None
+        joined = joint_path(files) if size > 1 else None
         if joined is not None:
             for stem in group.values():
                 del found[stem]

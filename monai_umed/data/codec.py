@@ -8,12 +8,12 @@ import numpy as np
 
 from ..dicom import lazy as lazy_dicom
 from ..io import itk_image, label_raster, nifti, raster, tiff
-from ..io.channel_files import channel_files
 from ..io.content import Content, write_content
 from ..io.dicom_sign import DICOM_SUFFIX, split_file
 from ..io.grids import check_geometry
 from ..io.image_files import PAIR, pair_problem, parts_of
 from ..io.join_channels import join_channels
+from ..io.joint_path import joint_files
 from ..io.source import MemoryFile, Source
 from ..io.stored import CodecError, Decoded, IntensityWindow, StoredImage
 from ..io.suffixes import LOSSY, SUPPORTED, output_name, split_name
@@ -60,7 +60,7 @@ def read_image(path: str | Path, intensity_window: IntensityWindow | None = None
     Args:
         path: file of one of the `SUPPORTED` endings, or folder with the slices of one DICOM series. Of a NIfTI pair it
             is the ``.img`` file, whose header lies beside it. Of channels in files of their own it names all of them,
-            see `monai_umed.io.channel_files`.
+            see `monai_umed.io.joint_path`.
         intensity_window: displayed values (HU in CT) that map to 0 and 1, of all channels or of each; for presets see
             `monai_umed.data.windows.as_window`. Default, of each channel: the full range for 8-bit 2D files, the window
             that DICOM files name, the `default_window` of the values for all others.
@@ -76,7 +76,7 @@ def read_image(path: str | Path, intensity_window: IntensityWindow | None = None
         ValueError: ``intensity_window`` is not two different finite numbers.
     """
     path = Path(path)
-    files = channel_files(path)
+    files = joint_files(path)
     if files is not None:
         if missing := [file.name for file in files.values() if not file.exists()]:
             cure = "add it, or remove the other channels and their label"
@@ -147,7 +147,7 @@ def write_image(path: str | Path, array: np.ndarray, source: StoredImage, compre
     if array.shape != source.array.shape or array.dtype != source.array.dtype:
         reason = f"array is {array.dtype} {array.shape}, its source is {source.array.dtype} {source.array.shape}"
         raise CodecError(path.name, reason, "pass the array that add_delta returned for this source")
-    files = channel_files(path)
+    files = joint_files(path)
     if files is None:
         return write_content(path, _encode(path, array, source, compress_level))
     images = zip(files.items(), source.with_values(array).channels, strict=True)

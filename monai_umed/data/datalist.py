@@ -6,9 +6,9 @@ from collections import Counter
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
-from ..io.channel_files import channel_files, channel_path, channel_stem
 from ..io.dicom_sign import split_file
 from ..io.image_files import link_out, pair_problem, series_problem
+from ..io.joint_path import joint_files, joint_path, joint_stem
 from ..io.suffixes import SUPPORTED, split_name
 from .case import Case, DatasetError, Found
 from .dataset_json import TEST_KEYS, TRAIN_KEYS, ListingError, read_listing
@@ -81,14 +81,14 @@ def _image_of(entry: Any) -> PurePosixPath | None:
     paths = [PurePosixPath(image) for image in images if isinstance(image, str)]
     if len(paths) != len(images) or not paths:
         return None
-    return channel_path(paths) if len(paths) > 1 else paths[0]
+    return joint_path(paths) if len(paths) > 1 else paths[0]
 
 
 def _stem(root: Path, image: PurePosixPath) -> str:
     if "\0" in image.name:  # no file can have it, and looking for one is an error
         return split_name(image.name)[0]
-    if channel_files(image):
-        return channel_stem(image)
+    if joint_files(image):
+        return joint_stem(image)
     return image.name if (root / image).is_dir() else split_file(root / image)[0]
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from ..io.channel_files import channel_files
+from ..io.joint_path import joint_files
 
 DATASET_JSON = "dataset.json"
 """Name of the file in a dataset and in a release."""
@@ -117,7 +117,7 @@ def _renamed(entry: dict[str, Any], case: Kept) -> dict[str, Any]:
         return entry
     if isinstance(image, str) and PurePosixPath(image).as_posix() == case.image:
         return {**entry, "image": case.written}
-    before, after = (channel_files(PurePosixPath(name)) for name in (case.image, case.written))
+    before, after = (joint_files(PurePosixPath(name)) for name in (case.image, case.written))
     if not (before and after and isinstance(image, list)):
         return entry
     names = {file.as_posix(): after[name].as_posix() for name, file in before.items()}

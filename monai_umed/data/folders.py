@@ -9,10 +9,10 @@ from ..io.listing import visible
 from ..io.suffixes import SUPPORTED
 from .case import Case, Found
 from .channel_groups import channel_of, group_channels, labelled_names
-from .pairing import Kind, Pairing, case_names, further_label, pair_names
+from .pairing import Kind, Pairing, case_names, further_label, merge_further, pair_names
 
 
-def scan_folders(images: Path, labels: Path, *, channels: int | None = None) -> Found:
+def scan_folders(images: Path, labels: Path, *, channels: int | None = None, merge_masks: bool = False) -> Found:
     """Pair images and labels in two places by their names without ending, see `pair_names` and `group_channels`.
 
     Args:
@@ -21,6 +21,7 @@ def scan_folders(images: Path, labels: Path, *, channels: int | None = None) -> 
         labels: folder of labels, each a file, a NIfTI pair, or a folder of a series or of one picture per slice; or a
             file.
         channels: files of each case, if somebody says so.
+        merge_masks: whether several masks of an image are its label together.
 
     Returns:
         Cases and offenders.
@@ -36,6 +37,8 @@ def scan_folders(images: Path, labels: Path, *, channels: int | None = None) -> 
     }
     files["image"] = group_channels(files["image"], files["label"], channels)
     pairing = pair_names(files["image"].keys(), files["label"].keys())
+    if merge_masks:
+        files["label"] = merge_further(pairing, files["label"])
     for case_id, (image, label) in pairing.pairs.items():
         found.cases.append(Case(case_id, files["image"][image], files["label"][label]))
         if single:

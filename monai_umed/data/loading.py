@@ -115,7 +115,8 @@ def _named(case: Case, path: Path, read: Callable[[], T]) -> T:
     try:
         return read()
     except CodecError as error:
-        folder = path if error.name != path.name and path.is_dir() else path.parent
+        is_within = path.is_dir() and error.name.split("/")[0] != path.name
+        folder = path if is_within else path.parent
         raise CaseError(case.id, f"{folder.name}/{error}") from error
 
 

@@ -7,6 +7,7 @@ from statistics import mean
 from typing import Any
 
 from ..io.atomic import write_atomically
+from ..io.joint_path import first_file
 from ..io.json_fields import FieldError, parse_fields
 from ..io.stored import IntensityWindow
 
@@ -39,7 +40,7 @@ class CaseRecord:
         id: id of the case.
         image: protected image relative to the dataset's folder, with ``/``: a file, the ``.img`` file of a NIfTI
             pair, a folder of slices, or the files of several channels (``x_{0000,0001}.nii.gz``).
-        label: label, relative to the dataset's folder, with ``/``.
+        label: label, relative to the dataset's folder, with ``/``; of several masks as of several channels.
         source: name of the original image file or folder.
         sha256_before: checksum of the original image, see `sha256_path` for one of several files.
         sha256_after: checksum of the protected image.
@@ -53,6 +54,9 @@ class CaseRecord:
         perturbed_fraction: share of the stored values that changed, in [0, 1].
         channel_sha256: checksum of each file of the protected image, if its channels have files of their own.
         note: anything the owner must know, for example that JPEG input was written as PNG.
+        noise_rms: root mean square of what was to change, in window units, of each channel if they have windows of
+            their own; None in releases of earlier versions.
+        ciede2000: mean difference of color of RGB images; None for others, and in older manifests.
     """
 
     id: str
@@ -71,11 +75,14 @@ class CaseRecord:
     perturbed_fraction: float
     note: str | None = None
     channel_sha256: tuple[str, ...] | None = None
+    noise_rms: float | tuple[float, ...] | None = None
+    ciede2000: float | None = None
 
     def entry(self) -> dict[str, Any]:
-        """Its fields as the file has them, where the first versions called the intensity window ``window``."""
+        """Return its fields as the file has them, which calls the intensity window ``window``."""
+        if_given = ("channel_sha256", "ciede2000", "noise_rms")
         fields = {"window" if name == "intensity_window" else name: value for name, value in asdict(self).items()}
-        return {name: value for name, value in fields.items() if name != "channel_sha256" or value is not None}
+        return {name: value for name, value in fields.items() if name not in if_given or value is not None}
 
 
 @dataclass(frozen=True)
@@ -105,6 +112,7 @@ class Manifest:
         quarantined: cases that were left out.
         dataset_json_sha256: checksum of the ``dataset.json`` in the folder; None if there is none.
         ignore_label: value of the labels that is no class, whose pixels were left as they are; None if there is none.
+        unlabeled: images of the dataset that have no label and were left out; None if there are none.
     """
 
     tool: str
@@ -116,6 +124,7 @@ class Manifest:
     quarantined: list[Quarantined] = field(default_factory=list)
     dataset_json_sha256: str | None = None
     ignore_label: int | None = None
+    unlabeled: int | None = None
 
     def save(self, path: str | Path) -> None:
         """Write the manifest, sorted by case id, all at once or not at all.
@@ -132,8 +141,9 @@ class Manifest:
             content["format"] = 1 if self.dataset_json_sha256 is None else 2
         if self.dataset_json_sha256 is None:
             del content["dataset_json_sha256"]
-        if self.ignore_label is None:
-            del content["ignore_label"]
+        for name in ("ignore_label", "unlabeled"):
+            if content[name] is None:
+                del content[name]
         content["cases"].sort(key=lambda record: record["id"])
         content["quarantined"].sort(key=lambda record: record["id"])
         try:
@@ -142,10 +152,20 @@ class Manifest:
             raise ManifestError(f"{Path(path).name}: {error}; measure() gives None instead of infinity") from error
         write_atomically(path, (text + "\n").encode("ascii"))
 
+    @property
+    def merges_masks(self) -> bool:
+        """Whether several masks of an image were its label together."""
+        return any(first_file(record.label) != record.label for record in self.cases)
+
     def mean_fidelity(self) -> dict[str, float | None]:
         """Mean ``psnr`` in dB, None if no image changed, and mean ``ssim`` of the cases; there must be one."""
         psnr = [case.psnr for case in self.cases if case.psnr is not None]
         return {"psnr": mean(psnr) if psnr else None, "ssim": mean(case.ssim for case in self.cases)}
+
+    def mean_ciede2000(self) -> float | None:
+        """Mean difference of color of the cases that have colors; None if there are none."""
+        found = [case.ciede2000 for case in self.cases if case.ciede2000 is not None]
+        return mean(found) if found else None
 
     @staticmethod
     def load(path: str | Path) -> "Manifest":

@@ -10,6 +10,7 @@ from .adversarial import AdversarialTraining, WorstOf
 from .augmentation import Cutout, GammaContrast, NNUNet, RandomNoise
 from .base import Composed, Defense
 from .clean_data import CleanPartAlone, CleanStatistics, EarlyStopping, LastLayerRefit, PartlyProtected
+from .color import ChannelStandardize, ColorJitter, GrayWorld
 from .filters import BitDepth, Contrast, GaussianBlur, Grayscale, Half, Jpeg, Median, TrainingSize
 from .geometric_augmentation import Affine, Flips, RandomCrop
 from .mask_aware import DenoiseInMask, IgnoreBorder, QuantizeInMask
@@ -85,6 +86,9 @@ DEFENSES: dict[str, Entry] = {
     **{f"jpeg-{quality}": _jpeg(quality) for quality in (90, 75, 60, 30, 10)},
     **{f"bits-{bits}": _bit_depth(bits) for bits in (6, 4, 2)},
     "grayscale": Entry(lambda eps: Grayscale(), "colors replaced by luma"),
+    "gray-world": Entry(lambda eps: GrayWorld(), "white balance: channels scaled to one mean"),
+    "channel-standardize": Entry(lambda eps: ChannelStandardize(), "channels brought to one mean and deviation"),
+    "color-jitter": Entry(lambda eps: ColorJitter(), "random turns of hue and factors of channels"),
     "half-size": Entry(lambda eps: Half(), "half the size and back"),
     "train-smaller": Entry(lambda eps: TrainingSize(0.5), "trains on half the grid"),
     "train-larger": Entry(lambda eps: TrainingSize(1.5), "trains on a grid one and a half times as large"),

@@ -102,7 +102,11 @@ def quick_check(
     figures: dict[str, float | None] = {}
     sources: list[tuple[str, DatasetDir, Section]] = [
         ("clean", dataset_dir, "train"),
-        ("protected", as_dataset(protected_dir, ignore_label=manifest.ignore_label), "all"),
+        (
+            "protected",
+            as_dataset(protected_dir, ignore_label=manifest.ignore_label, merge_masks=manifest.merges_masks),
+            "all",
+        ),
     ]
     for name, folder, section in sources:
         training = {"title": f"train on {name} files", "progress": progress, **recipe}

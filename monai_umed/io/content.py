@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import TypeAlias
 
 from .atomic import write_atomically, write_folder_atomically, write_together
-from .channel_files import channel_files
 from .checksum import sha256_listing
 from .image_files import PAIR, part_path, parts_of
+from .joint_path import joint_files
 
 Content: TypeAlias = bytes | Mapping[str, bytes]
-"""The bytes of a file, or of the slices of a folder or of channels by name, or of a pair by ``.hdr`` and ``.img``."""
+"""The bytes of a file, or of slices, channels or masks by name, or of a pair by ``.hdr`` and ``.img``."""
 
 
 def read_content(path: str | Path) -> Content:
@@ -44,7 +44,7 @@ def write_content(path: str | Path, content: Content) -> None:
     path = Path(path)
     if isinstance(content, bytes):
         write_atomically(path, content)
-    elif channels := channel_files(path):
+    elif channels := joint_files(path):
         write_together({file: content[part] for part, file in channels.items()})
     elif content.keys() == set(PAIR):
         write_together({part_path(path, part): content[part] for part in PAIR})

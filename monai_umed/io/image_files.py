@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from .channel_files import channel_files
 from .dicom_sign import is_dicom
+from .joint_path import joint_files
 from .listing import leaves, visible
 
 PICTURES = (".png", ".bmp", ".tif", ".tiff")
@@ -16,10 +16,10 @@ def part_path(path: Path, part: str) -> Path:
     """Return the path of a part of an image, without looking at the disk.
 
     Args:
-        path: folder of slices, either file of a pair, or path of several channels, see `channel_files`.
+        path: folder of slices, either file of a pair, or path of several channels, see `joint_files`.
         part: name of a slice, one of `PAIR`, or name of a channel.
     """
-    if channels := channel_files(path):
+    if channels := joint_files(path):
         return channels[part]
     if part not in PAIR:
         return path / part
@@ -41,7 +41,7 @@ def parts_of(path: Path) -> dict[str, Path] | None:
     Raises:
         OSError: If the folder cannot be read.
     """
-    if channels := channel_files(path):
+    if channels := joint_files(path):
         return channels
     if path.is_dir():
         return {file.name: file for file in visible(path)}
@@ -78,7 +78,7 @@ def pair_problem(path: Path) -> tuple[str, str] | None:
 
     None means that it is, or is the voxels of a pair.
     """
-    if channel_files(path) and path.exists():
+    if joint_files(path) and path.exists():
         return "a name with braces, which here mean several files, one per channel", "rename it"
     if path.name.lower().endswith(tuple(f"{part}.gz" for part in PAIR)):
         return "half of a compressed pair", "unpack both halves with gunzip, or save them as one .nii.gz file"

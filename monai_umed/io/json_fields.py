@@ -52,8 +52,8 @@ def parse_fields(
         if not _matches(value, hints[name]):
             raise FieldError(f"field {where + name!r} is {value!r}, must be {_describe(hints[name])}; {_CURE}")
         check = _CHECKS.get("sha256" if "sha256" in name else name)
-        for text in (value if isinstance(value, list) else [value]) if check and value is not None else ():
-            if reason := check(text):
+        for text in () if value is None else value if isinstance(value, list) else [value]:
+            if check and (reason := check(text)):
                 raise FieldError(f"field {where + name!r} is {value!r}, {reason}; {_CURE}")
         values[names.get(name, name)] = _frozen(value)
     return values

@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -13,6 +14,7 @@ from .grids import NIFTI_CURE, filled_grid
 from .source import Source
 from .stored import CodecError, Decoded
 
+_SILENT = logging.Logger(__name__, logging.CRITICAL + 1)  # what nibabel would mend is kept, or refused by name
 _LPS = np.diag([-1.0, -1.0, 1.0, 1.0])  # from NIfTI's RAS
 _GZIP_MAGIC = b"\x1f\x8b"
 _FILE_KINDS = (Nifti1Header, Nifti2Header)
@@ -91,7 +93,9 @@ def decode_pair(name: str, parts: Mapping[str, Source]) -> Decoded:
 def _parse(content: bytes, kinds: tuple[type[Nifti1Header], type[Nifti1Header]]) -> Nifti1Header:
     first, second = kinds
     is_second = second.may_contain_header(content[: second.sizeof_hdr])
-    return (second if is_second else first).from_fileobj(io.BytesIO(content))
+    header = (second if is_second else first).from_fileobj(io.BytesIO(content), check=False)
+    header.check_fix(logger=_SILENT)
+    return header
 
 
 def _decode(name: str, format_: str, *, header: Nifti1Header, content: bytes, file: bytes = b"") -> Decoded:

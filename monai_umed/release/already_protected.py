@@ -8,9 +8,9 @@ from pathlib import Path
 
 from ..data.case import Case, DatasetError
 from ..data.manifest import MANIFEST, TOOL
-from ..io.channel_files import channel_files
 from ..io.dicom_sign import is_dicom
 from ..io.image_files import files_of
+from ..io.joint_path import joint_files
 from .unfinished import is_unfinished
 
 _CURE = "give the folder of the originals"
@@ -26,7 +26,7 @@ def refuse_protected(cases: Sequence[Case]) -> None:
     Raises:
         DatasetError: some of the images are protected already.
     """
-    images = [path for case in cases for path in (channel_files(case.image) or {"": case.image}).values()]
+    images = [path for case in cases for path in (joint_files(case.image) or {"": case.image}).values()]
     places = {place for image in images for place in (image, image.resolve())}
     folders = {folder for place in places for folder in (place.parent, place.parent.parent)}
     folders |= {case.root for case in cases if case.root is not None}

@@ -12,11 +12,11 @@ from ..data.codec import write_image
 from ..data.loading import load_case
 from ..data.manifest import CaseRecord
 from ..io.atomic import remove
-from ..io.channel_files import channel_files
 from ..io.checksum import sha256_file, sha256_path
 from ..io.content import read_content, write_content
 from ..io.fidelity import Fidelity, compare_each, mean_fidelity
 from ..io.image_files import files_of, is_complete
+from ..io.joint_path import joint_files
 from ..io.quantize import add_delta
 from ..io.stored import IntensityWindow, StoredImage
 from ..io.suffixes import output_name
@@ -56,7 +56,9 @@ def protect_case(
         changed = stored.with_values(protected)
         seen = in_channels_of(image, protector)
         fidelities = compare_each(stored, changed)
-        _check_each(protector, seen, label, perturbation=perturbation, stored=stored, fidelities=fidelities, case=case)
+        made = _check_each(
+            protector, seen, label, perturbation=perturbation, stored=stored, fidelities=fidelities, case=case
+        )
     except ValueError as error:
         raise CaseError(case.id, str(error)) from error
     image_name, label_name = protected_names(case)
@@ -89,12 +91,14 @@ def protect_case(
         perturbed_fraction=fidelity.perturbed_fraction,
         note="; ".join(notes) or None,
         channel_sha256=channel_checksums(output_dir / image_name),
+        noise_rms=made if len(made) > 1 else made[0],
+        ciede2000=fidelity.ciede2000,
     )
 
 
 def channel_checksums(path: Path) -> tuple[str, ...] | None:
     """Return the SHA-256 of each file of an image whose channels have their own files; None for other images."""
-    files = channel_files(path)
+    files = joint_files(path)
     return None if files is None else tuple(map(sha256_file, files.values()))
 
 
@@ -107,27 +111,30 @@ def _check_each(
     stored: StoredImage,
     fidelities: Sequence[Fidelity],
     case: Case,
-) -> None:
+) -> tuple[float, ...]:
     """Refuse a case if too little arrives in it or, if its channels have their own windows, in one of them.
 
     Raises:
         ValueError: As :func:`monai_umed.protectors.arrival.check_arrival`.
     """
-    channels = stored.each()
+    channels, made = stored.each(), []
     for number, (channel, fidelity) in enumerate(zip(channels, fidelities, strict=True)):
         try:
-            check_arrival(
-                protector,
-                image,
-                label,
-                perturbation=perturbation if len(channels) == 1 else perturbation.of_channel(number),
-                change=0.0 if fidelity.psnr is None else 10 ** (-fidelity.psnr / 20),
-                spacing=channel.spacing,
-                levels=channel.levels,
-                case_id=case.id,
+            made.append(
+                check_arrival(
+                    protector,
+                    image,
+                    label,
+                    perturbation=perturbation if len(channels) == 1 else perturbation.of_channel(number),
+                    change=fidelity.rms,
+                    spacing=channel.spacing,
+                    levels=channel.levels,
+                    case_id=case.id,
+                )
             )
         except ValueError as error:
             raise ValueError(f"channel {number}: {error}" if len(channels) > 1 else str(error)) from error
+    return tuple(made)
 
 
 def is_finished(record: CaseRecord, case: Case, output_dir: Path) -> bool:

@@ -14,10 +14,11 @@ from ..data.codec import read_image
 from ..data.labels import read_label
 from ..data.manifest import MANIFEST, CaseRecord, Manifest
 from ..io.checksum import sha256_path
-from ..io.fidelity import Fidelity, compare
+from ..io.fidelity import Fidelity, compare_each, mean_fidelity
 from ..io.nifti import NiftiHeader
 from ..io.quantize import stored_limit
 from ..io.stored import CodecError, StoredImage
+from ..protectors.arrival import say_lost
 from .placement import placement_problems
 
 AGAIN = "fetch it again, or protect again"
@@ -127,7 +128,8 @@ def _differences(
         yield f"{record.image} has another header than its original; {AGAIN}"
     if stored.has_alpha and not np.array_equal(before.array[-1], stored.array[-1]):
         yield f"{record.image} has another alpha channel than its original; {AGAIN}"
-    found = compare(before.in_window(record.intensity_window), stored)
+    each = compare_each(before.in_window(record.intensity_window), stored)
+    found = mean_fidelity(each)
     for change, budget in zip(_of_each(found), budgets, strict=True):
         if not change <= budget.limit:  # NaN is no permitted change
             what = f"{record.image} differs by {change:g} stored units from its original"
@@ -137,6 +139,10 @@ def _differences(
         said, measured = getattr(record, name), getattr(found, name)
         if not _close(said, measured, tolerance):
             yield f"{MANIFEST} says {name} {said}, the files say {measured}; restore it from a copy"
+    made = record.noise_rms if isinstance(record.noise_rms, tuple) else (record.noise_rms,) * len(budgets)
+    for noise, arrived, budget in zip(made, each, budgets, strict=True):
+        if noise is not None and (lost := say_lost(arrived.rms, noise)):
+            yield f"{budget.name}{lost}; protect again"
     if manifest.ignore_label is not None:
         void = np.broadcast_to(read_label(original.label, before) == manifest.ignore_label, before.color.shape)
         if strayed := int(np.count_nonzero(before.color[void] != stored.color[void])):

@@ -18,6 +18,7 @@ from ..dicom import lazy as lazy_dicom
 from ..functional import contour_band
 from ..io.dicom_sign import is_dicom
 from ..io.image_files import holds_slice_masks
+from ..io.joint_path import joint_files
 from ..io.quantize import slabs, stored_limit
 from ..io.stored import Decoded, StoredImage
 from ..protectors.bounds import band_widths
@@ -142,11 +143,13 @@ def placement_problems(before: StoredImage, after: StoredImage, original: Case, 
     """
     if before.grid is None:
         return
-    label = _label_in_space(original.label, before)
-    if label.grid is None or label.grid.shape != before.grid.shape:
+    files = [*(joint_files(original.label) or {"": original.label}).values()]
+    labels = [_label_in_space(file, before) for file in files]
+    if any(label.grid is None or label.grid.shape != before.grid.shape for label in labels):
         return
     used = ~np.isin(read_label(original.label, before)[0], (0, manifest.ignore_label or 0))
-    found, outside = foreground_in_space(label, before, ignore_label=manifest.ignore_label)
+    parts = [foreground_in_space(label, before, ignore_label=manifest.ignore_label) for label in labels]
+    found, outside = np.logical_or.reduce([part for part, _ in parts]), sum(count for _, count in parts)
     if outside or not np.array_equal(found, used):
         count = outside or int(np.count_nonzero(found != used))
         yield f"{count} voxels of its mask lie elsewhere in space than on the image; resample the mask, protect again"

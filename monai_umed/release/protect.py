@@ -10,6 +10,7 @@ from typing import Any
 from ..data.case import Case, CaseError, DatasetError
 from ..data.manifest import MANIFEST, TOOL, CaseRecord, Manifest, Quarantined
 from ..data.parallel import map_cases
+from ..data.unlabeled import count_unlabeled
 from ..io.atomic import leftovers, remove, sync_folder
 from ..io.provenance import tool_version
 from ..io.stored import CodecError, IntensityWindow
@@ -82,6 +83,7 @@ def protect_dataset(
             cases=records,
             quarantined=quarantined,
             ignore_label=cases[0].ignore_label,
+            unlabeled=count_unlabeled(cases) or None,
         )
         with _named_faults(output_dir, quarantined):
             manifest.dataset_json_sha256 = write_listing(cases, records, output_dir)
@@ -240,9 +242,14 @@ def report(manifest: Manifest | None, output_dir: str | Path) -> Manifest | None
     means = manifest.mean_fidelity()
     figures = "" if means["psnr"] is None else f"PSNR {means['psnr']:.2f} dB, "
     figures += f"SSIM {means['ssim']:.4f}"
+    color = manifest.mean_ciede2000()
+    figures += "" if color is None else f", CIEDE2000 {color:.2f}"
     print(f"Protected {len(manifest.cases)} cases ({figures}) into {output_dir}; the record is {MANIFEST} beside them.")
     if manifest.quarantined:
         print(f"Left out {len(manifest.quarantined)}, which were not written:")
         for entry in manifest.quarantined:
             print(f"  {entry.id}: {entry.reason}")
+    if manifest.unlabeled:
+        reason = "nothing says where to protect them, and as they are they belong into no release"
+        print(f"Left out {manifest.unlabeled} images without a label: {reason}.")
     return manifest

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..data.case import CaseError, DatasetError
+from ..data.case import Case, CaseError, DatasetError
 from ..data.cases import find_cases
 from ..data.dataset_json import DATASET_JSON
 from ..data.manifest import MANIFEST, UNFINISHED, CaseRecord, Manifest, ManifestError
@@ -46,10 +46,10 @@ def verify_folder(
     Without originals: all listed images and masks are there with their checksums, shape and type; nothing else
     is there. With them: they are the files that were protected; shape, type and geometry of image and original
     are equal, of NIfTI files the whole header; no stored value moved further than eps of its window, in whole grey
-    levels for integers, and every channel that has a window of its own did change; alpha did not; the manifest's
-    figures are those of the files; where files tell their place in the patient, pixels changed there and nowhere else,
-    as far as the protector keeps to a region. A case in which no pixel changed, as the manifest says, is a problem with
-    and without them.
+    levels for integers; in every channel that has a window of its own at least half of the perturbation arrived, as
+    when it was protected; alpha did not change; the manifest's figures are those of the files; where files tell their
+    place in the patient, pixels changed there and nowhere else, as far as the protector keeps to a region. A case in
+    which no pixel changed, as the manifest says, is a problem with and without them.
 
     A manifest is not signed. Whoever can write to the folder can make the manifest fit other files; originals show
     that, and so does :func:`monai_umed.sealing.restore.restore_dataset`, which authenticates names and checksums.
@@ -75,7 +75,7 @@ def verify_folder(
         if (folder / UNFINISHED).exists():
             return [Problem(UNFINISHED, "protection was interrupted; run it again")]
         return [Problem(MANIFEST, str(error).removeprefix(f"{MANIFEST}: "))]
-    originals = None if original_dir is None else {case.id: case for case in find_cases(original_dir)}
+    originals = None if original_dir is None else _originals(original_dir, manifest)
     problems = [Problem(MANIFEST, text) for text in _manifest_problems(manifest)]
     contents = _known_contents(manifest)
     for record in track(manifest.cases, len(manifest.cases), title=f"verify {folder.name}", disable=not progress):
@@ -90,6 +90,10 @@ def verify_folder(
         problems += [Problem(record.id, text) for text in found]
     problems += [Problem(DATASET_JSON, f"{text}; {AGAIN}") for text in listing_problems(folder, manifest, originals)]
     return problems + list(_foreign_files(folder, manifest, contents))
+
+
+def _originals(original_dir: DatasetDir, manifest: Manifest) -> dict[str, Case]:
+    return {case.id: case for case in find_cases(original_dir, merge_masks=manifest.merges_masks)}
 
 
 def _manifest_problems(manifest: Manifest) -> Iterator[str]:

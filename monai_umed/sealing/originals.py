@@ -16,7 +16,7 @@ from ..data.codec import decode_image
 from ..data.labels import read_label
 from ..data.loading import class_numbers
 from ..data.manifest import MANIFEST, CaseRecord, Manifest
-from ..io.channel_files import channel_files
+from ..io.joint_path import joint_files
 from ..io.stored import CodecError, Decoded, StoredImage
 from .records import open_original, original_name, read_mask, read_records
 
@@ -109,7 +109,7 @@ class Originals:
     def _decode(self, record: CaseRecord) -> list[Decoded]:
         """The original as it was stored, in one piece or, where channels have files of their own, one by one."""
         content = open_original(self.protected_dir, self.sealed_dir, record, self._key)
-        files = channel_files(PurePosixPath(record.source))
+        files = joint_files(PurePosixPath(record.source))
         try:
             if files is None or isinstance(content, bytes):
                 return [decode_image(record.source, content)]

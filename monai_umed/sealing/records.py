@@ -11,9 +11,9 @@ from typing import TypeVar
 
 from ..data.case import CaseError, DatasetError
 from ..data.manifest import MANIFEST, CaseRecord, Manifest
-from ..io.channel_files import channel_files
 from ..io.content import Content, read_content
 from ..io.image_files import link_out
+from ..io.joint_path import joint_files
 from .seal import check_content, open_case
 
 T = TypeVar("T")
@@ -73,7 +73,7 @@ def read_records(protected_dir: Path, cases: Sequence[str] | None = None) -> lis
 
 def _files_of(name: str) -> list[str]:
     """A name in a manifest, or the names of the files of several channels."""
-    files = channel_files(PurePosixPath(name))
+    files = joint_files(PurePosixPath(name))
     return [name] if files is None else [file.as_posix() for file in files.values()]
 
 

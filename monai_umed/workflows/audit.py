@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..data.cases import Section
 from ..data.manifest import MANIFEST, Manifest
@@ -18,17 +18,20 @@ if TYPE_CHECKING:
     from ..evaluation.audit.scores import AuditScores
 
 
-def _absolute(data: DatasetDir, labels: str | Path | None, ignore_label: int | None) -> DatasetDir:
+def _absolute(data: DatasetDir, labels: str | Path | None) -> DatasetDir:
     """Return a dataset with absolute paths, since an audit may be continued from another folder."""
     images, own_labels = places_of(data)
     if labels is None and own_labels is None:
         images = str(Path(images).resolve())
-    return as_dataset(images, labels or own_labels, ignore_label=ignore_label)
+    return as_dataset(images, labels or own_labels)
 
 
-def _ignore_label(protected: Path) -> int | None:
-    """Return the manifest's ``ignore_label``; None without a manifest, for folders of other programs."""
-    return Manifest.load(protected / MANIFEST).ignore_label if (protected / MANIFEST).is_file() else None
+def _reading(protected: Path) -> dict[str, Any]:
+    """Return how labels are read, as the manifest says; nothing for folders of other programs."""
+    if not (protected / MANIFEST).is_file():
+        return {}
+    manifest = Manifest.load(protected / MANIFEST)
+    return {"ignore_label": manifest.ignore_label, "merge_masks": manifest.merges_masks}
 
 
 def audit(
@@ -72,7 +75,8 @@ def audit(
         labels, test_labels: folders of labels, if ``clean`` or ``test`` contain images only.
         test_section: ``"train"``, ``"test"`` or ``"all"`` of ``test``. Default: ``"test"`` if it is the dataset
             ``clean``, else ``"all"``.
-        preset: ``"quick"``, three networks, six defenses and one seed, or ``"full"``, everything with three seeds.
+        preset: ``"quick"``, three networks, six defenses (eight for color images) and one seed, or ``"full"``,
+            everything with three seeds.
         exploiters, defenses, seeds: replace those of the preset; names as in `monai-umed list`.
         grid: grid that exploiters train on, in pixels. Default: determined from the test cases.
         network_size: ``"small"`` or ``"paper"``.
@@ -114,16 +118,19 @@ def audit(
 
     if recipe not in RECIPES:
         raise ValueError(f"recipe is {recipe!r}; it must be one of {', '.join(RECIPES)}.")
-    usual, training = choose_preset(preset), dict(RECIPES[recipe])
+    training = dict(RECIPES[recipe])
     given = {"epochs": epochs, "learning_rate": learning_rate, "batch_size": batch_size}
     training |= {name: value for name, value in given.items() if value is not None}
     protected = find_protected(release).resolve()
-    ignore_label = _ignore_label(protected)
-    originals, tests = _absolute(clean, labels, ignore_label), _absolute(test, test_labels, ignore_label)
+    reading = _reading(protected)
+    originals, tests = (
+        as_dataset(_absolute(data, apart), **reading) for data, apart in ((clean, labels), (test, test_labels))
+    )
     section: Section = test_section or ("test" if tests == originals else "all")
     facts = inspect_dataset(tests, section, slice_axis=slice_axis)
+    usual = choose_preset(preset, color=facts.in_channels == 3)
     plan = Audit(
-        as_dataset(protected, ignore_label=ignore_label),
+        as_dataset(protected, **reading),
         originals,
         test_dir=tests,
         test_section=section,

@@ -21,7 +21,7 @@ from sealed_folders import KEY, Folders, folders_in, protect_and_seal, restore_a
 
 from monai_umed.data.cases import find_cases
 from monai_umed.data.manifest import MANIFEST, CaseRecord, Manifest
-from monai_umed.io.channel_files import channel_files
+from monai_umed.io.joint_path import joint_files
 from monai_umed.release.protect import protect_dataset
 from monai_umed.release.verify import verify_folder
 from monai_umed.sealing.restored_dataset import RestoredDataset
@@ -31,7 +31,7 @@ SHIFT = np.array([[0, 0, 0, 3.0], [0, 0, 0, -2], [0, 0, 0, 4], [0, 0, 0, 0]])  #
 
 def stored_channels(folder: Path, name: str) -> list[np.ndarray]:
     """Stored values of every channel, without the scale of its file, as NiBabel and Pillow read them."""
-    files = channel_files(folder / name) or {"": folder / name}
+    files = joint_files(folder / name) or {"": folder / name}
     arrays = []
     for file in files.values():
         if file.suffix == ".png":
@@ -55,7 +55,7 @@ def check_bounds(made: Folders, record: CaseRecord) -> None:
 
 
 def check_headers(made: Folders, record: CaseRecord) -> None:
-    for file in (channel_files(Path(record.image)) or {"": Path(record.image)}).values():
+    for file in (joint_files(Path(record.image)) or {"": Path(record.image)}).values():
         if file.suffix != ".png":
             old, new = (nib.load(folder / file) for folder in (made.dataset, made.protected))
             assert old.header.binaryblock == new.header.binaryblock  # type: ignore[attr-defined]
@@ -210,7 +210,7 @@ def test_whoever_has_the_key_trains_on_the_originals_as_monai_loads_them(tmp_pat
     made.dataset.mkdir()
     write(made.dataset)
     case = find_cases(made.dataset)[0]
-    files = channel_files(case.image)
+    files = joint_files(case.image)
     assert not protect_and_seal(made, 4 if files is None else 2, 3).failed
     expected = LoadImage(image_only=True, ensure_channel_first=True)(
         case.image if files is None else [str(file) for file in files.values()]

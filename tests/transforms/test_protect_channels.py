@@ -12,7 +12,7 @@ from monai.transforms import Compose, EnsureChannelFirstd, LoadImaged, ScaleInte
 from protected_folder import EPS, small_protector
 
 from monai_umed.data.cases import find_cases
-from monai_umed.io.channel_files import channel_files
+from monai_umed.io.joint_path import joint_files
 from monai_umed.transforms import UMedProtectd
 
 
@@ -20,7 +20,7 @@ from monai_umed.transforms import UMedProtectd
 def test_every_channel_is_protected_in_its_own_window(tmp_path: Path, write: Any, channels: int) -> None:
     write(tmp_path)
     case = find_cases(tmp_path)[0]
-    files = channel_files(case.image)
+    files = joint_files(case.image)
     keys = ["image", "label"]
     steps: list[Any] = [
         LoadImaged(keys),

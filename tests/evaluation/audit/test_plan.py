@@ -54,6 +54,11 @@ def test_the_quick_preset_has_three_exploiters_six_defenses_and_one_seed() -> No
     assert [len(value) for value in preset("quick").values()] == [3, 6, 1]
 
 
+def test_the_quick_preset_takes_colors_off_where_there_are_some() -> None:
+    assert preset("quick", color=True)["defenses"][6:] == ("grayscale", "color-jitter")
+    assert preset("full", color=True) == preset("full")
+
+
 def test_the_full_preset_has_every_defense_and_every_exploiter() -> None:
     assert set(preset("full")["defenses"]) == set(DEFENSES)
     assert set(preset("full")["exploiters"]) == set(exploiter_names())

@@ -1,6 +1,7 @@
-"""Images whose channels lie in files of their own: one path with what differs in braces, ``x_{0000,0001}.nii.gz``.
+"""One path for several files that belong together: what their names differ in stands in braces, as shells expand it.
 
-Shells expand such a path to the files.
+The channels of an image have such a path, ``x_{0000,0001}.nii.gz``, and several masks that are one label,
+``x_{mask,mask_1}.png``.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ _SEPARATED = re.compile(rf".*[{_SEPARATORS}]")
 _LONGEST_NAME = 255  # bytes
 
 
-def channel_files(path: P) -> dict[str, P] | None:
-    """The files of an image in several, by what their names differ in and in the order of channels; no disk is used.
+def joint_files(path: P) -> dict[str, P] | None:
+    """Return the files of a path of several, by what their names differ in and in their order, without using the disk.
 
     Args:
         path: the path of all of them.
@@ -33,7 +34,7 @@ def channel_files(path: P) -> dict[str, P] | None:
 
     Example:
         >>> from pathlib import Path
-        >>> {name: file.name for name, file in channel_files(Path("x_{0000,0001}.nii.gz")).items()}
+        >>> {name: file.name for name, file in joint_files(Path("x_{0000,0001}.nii.gz")).items()}
         {'0000': 'x_0000.nii.gz', '0001': 'x_0001.nii.gz'}
     """
     match = _BRACES.fullmatch(path.name)
@@ -43,15 +44,21 @@ def channel_files(path: P) -> dict[str, P] | None:
     return {name: path.with_name(f"{before}{name}{behind}") for name in names.split(",")}
 
 
-def channel_stem(path: PurePath) -> str:
-    """What the names of all channels have in common, without ending; empty if that is nothing."""
+def first_file(name: str) -> str:
+    """Return the first file of a name, with its folders, that may be that of several files."""
+    files = joint_files(PurePath(name))
+    return name if files is None else next(iter(files.values())).as_posix()
+
+
+def joint_stem(path: PurePath) -> str:
+    """Return what the names of all files have in common, without suffix."""
     match = _BRACES.fullmatch(split_name(path.name)[0])
     assert match is not None  # of a path of several channels
     return match[1].rstrip(_SEPARATORS) + match[3]
 
 
-def channel_path(files: Sequence[P]) -> P | None:
-    """The path of an image whose channels are these files, in this order.
+def joint_path(files: Sequence[P]) -> P | None:
+    """Return the path of several files, in this order.
 
     Args:
         files: two or more.
@@ -65,7 +72,7 @@ def channel_path(files: Sequence[P]) -> P | None:
     names = [stem[len(start) : len(stem) - len(end)] for stem in stems]
     first = files[0]
     path = first.with_name(f"{start}{{{','.join(names)}}}{end}{first.name[len(stems[0]) :]}")
-    parts = channel_files(path)
+    parts = joint_files(path)
     fits = len(set(endings)) == 1 and len(os.fsencode(path.name)) <= _LONGEST_NAME
     return path if fits and parts is not None and list(parts.values()) == list(files) else None
 
