@@ -15,7 +15,7 @@ from typer.core import TyperCommand, TyperOption
 PANELS = {
     "What": "checkpoint section labels clean test test_labels original protectors protector exploiters defenses seeds "
     "cases foreign seed num_classes ignore_label merge_masks intensity_window slice_axis spatial_dims quick quick_check",
-    "How visible": "preset eps psnr target_psnr bound pattern_key",
+    "How visible": "preset eps psnr target_psnr bound pattern_key advised advice target min_psnr levels accept",
     "Where": "output sealed seal_key as_json",
     "How long": "grid network_size recipe epochs batch_size workers shard progress",
 }
@@ -25,6 +25,7 @@ EXAMPLES = {
     "protect": ("protect DATA OUT", "protect IMAGES LABELS OUT --preset invisible", "protect DATA OUT --seal-key KEY"),
     "fit": ("fit DATA OUT", "fit DATA OUT --eps 8/255", "fit DATA OUT --protector em --bound roi"),
     "verify": ("verify OUT", "verify OUT --original DATA", "verify OUT --original DATA --json"),
+    "advise": ("advise DATA", "advise DATA --min-psnr 45 --target 0.3", "protect DATA OUT --advised"),
     "audit": (
         "audit OUT --clean DATA --test DATA --output AUDIT",
         "audit OUT --clean DATA --test DATA --exploiters unet-instance --defenses none,jpeg-60+nnunet",

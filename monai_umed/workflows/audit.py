@@ -75,7 +75,7 @@ def audit(
         labels, test_labels: folders of labels, if ``clean`` or ``test`` contain images only.
         test_section: ``"train"``, ``"test"`` or ``"all"`` of ``test``. Default: ``"test"`` if it is the dataset
             ``clean``, else ``"all"``.
-        preset: ``"quick"``, three networks, six defenses (eight for color images) and one seed, or ``"full"``,
+        preset: ``"quick"``, three networks, seven defenses (nine for color images) and one seed, or ``"full"``,
             everything with three seeds.
         exploiters, defenses, seeds: replace those of the preset; names as in `monai-umed list`.
         grid: grid that exploiters train on, in pixels. Default: determined from the test cases.
