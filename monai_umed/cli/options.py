@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -49,9 +50,15 @@ NumClasses = Annotated[int | None, typer.Option(help="classes of the masks, back
 IgnoreLabel = Annotated[
     int | None, typer.Option(min=1, help="value of the masks that is no class, such as 255; its pixels stay untouched")
 ]
+MergeMasks = Annotated[
+    bool, typer.Option("--merge-masks", help="several masks of one image, such as x_mask_1.png, are its mask together")
+]
 IntensityWindow = Annotated[
     str | None,
-    typer.Option(help="displayed values of black and white, such as -160,240, or ct-soft, ct-lung, ct-bone"),
+    typer.Option(
+        help="displayed values of black and white, such as -160,240, or ct-soft, ct-lung, ct-bone; of each channel if "
+        "several are joined by semicolons"
+    ),
 ]
 OldWindow = Annotated[str | None, typer.Option("--window", hidden=True)]
 SliceAxis = Annotated[int | None, typer.Option(min=0, max=2, help="take volumes slice by slice across this axis")]
@@ -76,8 +83,8 @@ def parse_numbers(text: str | None) -> list[int] | None:
         raise typer.BadParameter(f"{text!r} must be whole numbers joined by commas, such as 0,1,2") from error
 
 
-def parse_window(text: str | None, old: str | None) -> list[float] | None:
-    """Two numbers joined by a comma, or the name of a preset, under the name of the option or under its old one.
+def parse_window(text: str | None, old: str | None) -> list[float] | list[list[float]] | None:
+    """Two numbers joined by a comma or a preset's name, or several of these, from the option or from its old name.
 
     Raises:
         typer.BadParameter: there is no such preset, or there are not two different numbers.
@@ -86,7 +93,7 @@ def parse_window(text: str | None, old: str | None) -> list[float] | None:
         intensity_window = mu.as_window(chosen(text, old, old="--window", new="--intensity-window"))
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
-    return None if intensity_window is None else list(intensity_window)
+    return None if intensity_window is None else json.loads(json.dumps(intensity_window))
 
 
 def chosen(given: T | None, under_old_name: T | None, *, old: str, new: str) -> T | None:

@@ -18,6 +18,7 @@ from .options import (
     Grid,
     IgnoreLabel,
     IntensityWindow,
+    MergeMasks,
     NumClasses,
     OldKey,
     OldSize,
@@ -57,6 +58,7 @@ def fit(
     batch_size: BatchSize = None,
     num_classes: NumClasses = None,
     ignore_label: IgnoreLabel = None,
+    merge_masks: MergeMasks = False,
     intensity_window: IntensityWindow = None,
     window: OldWindow = None,
     slice_axis: SliceAxis = None,
@@ -69,6 +71,7 @@ def fit(
     of another method than umed begins anew.
     """
     data, out = read_places(places)
+    data = mu.as_dataset(data, merge_masks=merge_masks)
     with plain_options():
         done = mu.fit(
             data,
@@ -121,6 +124,7 @@ def protect(
     batch_size: BatchSize = None,
     num_classes: NumClasses = None,
     ignore_label: IgnoreLabel = None,
+    merge_masks: MergeMasks = False,
     intensity_window: IntensityWindow = None,
     window: OldWindow = None,
     slice_axis: SliceAxis = None,
@@ -135,6 +139,7 @@ def protect(
     """
     seal_key = chosen(seal_key, key, old="--key", new="--seal-key")
     data, out = read_places(places)
+    data = mu.as_dataset(data, merge_masks=merge_masks)
     with plain_options():
         release = mu.protect(
             data,
@@ -198,7 +203,8 @@ def verify(
     if data is None:
         say_next([("compare pixels, too", ["verify", out, "--original", "DATA"])])
     else:
-        say_next(_after(data, protected, mu.load_manifest(protected)))
+        manifest = mu.load_manifest(protected)
+        say_next(_after(mu.as_dataset(data, merge_masks=manifest.merges_masks), protected, manifest))
 
 
 def _say_fitted(data: mu.DatasetDir, section: str) -> None:

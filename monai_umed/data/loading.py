@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from ..io.stored import CodecError, StoredImage
+from ..io.stored import CodecError, IntensityWindow, StoredImage
 from .case import Case, CaseError
 from .codec import read_image
 from .labels import read_label
@@ -38,7 +38,7 @@ class LoadedCase:
     outside: np.ndarray | None = None
 
 
-def load_case(case: Case, num_classes: int = 2, intensity_window: tuple[float, float] | None = None) -> LoadedCase:
+def load_case(case: Case, num_classes: int = 2, intensity_window: IntensityWindow | None = None) -> LoadedCase:
     """Read image and label of a case and check them.
 
     Args:
@@ -91,7 +91,7 @@ def _either(first: np.ndarray | None, second: np.ndarray | None) -> np.ndarray |
     return first | second
 
 
-def read_case(case: Case, intensity_window: tuple[float, float] | None = None) -> tuple[StoredImage, np.ndarray]:
+def read_case(case: Case, intensity_window: IntensityWindow | None = None) -> tuple[StoredImage, np.ndarray]:
     """Read image and label of a case as they are, see `read_image` and `read_label`.
 
     Raises:
@@ -115,7 +115,8 @@ def _named(case: Case, path: Path, read: Callable[[], T]) -> T:
     try:
         return read()
     except CodecError as error:
-        folder = path if error.name != path.name and path.is_dir() else path.parent
+        is_within = path.is_dir() and error.name.split("/")[0] != path.name
+        folder = path if is_within else path.parent
         raise CaseError(case.id, f"{folder.name}/{error}") from error
 
 
@@ -131,12 +132,20 @@ def _shape_problem(stored: StoredImage, values: np.ndarray) -> str | None:
 
 
 def _image_problem(stored: StoredImage) -> str | None:
-    color = stored.color
+    images = stored.each()
+    for number, image in enumerate(images):
+        if reason := _values_problem(image):
+            return f"channel {number}: {reason}" if len(images) > 1 else reason
+    return None
+
+
+def _values_problem(image: StoredImage) -> str | None:
+    color = image.color
     if color.dtype.kind == "f":
         color = color[np.isfinite(color)]
         if not color.size:
             return "all values of the image are NaN or infinite; export it again or remove the case"
-    low, high = sorted(stored.intensity_window)
+    low, high = sorted(image.ends)
     darkest, brightest = float(color.min()), float(color.max())
     if darkest == brightest:
         return f"the image is constant ({darkest:g}); export it again or remove the case"

@@ -7,7 +7,9 @@ from statistics import mean
 from typing import Any
 
 from ..io.atomic import write_atomically
+from ..io.joint_path import first_file
 from ..io.json_fields import FieldError, parse_fields
+from ..io.stored import IntensityWindow
 
 TOOL = "monai_umed"
 """Name of the program, as manifests give it."""
@@ -18,10 +20,11 @@ MANIFEST = "manifest.json"
 UNFINISHED = ".unfinished"
 """Marks a folder as ours while it has no manifest yet, and lists the finished cases."""
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 """Version of the manifest's layout; raised when a reader of the old one would go wrong.
 
-The second names the checksum of a ``dataset.json``; a release without one still has the first.
+The second names the checksum of a ``dataset.json``, the third has channels with windows of their own; a release without
+these still has the first.
 """
 
 
@@ -36,20 +39,23 @@ class CaseRecord:
     Attributes:
         id: id of the case.
         image: protected image relative to the dataset's folder, with ``/``: a file, the ``.img`` file of a NIfTI
-            pair, or a folder of slices.
-        label: label, relative to the dataset's folder, with ``/``.
+            pair, a folder of slices, or the files of several channels (``x_{0000,0001}.nii.gz``).
+        label: label, relative to the dataset's folder, with ``/``; of several masks as of several channels.
         source: name of the original image file or folder.
         sha256_before: checksum of the original image, see `sha256_path` for one of several files.
         sha256_after: checksum of the protected image.
         label_sha256: checksum of the label.
         shape: ``(C, *spatial)`` of the stored array.
-        dtype: NumPy name of the stored type, for example ``"uint8"``.
-        intensity_window: stored values that map to 0 and 1.
-        max_abs_delta: largest change in stored units (gray levels).
+        dtype: NumPy name of the stored type, for example ``"uint8"``, or of each channel's if they differ.
+        intensity_window: stored values that map to 0 and 1, of all channels or of each.
+        max_abs_delta: largest change in stored units (gray levels), of all channels or of each.
         psnr: in dB; None if the image did not change.
         ssim: structural similarity.
         perturbed_fraction: share of the stored values that changed, in [0, 1].
+        channel_sha256: checksum of each file of the protected image, if its channels have files of their own.
         note: anything the owner must know, for example that JPEG input was written as PNG.
+        noise_rms: root mean square of what was to change, in window units, of each channel if they have windows of
+            their own; None in releases of earlier versions.
     """
 
     id: str
@@ -60,17 +66,20 @@ class CaseRecord:
     sha256_after: str
     label_sha256: str
     shape: tuple[int, ...]
-    dtype: str
-    intensity_window: tuple[float, float]
-    max_abs_delta: int | float
+    dtype: str | tuple[str, ...]
+    intensity_window: IntensityWindow
+    max_abs_delta: int | float | tuple[int | float, ...]
     psnr: float | None
     ssim: float
     perturbed_fraction: float
     note: str | None = None
+    channel_sha256: tuple[str, ...] | None = None
+    noise_rms: float | tuple[float, ...] | None = None
 
     def entry(self) -> dict[str, Any]:
         """Its fields as the file has them, where the first versions called the intensity window ``window``."""
-        return {"window" if name == "intensity_window" else name: value for name, value in asdict(self).items()}
+        fields = {"window" if name == "intensity_window" else name: value for name, value in asdict(self).items()}
+        return {name: value for name, value in fields.items() if name != "channel_sha256" or value is not None}
 
 
 @dataclass(frozen=True)
@@ -100,6 +109,7 @@ class Manifest:
         quarantined: cases that were left out.
         dataset_json_sha256: checksum of the ``dataset.json`` in the folder; None if there is none.
         ignore_label: value of the labels that is no class, whose pixels were left as they are; None if there is none.
+        unlabeled: images of the dataset that have no label and were left out; None if there are none.
     """
 
     tool: str
@@ -111,6 +121,7 @@ class Manifest:
     quarantined: list[Quarantined] = field(default_factory=list)
     dataset_json_sha256: str | None = None
     ignore_label: int | None = None
+    unlabeled: int | None = None
 
     def save(self, path: str | Path) -> None:
         """Write the manifest, sorted by case id, all at once or not at all.
@@ -123,11 +134,13 @@ class Manifest:
             OSError: the file cannot be written.
         """
         content = {"format": FORMAT_VERSION, **asdict(self), "cases": [record.entry() for record in self.cases]}
+        if not any(isinstance(record.intensity_window[0], tuple) for record in self.cases):
+            content["format"] = 1 if self.dataset_json_sha256 is None else 2
         if self.dataset_json_sha256 is None:
             del content["dataset_json_sha256"]
-            content["format"] = 1
-        if self.ignore_label is None:
-            del content["ignore_label"]
+        for name in ("ignore_label", "unlabeled"):
+            if content[name] is None:
+                del content[name]
         content["cases"].sort(key=lambda record: record["id"])
         content["quarantined"].sort(key=lambda record: record["id"])
         try:
@@ -135,6 +148,11 @@ class Manifest:
         except ValueError as error:
             raise ManifestError(f"{Path(path).name}: {error}; measure() gives None instead of infinity") from error
         write_atomically(path, (text + "\n").encode("ascii"))
+
+    @property
+    def merges_masks(self) -> bool:
+        """Whether several masks of an image were its label together."""
+        return any(first_file(record.label) != record.label for record in self.cases)
 
     def mean_fidelity(self) -> dict[str, float | None]:
         """Mean ``psnr`` in dB, None if no image changed, and mean ``ssim`` of the cases; there must be one."""

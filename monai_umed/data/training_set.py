@@ -13,6 +13,7 @@ from monai.data import Dataset
 from torch.nn import functional as F
 
 from ..functional import resize
+from ..io.stored import IntensityWindow
 from .case import Case, CaseError, DatasetError
 from .cases import Section, find_cases
 from .loading import LoadedCase, load_case
@@ -155,7 +156,7 @@ def _items(
     *,
     protector: Bounds | None,
     num_classes: int,
-    intensity_window: tuple[float, float] | None,
+    intensity_window: IntensityWindow | None,
     slice_axis: int | None,
     layout: Layout,
 ) -> list[dict]:
@@ -181,7 +182,7 @@ def load_training_set(
     section: Section = "all",
     protector: Bounds | None = None,
     num_classes: int = 2,
-    intensity_window: tuple[float, float] | None = None,
+    intensity_window: IntensityWindow | None = None,
     num_workers: int = 2,
     progress: bool = True,
     slice_axis: int | None = None,

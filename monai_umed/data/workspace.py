@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ..io.atomic import remove, write_json
+from ..io.image_files import files_of
 from .case import Case
 
 
@@ -35,7 +36,8 @@ def dataset_of(cases: Sequence[Case], folder: Path) -> Iterator[Path]:
         for name in ("images", "masks"):
             (folder / name).mkdir(parents=True)
         for case in cases:
-            _link(case.image, folder / "images" / case.image.name)
+            for file in files_of(case.image):
+                _link(file, folder / "images" / file.name)
             _link(case.label, folder / "masks" / case.label.name)
         write_json(folder / "split.json", {"train": [case.id for case in cases], "test": []})
         yield folder

@@ -42,7 +42,8 @@ _PLACE = {
     "PixelSpacing": "distance between rows and between columns in mm",
 }
 _PLACE_CURE = (
-    "set it in every slice with pydicom (dataset.{keyword} = [...]; save_as), or move localizers and other images away"
+    "set it in every slice with pydicom (dataset.{keyword} = [...]; save_as), or move localizers and other images "
+    "away; if nobody knows it, delete ImagePositionPatient from every slice, and they are taken by Instance Number"
 )
 # The same number may be rounded to different decimal texts in different slices.
 _RELATIVE_TOLERANCE = 1e-4

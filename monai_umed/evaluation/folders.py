@@ -18,7 +18,8 @@ from ..data.training_set import Layout, load_training_set
 from ..data.two_folders import DatasetDir
 from ..defenses import Items
 from ..io.checksum import sha256_path
-from ..io.stored import CodecError
+from ..io.image_files import is_complete
+from ..io.stored import CodecError, IntensityWindow
 
 MIN_TEST_CASES = 10
 
@@ -45,7 +46,7 @@ class Files:
     test_section: Section = "test"
     grid: tuple[int, ...] = (128, 128)
     num_classes: int = 2
-    intensity_window: tuple[float, float] | None = None
+    intensity_window: IntensityWindow | None = None
     slice_axis: int | None = None
 
 
@@ -118,8 +119,10 @@ def check_folders(files: Files) -> Facts:
                 "protect the original again"
             )
             continue
-        change = float(np.abs(after.color.astype(np.float64) - before.color.astype(np.float64)).max())
-        eps, levels, channels = max(eps, change / before.width), max(levels, change), len(before.color)
+        channels = len(before.color)
+        for first, second in zip(before.each(), after.each(), strict=True):
+            change = float(np.abs(second.color.astype(np.float64) - first.color.astype(np.float64)).max())
+            eps, levels = max(eps, change / abs(first.width)), max(levels, change)
     if offenders:
         raise DatasetError(str(files.protected_dir), offenders)
     return Facts(
@@ -141,7 +144,7 @@ def _some(names: Iterable[str]) -> str:
 def _digest(cases: Sequence[Case]) -> str:
     digest = hashlib.sha256()
     for case in cases:
-        for path in (case.image, case.label):
+        for path in filter(is_complete, (case.image, case.label)):  # whoever reads the case says what it lacks
             digest.update(case.id.encode())
             digest.update(bytes.fromhex(sha256_path(path)))
     return digest.hexdigest()

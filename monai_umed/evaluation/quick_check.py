@@ -15,6 +15,7 @@ from ..data.two_folders import DatasetDir, as_dataset
 from ..exploiters.registry import build_exploiter
 from ..exploiters.train import train_exploiter
 from ..io.atomic import write_json
+from ..io.stored import IntensityWindow
 from ..training.metrics import evaluate
 
 EXPLOITER = "unet-batch"
@@ -54,7 +55,7 @@ def quick_check(
     output_file: str | Path,
     seed: int = 0,
     num_classes: int = 2,
-    intensity_window: tuple[float, float] | None = None,
+    intensity_window: IntensityWindow | None = None,
     device: str | torch.device = "cpu",
     progress: bool = True,
     slice_axis: int | None = None,
@@ -101,7 +102,11 @@ def quick_check(
     figures: dict[str, float | None] = {}
     sources: list[tuple[str, DatasetDir, Section]] = [
         ("clean", dataset_dir, "train"),
-        ("protected", as_dataset(protected_dir, ignore_label=manifest.ignore_label), "all"),
+        (
+            "protected",
+            as_dataset(protected_dir, ignore_label=manifest.ignore_label, merge_masks=manifest.merges_masks),
+            "all",
+        ),
     ]
     for name, folder, section in sources:
         training = {"title": f"train on {name} files", "progress": progress, **recipe}

@@ -10,8 +10,9 @@ import torch
 from ..data.case import Case, CaseError, DatasetError
 from ..data.loading import LoadedCase, load_case
 from ..functional import EPS_LIMIT
-from ..io.fidelity import measure
+from ..io.fidelity import compare
 from ..io.quantize import add_delta
+from ..io.stored import IntensityWindow
 from ..protectors import Protector, UMed
 from ..protectors.channels import perturb_as_known
 
@@ -39,16 +40,13 @@ def _mean_psnr(protector: Protector, loaded: Sequence[LoadedCase]) -> float:
             protector, image, label, spacing=stored.spacing, levels=stored.levels, case_id=case.case.id
         )
         delta, bound = perturbation.kept_from(case.outside)
-        protected = add_delta(stored, delta.numpy(), bound.numpy())
-        psnr = measure(stored.color, protected[: len(stored.color)], stored.width).psnr
+        psnr = compare(stored, stored.with_values(add_delta(stored, delta.numpy(), bound.numpy()))).psnr
         if psnr is not None:
             values.append(psnr)
     return fmean(values) if values else float("inf")
 
 
-def _load_some(
-    cases: Sequence[Case], num_classes: int, intensity_window: tuple[float, float] | None
-) -> list[LoadedCase]:
+def _load_some(cases: Sequence[Case], num_classes: int, intensity_window: IntensityWindow | None) -> list[LoadedCase]:
     loaded, reasons = [], []
     for index in range(0, len(cases), max(1, len(cases) // SAMPLE)):
         try:
@@ -66,7 +64,7 @@ def reach_psnr(
     target: float,
     *,
     num_classes: int = 2,
-    intensity_window: tuple[float, float] | None = None,
+    intensity_window: IntensityWindow | None = None,
     most: float = 1.0,
 ) -> float:
     """Lower a fitted protector's ``eps`` until files reach a PSNR.

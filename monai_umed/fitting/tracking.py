@@ -21,6 +21,7 @@ from ..data.loading import load_case
 from ..data.manifest import MANIFEST, Manifest
 from ..data.two_folders import DatasetDir
 from ..io.display import difference, gray_levels
+from ..io.stored import IntensityWindow
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -49,7 +50,7 @@ def track_results(
     dataset_dir: DatasetDir,
     section: Section = "train",
     num_classes: int = 2,
-    intensity_window: tuple[float, float] | None = None,
+    intensity_window: IntensityWindow | None = None,
 ) -> None:
     """Log the results of a fit to the MLflow handlers, if any, and close their run.
 
@@ -92,7 +93,7 @@ def _mlflow(handlers: Iterable[Any]) -> list[MLFlowHandler]:
 
 
 def _pictures(
-    cases: Sequence[Case], protected_dir: Path, num_classes: int, intensity_window: tuple[float, float] | None
+    cases: Sequence[Case], protected_dir: Path, num_classes: int, intensity_window: IntensityWindow | None
 ) -> Iterator[tuple[Case, bytes]]:
     """Yield original, protected copy and difference side by side, for a few evenly spaced cases."""
     copies = {case.id: case for case in find_cases(protected_dir)}
@@ -103,7 +104,7 @@ def _pictures(
         index = int(foreground.sum(axis=(0, 1)).argmax()) if foreground.ndim == 3 else 0
         stored = loaded.stored
         before, after = (
-            gray_levels(image.color, stored.intensity_window, index)
+            gray_levels(image.in_window(stored.intensity_window).scaled(), (0.0, 1.0), index)
             for image in (stored, read_image(copies[case.id].image))
         )
         buffer = io.BytesIO()

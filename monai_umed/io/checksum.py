@@ -34,10 +34,11 @@ def sha256_path(path: str | Path) -> str:
     """Return the SHA-256 of an image or a label of one or several files as 64 lower-case hexadecimal digits.
 
     For the `visible` files of a folder see `sha256_listing`. The two files of a NIfTI pair have the names ``.hdr`` and
-    ``.img`` there, so that the checksum, like that of a single file, does not depend on the name of the pair.
+    ``.img`` there, those of channels ``0000`` and so on, so that the checksum, like that of a single file, does not
+    depend on the name of the image.
 
     Args:
-        path: file, voxels of a pair (``.img``), or folder without subfolders.
+        path: file, voxels of a pair (``.img``), path of several channels, or folder without subfolders.
 
     Raises:
         OSError: If a file is missing or cannot be read, or the folder contains another folder.

@@ -1,5 +1,6 @@
 """Measure how close a perturbed image is to its original, in stored values."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -8,6 +9,7 @@ import numpy as np
 from skimage.metrics import structural_similarity
 
 from .quantize import SLAB_VALUES, slabs
+from .stored import StoredImage
 
 _WINDOW = 7  # scikit-image's default side of the SSIM window
 _RADIUS = _WINDOW // 2
@@ -20,14 +22,47 @@ class Fidelity:
     Attributes:
         psnr: peak signal-to-noise ratio in dB; None for identical images, for which it is infinite.
         ssim: structural similarity, 1 for identical images.
-        max_abs_delta: largest change in stored units (gray levels): int for integer images, else float.
+        max_abs_delta: largest change in stored units (gray levels): int for integer images, else float; that of each
+            channel if they have windows of their own.
         perturbed_fraction: fraction of the stored values that changed, in [0, 1].
     """
 
     psnr: float | None
     ssim: float
-    max_abs_delta: int | float
+    max_abs_delta: int | float | tuple[int | float, ...]
     perturbed_fraction: float
+
+    @property
+    def rms(self) -> float:
+        """Root mean square of the change as a share of full scale."""
+        return 0.0 if self.psnr is None else 10 ** (-self.psnr / 20)
+
+
+def compare(before: StoredImage, after: StoredImage) -> Fidelity:
+    """Compare an image with its perturbed version in the windows of the former, see `measure` and `mean_fidelity`."""
+    return mean_fidelity(compare_each(before, after))
+
+
+def compare_each(before: StoredImage, after: StoredImage) -> list[Fidelity]:
+    """Compare the channels of two images if they have their own windows, else the images as a whole, see `measure`."""
+    pairs = zip(before.each(), after.in_window(before.intensity_window).each(), strict=True)
+    return [measure(first.color, second.color, first.width) for first, second in pairs]
+
+
+def mean_fidelity(channels: Sequence[Fidelity]) -> Fidelity:
+    """Return the fidelity of an image from that of its channels.
+
+    SSIM and fraction are means, PSNR is that of the mean square of all changes in units of their windows.
+    """
+    if len(channels) == 1:
+        return channels[0]
+    squares = float(np.mean([0.0 if one.psnr is None else 10 ** (-one.psnr / 10) for one in channels]))
+    return Fidelity(
+        psnr=float(-10 * np.log10(squares)) if squares else None,
+        ssim=float(np.mean([one.ssim for one in channels])),
+        max_abs_delta=tuple(largest for one in channels if not isinstance(largest := one.max_abs_delta, tuple)),
+        perturbed_fraction=float(np.mean([one.perturbed_fraction for one in channels])),
+    )
 
 
 def measure(before: np.ndarray, after: np.ndarray, data_range: float) -> Fidelity:

@@ -1,8 +1,9 @@
-"""Find the files of an image: a single file, the two of a NIfTI pair, or the slices of a series."""
+"""Find the files of an image: a single file, the two of a NIfTI pair, one per channel, or the slices of a series."""
 
 from pathlib import Path
 
 from .dicom_sign import is_dicom
+from .joint_path import joint_files
 from .listing import leaves, visible
 
 PICTURES = (".png", ".bmp", ".tif", ".tiff")
@@ -15,9 +16,11 @@ def part_path(path: Path, part: str) -> Path:
     """Return the path of a part of an image, without looking at the disk.
 
     Args:
-        path: folder of slices, or either file of a pair.
-        part: name of a slice, or one of `PAIR`.
+        path: folder of slices, either file of a pair, or path of several channels, see `joint_files`.
+        part: name of a slice, one of `PAIR`, or name of a channel.
     """
+    if channels := joint_files(path):
+        return channels[part]
     if part not in PAIR:
         return path / part
     if path.suffix.lower() == part:
@@ -29,14 +32,17 @@ def parts_of(path: Path) -> dict[str, Path] | None:
     """Return the paths of an image of several files by the names of its parts; None for an image in one file.
 
     Args:
-        path: file, voxels of a pair (``.img``), or folder of slices.
+        path: file, voxels of a pair (``.img``), path of several channels, or folder of slices.
 
     Returns:
-        The slices of a folder by name, see `visible`, or header and voxels of a pair, whether they exist or not.
+        The slices of a folder by name, see `visible`, or header and voxels of a pair or the files of several channels,
+        whether they exist or not.
 
     Raises:
         OSError: If the folder cannot be read.
     """
+    if channels := joint_files(path):
+        return channels
     if path.is_dir():
         return {file.name: file for file in visible(path)}
     if path.suffix.lower() == ".img":
@@ -68,10 +74,12 @@ def is_pair_header(path: Path) -> bool:
 
 
 def pair_problem(path: Path) -> tuple[str, str] | None:
-    """Return why a file is not the voxels of a pair, judged by names, and the cure.
+    """Return why a file is not an image of its own, judged by names, and the cure.
 
-    None means that it is, or has another suffix than files of pairs.
+    None means that it is, or is the voxels of a pair.
     """
+    if joint_files(path) and path.exists():
+        return "a name with braces, which here mean several files, one per channel", "rename it"
     if path.name.lower().endswith(tuple(f"{part}.gz" for part in PAIR)):
         return "half of a compressed pair", "unpack both halves with gunzip, or save them as one .nii.gz file"
     if is_pair_header(path):

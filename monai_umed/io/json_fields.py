@@ -52,10 +52,15 @@ def parse_fields(
         if not _matches(value, hints[name]):
             raise FieldError(f"field {where + name!r} is {value!r}, must be {_describe(hints[name])}; {_CURE}")
         check = _CHECKS.get("sha256" if "sha256" in name else name)
-        if check and value is not None and (reason := check(value)):
-            raise FieldError(f"field {where + name!r} is {value!r}, {reason}; {_CURE}")
-        values[names.get(name, name)] = tuple(value) if isinstance(value, list) else value
+        for text in () if value is None else value if isinstance(value, list) else [value]:
+            if check and (reason := check(text)):
+                raise FieldError(f"field {where + name!r} is {value!r}, {reason}; {_CURE}")
+        values[names.get(name, name)] = _frozen(value)
     return values
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(map(_frozen, value)) if isinstance(value, list) else value
 
 
 def _matches(value: Any, hint: Any) -> bool:

@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -13,6 +14,7 @@ from .grids import NIFTI_CURE, filled_grid
 from .source import Source
 from .stored import CodecError, Decoded
 
+_SILENT = logging.Logger(__name__, logging.CRITICAL + 1)  # what nibabel would mend is kept, or refused by name
 _LPS = np.diag([-1.0, -1.0, 1.0, 1.0])  # from NIfTI's RAS
 _GZIP_MAGIC = b"\x1f\x8b"
 _FILE_KINDS = (Nifti1Header, Nifti2Header)
@@ -38,17 +40,17 @@ class NiftiHeader:
 
 
 def decode_nifti(source: Source) -> Decoded:
-    """Decode a NIfTI-1 or NIfTI-2 file of one channel, without applying its slope.
+    """Decode a NIfTI-1 or NIfTI-2 file, without applying its slope.
 
     Args:
-        source: ``.nii`` or ``.nii.gz`` file.
+        source: ``.nii`` or ``.nii.gz`` file; a fourth axis holds channels, as in the Medical Segmentation Decathlon.
 
     Returns:
-        Array ``(1, i, j, k)`` (or ``(1, i, j)``) in nibabel's axis order, with the stored dtype in native byte order.
+        Array ``(C, i, j, k)`` (or ``(1, i, j)``) in nibabel's axis order, with the stored dtype in native byte order.
 
     Raises:
-        CodecError: If there are several channels or time points, if voxels are complex, colors or of size 0, or if the
-            file ends early, begins its voxels inside of the header, or has an invalid qform.
+        CodecError: If there are five axes, if voxels are complex, colors or of size 0, or if the file ends early,
+            begins its voxels inside of the header, or has an invalid qform.
         Exception: If gzip or nibabel cannot read the file.
     """
     content = source.read_bytes()
@@ -91,13 +93,15 @@ def decode_pair(name: str, parts: Mapping[str, Source]) -> Decoded:
 def _parse(content: bytes, kinds: tuple[type[Nifti1Header], type[Nifti1Header]]) -> Nifti1Header:
     first, second = kinds
     is_second = second.may_contain_header(content[: second.sizeof_hdr])
-    return (second if is_second else first).from_fileobj(io.BytesIO(content))
+    header = (second if is_second else first).from_fileobj(io.BytesIO(content), check=False)
+    header.check_fix(logger=_SILENT)
+    return header
 
 
 def _decode(name: str, format_: str, *, header: Nifti1Header, content: bytes, file: bytes = b"") -> Decoded:
     """Decode the voxels in ``content``; ``file`` is the header's file if that is another one."""
     shape = tuple(int(side) for side in header.get_data_shape())
-    spatial = _spatial_shape(name, shape)
+    spatial, channels = _spatial_shape(name, shape)
     _check_sizes(name, type(header)((file or content)[: header.sizeof_hdr], check=False), spatial)
     dtype = header.get_data_dtype()
     if dtype.kind not in "iuf" or dtype.itemsize > 8:
@@ -108,12 +112,13 @@ def _decode(name: str, format_: str, *, header: Nifti1Header, content: bytes, fi
         raise CodecError(name, f"voxels that begin at byte {begin}, must be >= 0", "fetch or export it again")
     if len(content) < end:
         raise CodecError(name, f"the file ends after {len(content)} of {end} bytes", "fetch or export it again")
-    voxels = np.frombuffer(content, dtype, offset=begin, count=int(np.prod(shape))).reshape(spatial, order="F")
+    values = np.frombuffer(content, dtype, offset=begin, count=int(np.prod(shape)))
+    voxels = values.reshape((*spatial, channels), order="F")
     slope, intercept = header.get_slope_inter()
     affine = _LPS @ _best_affine(name, header)
     is_placed = bool(header["sform_code"] > 0 or header["qform_code"] > 0)
     return Decoded(
-        array=np.array(voxels, dtype=dtype.newbyteorder("="), order="C")[None],
+        array=np.array(np.moveaxis(voxels, -1, 0), dtype=dtype.newbyteorder("="), order="C"),
         format=format_,
         header=NiftiHeader(prefix=content[:begin], suffix=content[end:], dtype=dtype, file=file),
         spacing=tuple(float(size) for size in header.get_zooms()[: len(spatial)]),
@@ -138,12 +143,12 @@ def encode_nifti(array: np.ndarray, header: NiftiHeader, compress_level: int, co
     """Encode a NIfTI file with the header and extensions of its source.
 
     Args:
-        array: ``(1, *spatial)`` stored values.
+        array: ``(C, *spatial)`` stored values.
         header: from `decode_nifti`.
         compress_level: 0 to 9, used if ``compressed``.
         compressed: write gzip (``.nii.gz``), without a time stamp, so that equal volumes give equal files.
     """
-    voxels = array[0].astype(header.dtype).tobytes(order="F")
+    voxels = np.moveaxis(array, 0, -1).astype(header.dtype).tobytes(order="F")
     content = header.prefix + voxels + header.suffix
     return gzip.compress(content, compress_level, mtime=0) if compressed else content
 
@@ -152,21 +157,22 @@ def encode_pair(array: np.ndarray, header: NiftiHeader) -> dict[str, bytes]:
     """Encode a NIfTI pair, with an unchanged header file, by the suffixes ``.hdr`` and ``.img``.
 
     Args:
-        array: ``(1, *spatial)`` stored values.
+        array: ``(C, *spatial)`` stored values.
         header: from `decode_pair`.
     """
     return {".hdr": header.file, ".img": encode_nifti(array, header, 0, compressed=False)}
 
 
-def _spatial_shape(name: str, shape: tuple[int, ...]) -> tuple[int, ...]:
-    spatial = shape
-    while len(spatial) > 3 and spatial[-1] == 1:
-        spatial = spatial[:-1]
-    if len(spatial) not in (2, 3):
-        raise CodecError(name, f"shape {shape}, must have 2 or 3 axes", "store each channel as a file of its own")
-    if min(spatial) < 0:
+def _spatial_shape(name: str, shape: tuple[int, ...]) -> tuple[tuple[int, ...], int]:
+    """Spatial axes, and channels along a fourth one."""
+    axes = shape
+    while len(axes) > 3 and axes[-1] == 1:
+        axes = axes[:-1]
+    if len(axes) not in (2, 3, 4):
+        raise CodecError(name, f"shape {shape}, must have 2 to 4 axes", "store each channel as a file of its own")
+    if min(axes) < 0:
         raise CodecError(name, f"shape {shape}, must not be negative", "fetch or export it again")
-    return spatial
+    return axes[:3], axes[3] if len(axes) == 4 else 1
 
 
 def _check_sizes(name: str, header: Nifti1Header, spatial: tuple[int, ...]) -> None:

@@ -54,7 +54,7 @@ def add_delta(stored: StoredImage, delta: np.ndarray, bound: np.ndarray) -> np.n
     With the window width ``k`` in stored units, the result is
     ``stored + clip(rint(delta * k), +-floor(bound * k + 1e-3))``, clipped to the window. Float images are not rounded
     to levels; their change is at most ``bound * k`` after rounding to the dtype. Voxels whose stored value is outside
-    the window and the alpha channel do not change.
+    the window and the alpha channel do not change. Channels with windows of their own are images of their own.
 
     Args:
         stored: image to perturb.
@@ -70,6 +70,10 @@ def add_delta(stored: StoredImage, delta: np.ndarray, bound: np.ndarray) -> np.n
     delta = _checked("delta", delta, stored)
     bound = _checked("bound", bound, stored)
     _check_not_negative(bound)
+    if len(images := stored.each()) > 1:
+        whole = [np.broadcast_to(values, stored.color.shape) for values in (delta, bound)]
+        steps = zip(images, *(np.split(values, len(values)) for values in whole), strict=True)
+        return np.concatenate([add_delta(*step) for step in steps]).astype(stored.array.dtype, copy=False)
     color, result = stored.color, stored.array.copy()
     for rows in slabs(color.shape):
         slab = replace(stored, array=color[:, rows], has_alpha=False)
@@ -113,7 +117,7 @@ def _add_real(stored: StoredImage, step: np.ndarray, limit: np.ndarray) -> np.nd
 
 def _limits(stored: StoredImage) -> tuple[float, float]:
     """Return the ends of the window in ascending order, clipped to the ranges of the file and the dtype."""
-    low, high = sorted(stored.intensity_window)
+    low, high = sorted(stored.ends)
     if stored.value_range is not None:
         low, high = max(low, stored.value_range[0]), min(high, stored.value_range[1])
     if np.issubdtype(stored.array.dtype, np.integer):

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..data.two_folders import check_ignore_label
 from ..data.windows import as_window
+from ..io.stored import IntensityWindow
 from ..io.suggest import did_you_mean
 from ..workflows.bundle import renamed
 from ..workflows.presets import PRESETS, read_eps
@@ -47,6 +49,7 @@ class Settings:
         parameters: what holds for requests that ask for nothing else.
         num_classes: classes of the labels, background included; None for those of the fit.
         intensity_window: displayed values that map to 0 and 1; None for those of the fit.
+        ignore_label: value of the labels that is no class; None for that of the fit.
         protect_on_save: whether to protect an image as soon as its final label is saved.
     """
 
@@ -54,7 +57,8 @@ class Settings:
     checkpoint: Path | None = None
     parameters: Parameters = Parameters()
     num_classes: int | None = None
-    intensity_window: tuple[float, float] | None = None
+    intensity_window: IntensityWindow | None = None
+    ignore_label: int | None = None
     protect_on_save: bool = False
 
 
@@ -109,6 +113,7 @@ _SETTINGS: dict[str, Callable[[Any], Any]] = {
     "checkpoint": _checkpoint,
     "num_classes": _classes,
     "intensity_window": as_window,
+    "ignore_label": lambda value: check_ignore_label(int(value)),
     "protect_on_save": _flag,
 }
 _OF_THE_SERVER = {"server_mode"}  # MONAI Label's own

@@ -39,7 +39,8 @@ _OPTIONS: dict[str, Any] = {
 def fit_options(request: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
     """What the request gives, then what the server was started with."""
     eps = None if request.get("preset") else settings.parameters.eps  # the preset brings its own
-    server = {"eps": eps, "num_classes": settings.num_classes, "intensity_window": settings.intensity_window}
+    names = ("num_classes", "intensity_window", "ignore_label")
+    server = {"eps": eps, **{name: getattr(settings, name) for name in names}}
     given = {name: request.get(name, default) for name, default in _OPTIONS.items()}
     chosen = {**server, **{name: value for name, value in given.items() if value not in (None, "")}}
     return {name: value for name, value in chosen.items() if value is not None}

@@ -32,7 +32,7 @@ def perturb_as_known(
     *,
     spacing: Sequence[float] | None,
     levels: float | None,
-    case_id: str,
+    case_id: str | None,
 ) -> Perturbation:
     """What :meth:`Protector.__call__` gives for the image as :func:`in_channels_of` shows it.
 

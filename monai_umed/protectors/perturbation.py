@@ -17,6 +17,11 @@ class Perturbation(NamedTuple):
     delta: torch.Tensor
     bound: torch.Tensor
 
+    def of_channel(self, index: int) -> Perturbation:
+        """What one channel gets: its own, or the one that all share."""
+        parts = (values[min(index, len(values) - 1)][None] for values in self)
+        return Perturbation(*parts)
+
     def kept_from(self, outside: np.ndarray | None) -> Perturbation:
         """Return the perturbation with zeros where ``outside``, boolean ``(1, *spatial)`` or None, is True."""
         if outside is None:

@@ -10,9 +10,10 @@ from typing import Any
 from ..data.case import Case, CaseError, DatasetError
 from ..data.manifest import MANIFEST, TOOL, CaseRecord, Manifest, Quarantined
 from ..data.parallel import map_cases
+from ..data.unlabeled import count_unlabeled
 from ..io.atomic import leftovers, remove, sync_folder
 from ..io.provenance import tool_version
-from ..io.stored import CodecError
+from ..io.stored import CodecError, IntensityWindow
 from ..protectors import Protector
 from ..training.shard import WHOLE, Shard
 from .already_protected import refuse_protected
@@ -31,7 +32,7 @@ def protect_dataset(
     *,
     seed: int = 0,
     num_classes: int = 2,
-    intensity_window: tuple[float, float] | None = None,
+    intensity_window: IntensityWindow | None = None,
     num_workers: int | None = None,
     progress: bool = True,
 ) -> Manifest:
@@ -82,6 +83,7 @@ def protect_dataset(
             cases=records,
             quarantined=quarantined,
             ignore_label=cases[0].ignore_label,
+            unlabeled=count_unlabeled(cases) or None,
         )
         with _named_faults(output_dir, quarantined):
             manifest.dataset_json_sha256 = write_listing(cases, records, output_dir)
@@ -103,7 +105,7 @@ def protect_shard(
     shard: Shard,
     seed: int = 0,
     num_classes: int = 2,
-    intensity_window: tuple[float, float] | None = None,
+    intensity_window: IntensityWindow | None = None,
     num_workers: int | None = None,
     progress: bool = True,
 ) -> list[Quarantined]:
@@ -146,7 +148,7 @@ class _Protection:
         protector: Protector,
         output_dir: Path,
         num_classes: int,
-        intensity_window: tuple[float, float] | None,
+        intensity_window: IntensityWindow | None,
         unfinished: Unfinished,
     ) -> None:
         self.faults: list[str] = []
@@ -183,7 +185,7 @@ class _Protection:
 
 
 def _settings(
-    cases: Sequence[Case], seed: int, num_classes: int, intensity_window: tuple[float, float] | None
+    cases: Sequence[Case], seed: int, num_classes: int, intensity_window: IntensityWindow | None
 ) -> dict[str, Any]:
     """What decides the bytes of the files besides the protector."""
     settings: dict[str, Any] = {"seed": seed, "num_classes": num_classes, "window": intensity_window}
@@ -245,4 +247,7 @@ def report(manifest: Manifest | None, output_dir: str | Path) -> Manifest | None
         print(f"Left out {len(manifest.quarantined)}, which were not written:")
         for entry in manifest.quarantined:
             print(f"  {entry.id}: {entry.reason}")
+    if manifest.unlabeled:
+        reason = "nothing says where to protect them, and as they are they belong into no release"
+        print(f"Left out {manifest.unlabeled} images without a label: {reason}.")
     return manifest

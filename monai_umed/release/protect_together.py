@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ..data.case import Case, DatasetError
 from ..data.manifest import MANIFEST, UNFINISHED, Manifest
+from ..io.stored import IntensityWindow
 from ..protectors import Protector
 from ..training.distributed import is_first_rank, rank_count, shard_of_this_process, wait_for_ranks
 from ..training.shard import Shard, parse_shard
@@ -20,7 +21,7 @@ def protect_together(
     *,
     seed: int = 0,
     num_classes: int = 2,
-    intensity_window: tuple[float, float] | None = None,
+    intensity_window: IntensityWindow | None = None,
     num_workers: int | None = None,
     progress: bool = True,
     shard: str | None = None,

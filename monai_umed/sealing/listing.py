@@ -9,6 +9,7 @@ from ..data.dataset_json import DATASET_JSON, Kept, ListingError, keep_cases
 from ..data.manifest import MANIFEST, Manifest
 from ..io.atomic import write_atomically
 from ..io.checksum import sha256_file
+from ..io.joint_path import first_file
 from ..io.listing import leaves
 from .records import original_name
 
@@ -37,7 +38,7 @@ def restore_listing(protected_dir: Path, output_dir: Path) -> None:
     if not source.is_file() or sha256_file(source) != manifest.dataset_json_sha256:
         reason = f"it is missing or not the file that {MANIFEST} describes; fetch it again, or protect again"
         raise CaseError(DATASET_JSON, reason)
-    names = {record.label: Kept(record.image, original_name(record)) for record in manifest.cases}
+    names = {first_file(record.label): Kept(record.image, original_name(record)) for record in manifest.cases}
     try:
         content = keep_cases(source, names)
     except ListingError as error:

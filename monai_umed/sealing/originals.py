@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from ..data.codec import decode_image
 from ..data.labels import read_label
 from ..data.loading import class_numbers
 from ..data.manifest import MANIFEST, CaseRecord, Manifest
+from ..io.joint_path import joint_files
 from ..io.stored import CodecError, Decoded, StoredImage
 from .records import open_original, original_name, read_mask, read_records
 
@@ -74,7 +75,7 @@ class Originals:
             OSError: If a file cannot be read.
         """
         decoded = self._decode(record)
-        return self._as_loaded(_displayed(decoded), decoded, record)
+        return self._as_loaded(_displayed(decoded), decoded[0], record)
 
     def image_and_label(self, record: CaseRecord, num_classes: int = 2) -> tuple[MetaTensor, MetaTensor]:
         """Return the original image of a case, and its mask on the same grid and with the same affine.
@@ -94,25 +95,25 @@ class Originals:
         """
         decoded = self._decode(record)
         read_mask(self.protected_dir, record)
+        first = decoded[0]
         grid = StoredImage(
-            decoded.array,
-            record.intensity_window,
-            format=decoded.format,
-            header=decoded.header,
-            affine=decoded.affine,
-            grid=decoded.grid,
+            first.array, (0, 1), format=first.format, header=first.header, affine=first.affine, grid=first.grid
         )
         try:
             values = read_label(self.protected_dir / record.label, grid)
         except CodecError as error:
             raise CaseError(record.id, str(error)) from error
         label = class_numbers(record.id, values, num_classes, ignore_label=self._ignore_label)
-        return self._as_loaded(_displayed(decoded), decoded, record), self._as_loaded(label, decoded, record)
+        return self._as_loaded(_displayed(decoded), first, record), self._as_loaded(label, first, record)
 
-    def _decode(self, record: CaseRecord) -> Decoded:
+    def _decode(self, record: CaseRecord) -> list[Decoded]:
+        """The original as it was stored, in one piece or, where channels have files of their own, one by one."""
         content = open_original(self.protected_dir, self.sealed_dir, record, self._key)
+        files = joint_files(PurePosixPath(record.source))
         try:
-            return decode_image(record.source, content)
+            if files is None or isinstance(content, bytes):
+                return [decode_image(record.source, content)]
+            return [decode_image(file.name, content[name]) for name, file in files.items()]
         except CodecError as error:
             raise CaseError(record.id, str(error)) from error
 
@@ -137,7 +138,12 @@ class Originals:
         return MetaTensor(values, affine=torch.from_numpy(affine), meta=meta)
 
 
-def _displayed(decoded: Decoded) -> np.ndarray:
+def _displayed(images: Sequence[Decoded]) -> np.ndarray:
+    values = [_with_scale(image) for image in images]
+    return values[0] if len(values) == 1 else np.concatenate(values)
+
+
+def _with_scale(decoded: Decoded) -> np.ndarray:
     if (decoded.slope, decoded.intercept) == (1.0, 0.0):
         return decoded.array
     return decoded.array * decoded.slope + decoded.intercept  # float64, rounded to float32 once

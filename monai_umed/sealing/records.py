@@ -13,6 +13,7 @@ from ..data.case import CaseError, DatasetError
 from ..data.manifest import MANIFEST, CaseRecord, Manifest
 from ..io.content import Content, read_content
 from ..io.image_files import link_out
+from ..io.joint_path import joint_files
 from .seal import check_content, open_case
 
 T = TypeVar("T")
@@ -48,7 +49,8 @@ def read_records(protected_dir: Path, cases: Sequence[str] | None = None) -> lis
         ManifestError: If the manifest is missing or damaged.
     """
     records = Manifest.load(protected_dir / MANIFEST).cases
-    counts = Counter(name for record in records for name in {original_name(record), record.label})
+    names = (name for record in records for name in {original_name(record), record.label})
+    counts = Counter(file for name in names for file in _files_of(name))
     offenders = [f"{name}: two cases would be written to it" for name, count in counts.items() if count > 1]
     for name in counts:
         outer = counts.keys() & {folder.as_posix() for folder in PurePosixPath(name).parents}
@@ -67,6 +69,12 @@ def read_records(protected_dir: Path, cases: Sequence[str] | None = None) -> lis
     if unknown := sorted(set(cases) - {record.id for record in records}):
         raise DatasetError(str(protected_dir), [f"{name}: no such case in {MANIFEST}" for name in unknown])
     return [record for record in records if record.id in cases]
+
+
+def _files_of(name: str) -> list[str]:
+    """A name in a manifest, or the names of the files of several channels."""
+    files = joint_files(PurePosixPath(name))
+    return [name] if files is None else [file.as_posix() for file in files.values()]
 
 
 def path_inside(folder: Path, name: str, record: CaseRecord) -> Path:

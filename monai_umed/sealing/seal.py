@@ -26,6 +26,7 @@ from ..data.case import CaseError
 from ..data.manifest import CaseRecord
 from ..io.content import Content, sha256_content
 from ..io.image_files import PAIR
+from ..io.joint_path import joint_files
 from .keys import KEY_BYTES, derive_key
 from .residual import decode_file, decode_folder, encode_file, encode_folder
 
@@ -191,6 +192,8 @@ def _format_of(content: Content) -> int:
 def _check_names(record: CaseRecord, original: Content) -> None:
     """Refuse names with folders: whoever has the key could have sealed slices that would be written elsewhere."""
     names = () if isinstance(original, bytes) else original.keys()
+    if (channels := joint_files(Path(record.source))) and names != channels.keys():
+        raise CaseError(record.id, f"the sealed channels are {sorted(names)}, not those of {record.source}")
     if names == set(PAIR) and Path(record.source).suffix.lower() in PAIR:
         return
     for name in names:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -89,7 +88,7 @@ def make_row(pair: tuple[Case, Case], test_case: Case, test_item: dict, networks
     """Read the files of one row, crop them and predict."""
     loaded = load_case(pair[0])
     # Both in the window of the original: a window of its own would shift all gray levels of the protected image.
-    protected = replace(load_case(pair[1]).stored, intensity_window=loaded.stored.intensity_window)
+    protected = load_case(pair[1]).stored.in_window(loaded.stored.intensity_window)
     crop = square(loaded.label[0])
     before, after = for_display(loaded.stored)[crop], for_display(protected)[crop]
     test = load_case(test_case)

@@ -14,12 +14,14 @@ from monai.transforms.transform import Transform
 from monai.utils.enums import TransformBackends
 from monai.utils.type_conversion import convert_to_dst_type, convert_to_tensor
 
+from ..data.two_folders import check_ignore_label
 from ..functional import add_bounded, contour_band, half_widths, lbp_bound
 from ..io.grids import GRID_TOLERANCE, grid_corners
 from ..protectors import Protector
 from ..protectors.arrival import check_arrival, root_mean_square
+from ..protectors.channels import in_channels_of, perturb_as_known
 from ..protectors.checkpoint import load_protector
-from .class_numbers import as_class_numbers
+from .class_numbers import as_class_numbers, split_void
 
 
 def spacing_of(image: NdarrayOrTensor) -> tuple[float, ...] | None:
@@ -166,13 +168,18 @@ class UMedProtect(Transform):
     Put it after intensities are scaled to [0, 1]. It keeps size, type, dtype and metadata. To publish files, use
     :func:`monai_umed.protect` instead, which is exact to the gray level: saving the output of a pipeline rounds.
 
+    Pixels outside of the structure that are NaN or infinite stay as they are. A protector that was fitted to gray
+    images takes images of three channels, and the other way round, as files are taken.
+
     Args:
         protector: checkpoint of any method, see :func:`monai_umed.fit`, or a fitted
             :class:`monai_umed.protectors.Protector`.
         device: where networks run.
+        ignore_label: value of the labels that is no class, 1 to 65535, often 255; pixels that have it stay as they are.
 
     Raises:
         monai_umed.protectors.checkpoint.CheckpointError: If the checkpoint cannot be used.
+        ValueError: If ``ignore_label`` is out of range.
 
     Example:
         >>> import torch
@@ -188,7 +195,14 @@ class UMedProtect(Transform):
 
     backend = [TransformBackends.TORCH]  # noqa: RUF012
 
-    def __init__(self, protector: str | Path | Protector, device: str | torch.device = "cpu") -> None:
+    def __init__(
+        self,
+        protector: str | Path | Protector,
+        device: str | torch.device = "cpu",
+        *,
+        ignore_label: int | None = None,
+    ) -> None:
+        self.ignore_label = None if ignore_label is None else check_ignore_label(ignore_label)
         self.device = torch.device(device)
         self.protector = protector if isinstance(protector, Protector) else load_protector(protector, self.device)
 
@@ -214,22 +228,31 @@ class UMedProtect(Transform):
                 f"The image is of type {values.dtype}, where a change below 1 is lost; scale it to [0, 1] first."
             )
         check_same_place(image, label, "label")
-        classes = torch.as_tensor(convert_to_tensor(label, track_meta=False))
+        read = torch.as_tensor(convert_to_tensor(label, track_meta=False))
+        classes, outside = split_void(read, self.ignore_label)
         classes = as_class_numbers(classes, num_classes=getattr(self.protector, "num_classes", 2))
         if isinstance(values, MetaTensor):
             values = values.as_tensor()
         values, classes = values.to(self.device), classes.to(self.device)
-        scaled, spacing = values.to(torch.float32), spacing_of(image)
-        delta, bound = perturbation = self.protector(scaled, classes, spacing, case_id=case_id)
+        gaps = ~torch.isfinite(values).all(dim=0, keepdim=True)
+        if gaps.shape == classes.shape and bool((gaps & (classes != 0)).any()):
+            raise ValueError(
+                "Pixels inside the structure are NaN or infinite; take them out of the label or fill them."
+            )
+        outside = gaps | outside.to(self.device) if gaps.shape == outside.shape else gaps
+        scaled, spacing = values.to(torch.float32).masked_fill(gaps, 0), spacing_of(image)
+        perturbation = perturb_as_known(self.protector, scaled, classes, spacing=spacing, levels=None, case_id=case_id)
+        delta, bound = perturbation = perturbation.kept_from(outside.cpu().numpy() if outside.any() else None)
         if bound.any():
             change = root_mean_square(delta)
             check_arrival(
                 self.protector,
-                scaled,
+                in_channels_of(scaled, self.protector),
                 classes,
                 perturbation=perturbation,
                 change=change,
                 spacing=spacing,
                 case_id=case_id,
             )
-        return convert_to_dst_type(add_bounded(values, delta.to(values.dtype), bound.to(values.dtype)), dst=image)[0]
+        protected = add_bounded(values, delta.to(values.dtype), bound.to(values.dtype))
+        return convert_to_dst_type(torch.where(outside, values, protected), dst=image)[0]

@@ -132,7 +132,7 @@ class UMedProtectd(MapTransform):
 
     Args:
         keys: images to protect.
-        protector, device: see :class:`UMedProtect`.
+        protector, device, ignore_label: see :class:`UMedProtect`.
         label_key: key of the class numbers.
         id_key: key of the cases' names, for methods whose noise differs between cases.
         allow_missing_keys: do not raise if a key is missing.
@@ -166,11 +166,12 @@ class UMedProtectd(MapTransform):
         device: str | torch.device = "cpu",
         allow_missing_keys: bool = False,
         id_key: str | None = None,
+        ignore_label: int | None = None,
     ) -> None:
         super().__init__(keys, allow_missing_keys)
         self.label_key = label_key
         self.id_key = id_key
-        self.transform = UMedProtect(protector, device)
+        self.transform = UMedProtect(protector, device, ignore_label=ignore_label)
 
     def __call__(self, data: Mapping[Hashable, NdarrayOrTensor]) -> dict[Hashable, NdarrayOrTensor]:
         d = dict(data)

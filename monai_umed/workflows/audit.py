@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..data.cases import Section
 from ..data.manifest import MANIFEST, Manifest
 from ..data.two_folders import DatasetDir, as_dataset, places_of
-from ..data.windows import as_window
+from ..data.windows import GivenWindow, as_window
 from ..io.bundle_folder import bundle_root
 from .places import usual_audit
 from .undo import find_protected
@@ -18,17 +18,20 @@ if TYPE_CHECKING:
     from ..evaluation.audit.scores import AuditScores
 
 
-def _absolute(data: DatasetDir, labels: str | Path | None, ignore_label: int | None) -> DatasetDir:
+def _absolute(data: DatasetDir, labels: str | Path | None) -> DatasetDir:
     """Return a dataset with absolute paths, since an audit may be continued from another folder."""
     images, own_labels = places_of(data)
     if labels is None and own_labels is None:
         images = str(Path(images).resolve())
-    return as_dataset(images, labels or own_labels, ignore_label=ignore_label)
+    return as_dataset(images, labels or own_labels)
 
 
-def _ignore_label(protected: Path) -> int | None:
-    """Return the manifest's ``ignore_label``; None without a manifest, for folders of other programs."""
-    return Manifest.load(protected / MANIFEST).ignore_label if (protected / MANIFEST).is_file() else None
+def _reading(protected: Path) -> dict[str, Any]:
+    """Return how labels are read, as the manifest says; nothing for folders of other programs."""
+    if not (protected / MANIFEST).is_file():
+        return {}
+    manifest = Manifest.load(protected / MANIFEST)
+    return {"ignore_label": manifest.ignore_label, "merge_masks": manifest.merges_masks}
 
 
 def audit(
@@ -53,7 +56,7 @@ def audit(
     amp: bool = True,
     foreign: str | Path | None = None,
     num_classes: int | None = None,
-    intensity_window: Sequence[float] | str | None = None,
+    intensity_window: GivenWindow | None = None,
     slice_axis: int | None = None,
     device: str | None = None,
     workers: int | None = None,
@@ -81,7 +84,8 @@ def audit(
         amp: whether to use bfloat16 where it is safe.
         foreign: other public images that exploiters have. Default: the phantom.
         num_classes: classes of the masks, background included. Default: determined from the test masks.
-        intensity_window: displayed intensities of black and white, two numbers or the name of a CT window.
+        intensity_window: displayed intensities of black and white, two numbers or the name of a CT window; or a list,
+            one per channel.
         slice_axis: axis along which volumes are divided into slices, for 2D networks.
         device: where to train. Default: a GPU, if there is one.
         workers: number of trainings at the same time.
@@ -117,12 +121,14 @@ def audit(
     given = {"epochs": epochs, "learning_rate": learning_rate, "batch_size": batch_size}
     training |= {name: value for name, value in given.items() if value is not None}
     protected = find_protected(release).resolve()
-    ignore_label = _ignore_label(protected)
-    originals, tests = _absolute(clean, labels, ignore_label), _absolute(test, test_labels, ignore_label)
+    reading = _reading(protected)
+    originals, tests = (
+        as_dataset(_absolute(data, apart), **reading) for data, apart in ((clean, labels), (test, test_labels))
+    )
     section: Section = test_section or ("test" if tests == originals else "all")
     facts = inspect_dataset(tests, section, slice_axis=slice_axis)
     plan = Audit(
-        as_dataset(protected, ignore_label=ignore_label),
+        as_dataset(protected, **reading),
         originals,
         test_dir=tests,
         test_section=section,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..data.cases import Section, find_cases
 from ..data.manifest import MANIFEST, Manifest
-from ..data.two_folders import DatasetDir, as_dataset, places_of
+from ..data.two_folders import DatasetDir, as_dataset, places_of, reading_of
 from ..fitting.run_config import run_config
 from .options import config_of
 
@@ -76,7 +76,7 @@ def fit(
     from ..release.layout import check_folders
 
     output = Path(output)
-    dataset = data if labels is None else as_dataset(str(data), labels)
+    dataset = as_dataset(data, labels, merge_masks=bool(options.get("merge_masks")))
     images, own_labels = places_of(dataset)
     # Check this before reporting cases that a release does not list.
     refuse_protected_folder(Path(images).parent if own_labels else Path(images))
@@ -84,7 +84,7 @@ def fit(
     # Checked again when files are written, but an error after a fit of an hour would be too late.
     check_folders(find_cases(dataset, section), output / PROTECTED)
     places = {"dataset_dir": images, "labels_dir": own_labels, "output_dir": str(output), "section": section}
-    run_config("train.json", {**places, **ids, "quick_check": quick_check}, overlays)
+    run_config("train.json", {**places, **ids, **reading_of(dataset), "quick_check": quick_check}, overlays)
     figures = output / QUICK_CHECK
     return Fit(
         checkpoint=find_checkpoint(output),

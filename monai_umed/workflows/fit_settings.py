@@ -9,9 +9,8 @@ from typing import Any
 import torch
 
 from ..fitting.pattern_key import key_mark
+from ..io.stored import IntensityWindow
 from ..protectors import Protector
-
-IntensityWindow = tuple[float, float] | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +27,7 @@ class MethodSettings:
         intensity_window: intensities that map to 0 and 1; None for those of the files.
         protector: what is fitted, as it is before.
         ignore_label: value of the masks that is no class; None if all of them are.
+        merge_masks: whether several masks of one image are its mask together.
         target_psnr: dB that files must have at least, if that was asked for.
     """
 
@@ -35,10 +35,11 @@ class MethodSettings:
     labels_dir: str | None
     seed: int
     num_classes: int
-    intensity_window: IntensityWindow
+    intensity_window: IntensityWindow | None
     protector: Protector | str
     target_psnr: float | None
     ignore_label: int | None = None
+    merge_masks: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "dataset_dir", str(Path(self.dataset_dir).resolve()))
@@ -46,8 +47,9 @@ class MethodSettings:
         object.__setattr__(self, "protector", repr(self.protector))
 
     def kept(self) -> dict[str, Any]:
-        """Return plain values, without ``ignore_label`` if it is None, so that older fits are recognized."""
-        return {name: value for name, value in asdict(self).items() if name != "ignore_label" or value is not None}
+        """Return plain values, without how masks are read if that is as usual, so that older fits are recognized."""
+        added = ("ignore_label", "merge_masks")
+        return {name: value for name, value in asdict(self).items() if name not in added or value}
 
 
 @dataclass(frozen=True, kw_only=True)

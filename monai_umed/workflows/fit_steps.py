@@ -19,6 +19,7 @@ from ..fitting.resume import make_resumable
 from ..fitting.target_psnr import reach_psnr
 from ..fitting.umed_trainer import UMedTrainer
 from ..io.run_folder import claim_output
+from ..io.stored import IntensityWindow
 from ..protectors import Protector, UMed
 from ..protectors.checkpoint import CHECKPOINT, find_checkpoint, save_protector
 from ..release.already_protected import refuse_protected_folder
@@ -26,7 +27,7 @@ from ..release.protect import report
 from ..release.protect_together import protect_together
 from ..training.distributed import check_ranks, is_first_rank
 from .bundle import prepare_run
-from .fit_settings import IntensityWindow, MethodSettings, UMedSettings
+from .fit_settings import MethodSettings, UMedSettings
 from .listed_files import ListedFiles
 
 
@@ -96,7 +97,7 @@ def fit_umed(
     output_dir: str,
     settings: UMedSettings,
     num_classes: int,
-    intensity_window: IntensityWindow,
+    intensity_window: IntensityWindow | None,
     target_psnr: float | None,
 ) -> Protector:
     """Fit UMed's generators, or resume an interrupted fit, and save them.
@@ -137,7 +138,7 @@ def fit_other(
     output_dir: str,
     settings: MethodSettings,
     num_classes: int,
-    intensity_window: IntensityWindow,
+    intensity_window: IntensityWindow | None,
     target_psnr: float | None,
     device: torch.device,
     progress: bool,
@@ -177,7 +178,7 @@ def protect_and_check(
     output_dir: str,
     seed: int,
     num_classes: int,
-    intensity_window: IntensityWindow,
+    intensity_window: IntensityWindow | None,
     facts: DatasetFacts,
     working_size: Sequence[int],
     check_size: Sequence[int] | None,

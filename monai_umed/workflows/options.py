@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypedDict
 
-from ..data.windows import as_window
+from ..data.windows import GivenWindow, as_window
 from .presets import STAMP, UMED, find_preset
 
 
@@ -29,8 +29,9 @@ class FitOptions(TypedDict, total=False):
         batch_size: cases per step of the fit.
         num_classes: classes of the masks, background included.
         ignore_label: value of the masks that is no class, often 255; pixels that have it stay as they are.
+        merge_masks: whether several masks of one image (``x_mask.png``, ``x_mask_1.png``) are its mask together.
         intensity_window: displayed intensities of black and white, two numbers or the name of a CT window such as
-            ``"ct-soft"``.
+            ``"ct-soft"``; or a list of these, one per channel.
         slice_axis: axis along which volumes are protected slice by slice.
         device: where networks run, such as ``"cuda"``.
         progress: whether to show progress bars.
@@ -49,7 +50,8 @@ class FitOptions(TypedDict, total=False):
     batch_size: int | None
     num_classes: int | None
     ignore_label: int | None
-    intensity_window: Sequence[float] | str | None
+    merge_masks: bool | None
+    intensity_window: GivenWindow | None
     slice_axis: int | None
     device: str | None
     progress: bool

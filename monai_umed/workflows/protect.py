@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..data.cases import Section, find_cases, find_sections
 from ..data.manifest import MANIFEST, Manifest
-from ..data.two_folders import DatasetDir, as_dataset, places_of
+from ..data.two_folders import DatasetDir, as_dataset, places_of, reading_of
 from ..fitting.run_config import run_config
 from ..sealing.keys import check_unpublished, read_key
 from .fit import PROTECTED, fit
@@ -101,7 +101,7 @@ def protect(
     if shard is not None and (checkpoint is None or seal_key is not None):
         cure = "pass a checkpoint, and the key only to the last run, which has no shard"
         raise OptionError(["shard"], f"{shard}: a part is protected with generators that are fitted; {cure}")
-    dataset = data if labels is None else as_dataset(str(data), labels)
+    dataset = as_dataset(data, labels, merge_masks=bool(options.get("merge_masks")))
     images, own_labels = places_of(dataset)
     refuse_protected_folder(Path(images).parent if own_labels else Path(images))
     secret = None if seal_key is None else _read_key(Path(seal_key), [protected, sealed])
@@ -130,6 +130,7 @@ def _apply(
         raise OptionError(settled, "settled when the checkpoint was fitted; leave it out, or fit")
     images, labels = places_of(dataset)
     places = {"dataset_dir": images, "labels_dir": labels, "output_dir": str(protected), "section": section}
+    given |= reading_of(dataset)
     run_config("inference.json", {**places, **given, "checkpoint": str(checkpoint), "shard": shard})
 
 

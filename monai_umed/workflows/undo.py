@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..data.cases import find_cases
+from ..data.manifest import MANIFEST, Manifest
 from ..data.two_folders import DatasetDir, as_dataset
 from ..sealing import keys
 from ..sealing.keys import read_key
@@ -85,7 +86,8 @@ def seal(
     """
     dataset = original if labels is None else as_dataset(str(original), labels)
     target = find_sealed(release) if sealed is None else Path(sealed)
-    return seal_dataset(find_cases(dataset), find_protected(release), target, key=read_key(key), progress=progress)
+    cases = find_cases(dataset, merge_masks=Manifest.load(find_protected(release) / MANIFEST).merges_masks)
+    return seal_dataset(cases, find_protected(release), target, key=read_key(key), progress=progress)
 
 
 def restore(

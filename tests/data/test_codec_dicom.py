@@ -31,7 +31,7 @@ def test_bits_and_padding_limit_the_perturbation_for_any_window(tmp_path: Path) 
         assert not perturbed[0, :4].any() and perturbed[0, 4:].min() >= 1 and perturbed.max() <= 4095
         write_image(tmp_path / "b.dcm", perturbed, image)
         np.testing.assert_array_equal(read_image(tmp_path / "b.dcm").array, perturbed)
-    assert read_image(source).intensity_window[0] >= 10
+    assert read_image(source).ends[0] >= 10
 
 
 def test_a_series_folder_and_its_labels_are_read(tmp_path: Path) -> None:

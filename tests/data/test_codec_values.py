@@ -38,7 +38,7 @@ def test_an_explicit_window_is_in_displayed_units_also_with_a_negative_slope(tmp
     displayed = nib.Nifti1Image.from_filename(tmp_path / "a.nii.gz").get_fdata()
     np.testing.assert_allclose(stored.scaled()[0], np.clip((displayed + 160) / 400, 0, 1), atol=1e-6)
     default = read_image(tmp_path / "a.nii.gz")
-    assert default.intensity_window[0] > default.intensity_window[1]
+    assert default.ends[0] > default.ends[1]
 
 
 def test_a_volume_of_background_still_gets_a_window(tmp_path: Path) -> None:

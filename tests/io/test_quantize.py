@@ -62,7 +62,7 @@ def test_budget_dtype_window_and_alpha_are_kept(case: tuple[StoredImage, np.ndar
         result = result[:-1]
     before, after = stored.color.astype(np.float64), result.astype(np.float64)
     assert (np.abs(after - before) <= budget_in_stored_units(stored, bound)).all()
-    low, high = sorted(stored.intensity_window)
+    low, high = sorted(stored.ends)
     inside = (before >= low) & (before <= high)
     np.testing.assert_array_equal(after[~inside], before[~inside])
     assert ((after >= low) & (after <= high))[inside].all()
@@ -85,7 +85,7 @@ def test_a_delta_within_the_limit_survives_whole(
     floored = (stored_limit(bound, stored) / abs(stored.width)).astype(np.float32)
     assert (floored <= bound + 1e-3 / abs(stored.width) + 1e-7).all()
     np.testing.assert_allclose(stored_limit(floored, stored), stored_limit(bound, stored), rtol=1e-6)
-    low, high = sorted(stored.intensity_window)
+    low, high = sorted(stored.ends)
     middle = StoredImage(
         np.full_like(stored.array, low + (high - low) / 2), stored.intensity_window, has_alpha=stored.has_alpha
     )

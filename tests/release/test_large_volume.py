@@ -17,7 +17,9 @@ LIMIT_GIB = 4
 PROTECT = """
 import resource, sys, time
 import torch
-from monai_umed.data.cases import find_cases, load_case, write_image
+from monai_umed.data.cases import find_cases
+from monai_umed.data.codec import write_image
+from monai_umed.data.loading import load_case
 from monai_umed.networks.generators import UMedPerturbator
 from monai_umed.release.protect import protect_dataset
 from monai_umed.protectors.umed import UMed

@@ -62,7 +62,7 @@ def test_files_on_disk_keep_the_limit_the_mask_and_all_else(tmp_path: Path, kind
     [record] = manifest.cases
     assert Manifest.load(after / MANIFEST).cases == [record]
     change = np.abs(new.astype(np.float64) - old)
-    width = record.intensity_window[1] - record.intensity_window[0]
+    width = float(np.diff(record.intensity_window)[0])
     whole = np.issubdtype(image.dtype, np.integer)
     # floor(4/255 * 255) is 4 although the product is 3.9999998 in float32: hence the thousandth of a level
     limit = math.floor(EPS * width + 1e-3) if whole else EPS * width * (1 + 2**-20)

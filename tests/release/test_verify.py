@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
@@ -26,6 +27,7 @@ from monai_umed.data.case import DatasetError
 from monai_umed.data.cases import find_cases
 from monai_umed.data.manifest import MANIFEST, UNFINISHED
 from monai_umed.io.checksum import sha256_path
+from monai_umed.io.fidelity import measure
 from monai_umed.protectors.controls import Identity
 from monai_umed.release.protect import protect_dataset
 from monai_umed.release.verify import Problem, verify_folder
@@ -222,7 +224,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], list[tuple[str, str]]]] = {
         [("a", "holds uint8 (1, 40, 48)")],
     ),
     "manifest of an empty window": (
-        lambda folder: edit_manifest(folder, intensity_window=[3, 3]),
+        lambda folder: edit_manifest(folder, window=[3, 3]),
         [("a", "two different finite")],
     ),
 }
@@ -260,7 +262,7 @@ FORGERIES: dict[str, tuple[Callable[[Path], object], str]] = {
     "edited ssim": (lambda folder: edit_manifest(folder, ssim=1.0), "says ssim 1.0"),
     "edited share": (lambda folder: edit_manifest(folder, perturbed_fraction=0.01), "says perturbed_fraction 0.01"),
     "edited change": (lambda folder: edit_manifest(folder, max_abs_delta=1), "says max_abs_delta 1, the files say 4"),
-    "wider window": (lambda folder: edit_manifest(folder, intensity_window=[0, 2550]), "says psnr"),
+    "wider window": (lambda folder: edit_manifest(folder, window=[0, 2550]), "says psnr"),
     "renamed case": (lambda folder: edit_manifest(folder, id="aa"), "has no original"),
 }
 
@@ -412,3 +414,19 @@ def test_a_case_in_which_no_pixel_changed_is_a_problem(tmp_path: Path, originals
     protect_dataset(find_cases(folders.dataset), Identity(2, 1), folders.protected, progress=False)
     what = "images/a.png is as unprotected as its original, no pixel changed; remove it, or protect again"
     assert check(folders, originals) == [Problem("a", what)]
+
+
+def test_a_case_in_which_less_than_half_of_its_perturbation_is_left_is_a_problem(folders: Folders) -> None:
+    """The manifest agrees with the files in all figures, as if that had been protected."""
+    before, after = (read_array(folder / "images" / "a.bmp") for folder in folders)
+    weak = after.copy()
+    weak[:25] = before[:25]
+    assert (weak != before).any()
+    for array in (after, weak):
+        assert check(folders) == []
+        forge(folders.protected, array)
+        edit_manifest(folders.protected, **asdict(measure(before[None], array[None], 255)))
+        assert check(folders, originals=False) == []
+    [problem] = check(folders)
+    assert problem.id == "a"
+    assert "of the perturbation arrives, must be at least 50%; protect again" in problem.what

@@ -11,7 +11,7 @@ from ...data.codec import read_image
 from ...data.loading import load_case
 from ...data.parallel import map_cases
 from ...io.atomic import write_json
-from ...io.fidelity import measure
+from ...io.fidelity import compare
 from ..folders import Folders, among, pair_cases
 from ..results import Comparison, read_kept
 from .detector import MIN_CASES, detector_auc
@@ -24,17 +24,17 @@ def compare_files(comparison: Comparison, progress: bool = True) -> dict[str, An
     """Return mean PSNR in dB, mean SSIM and median change of radiomics features over all cases, at native size."""
     files, pairs = comparison.files, pair_cases(comparison.files)
 
-    def compare(case: Case) -> dict[str, Any]:
+    def compare_case(case: Case) -> dict[str, Any]:
         loaded = load_case(case, files.num_classes, files.intensity_window)
         before = loaded.stored
         # Use the original's window, so that equal gray levels stay equal numbers.
-        after = replace(read_image(pairs[case.id][1].image), intensity_window=before.intensity_window)
-        fidelity = measure(before.color, after.color, before.width)
+        after = read_image(pairs[case.id][1].image).in_window(before.intensity_window)
+        fidelity = compare(before, after)
         change = radiomics_change(before.scaled(), after.scaled(), loaded.label)
         return {"psnr": fidelity.psnr, "ssim": fidelity.ssim, "radiomics": change}
 
     clean = [pairs[id][0] for id in comparison.facts.ids]
-    found, _ = map_cases(compare, clean, title="compare files", num_workers=2, progress=progress)
+    found, _ = map_cases(compare_case, clean, title="compare files", num_workers=2, progress=progress)
     psnr = [entry["psnr"] for entry in found if entry["psnr"] is not None]
     return {
         "psnr": mean(psnr) if psnr else None,

@@ -25,7 +25,8 @@ def before_and_after(comparison: Comparison) -> list[BeforeAfter]:
         before = read_image(cases[id][0].image, comparison.files.intensity_window)
         after = read_image(cases[id][1].image)
         middle = before.color.shape[-1] // 2
-        shown = (gray_levels(image.color, before.intensity_window, middle) for image in (before, after))
+        seen = (image.in_window(before.intensity_window).scaled() for image in (before, after))
+        shown = (gray_levels(image, (0.0, 1.0), middle) for image in seen)
         pairs.append(BeforeAfter(id, *shown))
     return pairs
 
