@@ -62,7 +62,7 @@ def fit(
     intensity_window: IntensityWindow = None,
     window: OldWindow = None,
     slice_axis: SliceAxis = None,
-    quick_check: Annotated[bool, typer.Option(help="train one network on clean, one on protected files")] = True,
+    quick_check: Annotated[bool, typer.Option(help="two exploiters train on clean and protected files")] = True,
     progress: Progress = True,
 ) -> None:
     """Fit a method, protect the training section with it and check quickly whether that works.
@@ -129,6 +129,8 @@ def protect(
     window: OldWindow = None,
     slice_axis: SliceAxis = None,
     shard: Annotated[str | None, typer.Option(help="with --checkpoint: one of several parts, such as 0/4")] = None,
+    advised: Annotated[bool, typer.Option("--advised", help="take the setting that `monai-umed advise` names")] = False,
+    advice: Annotated[Path | None, typer.Option(help="folder of that advice, if it is a place of your own")] = None,
     progress: Progress = True,
 ) -> None:
     """Write a protected copy of a dataset into OUT/protected and check every file of it.
@@ -148,6 +150,8 @@ def protect(
             section=None if section is None else section.value,
             seal_key=seal_key,
             shard=shard,
+            advised=advised,
+            advice=advice,
             method=protector,
             bound=bound,
             preset=preset,

@@ -56,6 +56,7 @@ class CaseRecord:
         note: anything the owner must know, for example that JPEG input was written as PNG.
         noise_rms: root mean square of what was to change, in window units, of each channel if they have windows of
             their own; None in releases of earlier versions.
+        ciede2000: mean difference of color of RGB images; None for others, and in older manifests.
     """
 
     id: str
@@ -75,11 +76,13 @@ class CaseRecord:
     note: str | None = None
     channel_sha256: tuple[str, ...] | None = None
     noise_rms: float | tuple[float, ...] | None = None
+    ciede2000: float | None = None
 
     def entry(self) -> dict[str, Any]:
-        """Its fields as the file has them, where the first versions called the intensity window ``window``."""
+        """Return its fields as the file has them, which calls the intensity window ``window``."""
+        if_given = ("channel_sha256", "ciede2000", "noise_rms")
         fields = {"window" if name == "intensity_window" else name: value for name, value in asdict(self).items()}
-        return {name: value for name, value in fields.items() if name != "channel_sha256" or value is not None}
+        return {name: value for name, value in fields.items() if name not in if_given or value is not None}
 
 
 @dataclass(frozen=True)
@@ -110,6 +113,7 @@ class Manifest:
         dataset_json_sha256: checksum of the ``dataset.json`` in the folder; None if there is none.
         ignore_label: value of the labels that is no class, whose pixels were left as they are; None if there is none.
         unlabeled: images of the dataset that have no label and were left out; None if there are none.
+        advice: what `monai-umed advise` said about the setting; None if it was not asked.
     """
 
     tool: str
@@ -122,6 +126,7 @@ class Manifest:
     dataset_json_sha256: str | None = None
     ignore_label: int | None = None
     unlabeled: int | None = None
+    advice: str | None = None
 
     def save(self, path: str | Path) -> None:
         """Write the manifest, sorted by case id, all at once or not at all.
@@ -138,7 +143,7 @@ class Manifest:
             content["format"] = 1 if self.dataset_json_sha256 is None else 2
         if self.dataset_json_sha256 is None:
             del content["dataset_json_sha256"]
-        for name in ("ignore_label", "unlabeled"):
+        for name in ("ignore_label", "unlabeled", "advice"):
             if content[name] is None:
                 del content[name]
         content["cases"].sort(key=lambda record: record["id"])
@@ -158,6 +163,11 @@ class Manifest:
         """Mean ``psnr`` in dB, None if no image changed, and mean ``ssim`` of the cases; there must be one."""
         psnr = [case.psnr for case in self.cases if case.psnr is not None]
         return {"psnr": mean(psnr) if psnr else None, "ssim": mean(case.ssim for case in self.cases)}
+
+    def mean_ciede2000(self) -> float | None:
+        """Mean difference of color of the cases that have colors; None if there are none."""
+        found = [case.ciede2000 for case in self.cases if case.ciede2000 is not None]
+        return mean(found) if found else None
 
     @staticmethod
     def load(path: str | Path) -> "Manifest":

@@ -100,10 +100,11 @@ def merge_further(pairing: Pairing, labels: Mapping[str, Path]) -> dict[str, Pat
     merged = dict(labels)
     for kind, stem in sorted(pairing.alone):
         match = _NUMBERED.fullmatch(stem) if kind == "label" else None
-        if match and match["first"] in paired:
-            if joined := joint_path([*files_of(merged[match["first"]]), labels[stem]]):
-                merged[match["first"]] = joined
-                del pairing.alone[kind, stem]
+        if match is None or match["first"] not in paired:
+            continue
+        if joined := joint_path([*files_of(merged[match["first"]]), labels[stem]]):
+            merged[match["first"]] = joined
+            del pairing.alone[kind, stem]
     return merged
 
 

@@ -14,6 +14,8 @@ from ..io.suggest import did_you_mean
 from ..protectors import BoundedProtector, Needs, Protector, protector_class
 from ..protectors.checkpoint import load_protector, save_protector
 from ..protectors.surrogate import SurrogateProtector
+from ..protectors.tint import Tint
+from .pattern_key import key_number
 
 Load = Callable[..., TrainingSet]
 """Reads a training set, see :func:`monai_umed.data.training_set.load_training_set`, in a ``layout``."""
@@ -62,15 +64,17 @@ def parse_method(text: str) -> dict[str, Any]:
 
 
 def check_method(protector: Protector, section: str, pattern_key: str | None = None) -> None:
-    """Check settings that a method may not support, before the fit takes minutes.
+    """Check settings that a method may not support, before the fit takes minutes, and let a key choose a tint.
 
     Args:
         protector: a protector that is not fitted yet.
         section: section to protect; fits always use ``"train"``.
-        pattern_key: file of a pattern key, which only UMed supports.
+        pattern_key: file of a pattern key, which UMed and tints support.
 
     Raises:
-        ValueError: If a method that cannot protect new images has to protect another section, or a key is given.
+        KeyFileError: If the key cannot be used.
+        ValueError: If a method that cannot protect new images has to protect another section, or a key is given to a
+            method that does not support it.
     """
     name = type(protector).__name__
     if not protector.protects_new_images and section != "train":
@@ -78,9 +82,11 @@ def check_method(protector: Protector, section: str, pattern_key: str | None = N
             f"section is {section!r}, but {name} makes noise for the cases of its fit alone, the section 'train'; set "
             "section to 'train', or use a method that protects new images, such as umed."
         )
-    if pattern_key is not None:
+    if isinstance(protector, Tint):
+        protector.choose(0 if pattern_key is None else key_number(pattern_key))
+    elif pattern_key is not None:
         raise ValueError(
-            f"pattern_key is {pattern_key!r}, but only umed starts from a key's pattern, not {name}; leave it out."
+            f"pattern_key is {pattern_key!r}, but only umed and tint start from a key, not {name}; leave it out."
         )
 
 

@@ -66,6 +66,15 @@ def start_from_key(perturbator: UMedPerturbator, key_file: str | Path) -> None:
         generator.start_from(tile)
 
 
+def key_number(key_file: str | Path) -> int:
+    """A number that only the owner of the key can compute, to choose among tints.
+
+    Raises:
+        KeyFileError: if the file cannot be used.
+    """
+    return int.from_bytes(derive_key(read_key(key_file), "tint 1"), "big")
+
+
 def key_mark(key_file: str | Path) -> str:
     """Return eight digits that distinguish keys in records of a run without revealing the pattern.
 

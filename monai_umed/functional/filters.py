@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -80,6 +81,41 @@ def grayscale(image: torch.Tensor) -> torch.Tensor:
         return image
     luma = torch.tensordot(image.new_tensor(LUMA), image, dims=1).clamp(0, 1)
     return luma.repeat(3, *[1] * luma.ndim)
+
+
+def gray_world(image: torch.Tensor) -> torch.Tensor:
+    """White balance of ``(C, *spatial)``: every channel times what brings its mean to that of all, clipped to [0, 1].
+
+    A channel that is black stays black.
+    """
+    means = image.flatten(1).mean(1)
+    factors = torch.where(means > 0, means.mean() / means, 1.0)
+    return (image * factors.reshape(-1, *[1] * (image.ndim - 1))).clamp(0, 1)
+
+
+def standardize_channels(image: torch.Tensor) -> torch.Tensor:
+    """Every channel of ``(C, *spatial)`` to a mean of 0.5 and a standard deviation of 1/6, clipped to [0, 1].
+
+    That keeps what lies within three standard deviations. A channel of one value stays as it is.
+    """
+    flat = image.flatten(1)
+    mean, deviation = (value.reshape(-1, *[1] * (image.ndim - 1)) for value in (flat.mean(1), flat.std(1)))
+    return torch.where(deviation > 1e-6, 0.5 + (image - mean) / (6 * deviation), image).clamp(0, 1)
+
+
+def rotate_hue(image: torch.Tensor, angle: float) -> torch.Tensor:
+    """Turn the colors of ``(3, *spatial)`` about the axis of grays; not clipped, and no other image is changed.
+
+    Args:
+        image: in [0, 1].
+        angle: in radians; a third of a turn makes red green, green blue and blue red.
+    """
+    if len(image) != 3:
+        return image
+    axis = torch.full((3, 3), 1 / 3)
+    cross = torch.tensor([[0.0, -1.0, 1.0], [1.0, 0.0, -1.0], [-1.0, 1.0, 0.0]]) / math.sqrt(3)
+    turn = math.cos(angle) * (torch.eye(3) - axis) + axis + math.sin(angle) * cross
+    return torch.tensordot(turn.to(image), image, dims=1)
 
 
 def halve(image: torch.Tensor) -> torch.Tensor:

@@ -6,6 +6,7 @@ from math import prod
 from typing import Any
 
 import numpy as np
+from skimage.color import deltaE_ciede2000, rgb2lab
 from skimage.metrics import structural_similarity
 
 from .quantize import SLAB_VALUES, slabs
@@ -13,6 +14,7 @@ from .stored import StoredImage
 
 _WINDOW = 7  # scikit-image's default side of the SSIM window
 _RADIUS = _WINDOW // 2
+_COLORS = 2**14  # pixels that CIEDE2000 is computed for; all of a photograph would take longer than everything else
 
 
 @dataclass(frozen=True)
@@ -25,12 +27,15 @@ class Fidelity:
         max_abs_delta: largest change in stored units (gray levels): int for integer images, else float; that of each
             channel if they have windows of their own.
         perturbed_fraction: fraction of the stored values that changed, in [0, 1].
+        ciede2000: mean color difference over all pixels (CIEDE2000 of sRGB, D65 white), visible from about 1; None for
+            images that do not have three channels.
     """
 
     psnr: float | None
     ssim: float
     max_abs_delta: int | float | tuple[int | float, ...]
     perturbed_fraction: float
+    ciede2000: float | None = None
 
     @property
     def rms(self) -> float:
@@ -91,7 +96,8 @@ def measure(before: np.ndarray, after: np.ndarray, data_range: float) -> Fidelit
         raise ValueError("data_range is 0, must be the width of the intensity window")
     before, after = _without_gaps(before, after)
     is_integer, data_range = np.issubdtype(before.dtype, np.integer), abs(data_range)
-    changed, largest, squares = 0, np.float64(0), np.float64(0)
+    changed, largest, squares, color = 0, np.float64(0), np.float64(0), 0.0
+    has_color = len(before) == 3 and is_integer
     for rows in slabs(before.shape):
         first, second = before[:, rows], after[:, rows]
         here = int(np.count_nonzero(first != second))
@@ -100,14 +106,25 @@ def measure(before: np.ndarray, after: np.ndarray, data_range: float) -> Fidelit
             difference = np.abs(_real(second) - _real(first))
             largest = np.maximum(largest, difference.max())  # unlike max, it propagates NaN
             squares += np.square(difference, out=difference).sum(dtype=np.float64)
+            color += _color_difference(first, second, data_range) if has_color else 0.0
+    ciede2000 = color / prod(before.shape[1:]) if has_color else None
     if not changed:
-        return Fidelity(psnr=None, ssim=1.0, max_abs_delta=0 if is_integer else 0.0, perturbed_fraction=0.0)
+        return Fidelity(None, 1.0, 0 if is_integer else 0.0, 0.0, ciede2000)
     return Fidelity(
         psnr=float(10 * np.log10(data_range**2 / (squares / before.size))),
         ssim=float(np.mean([_ssim(*pair, data_range) for pair in zip(before, after, strict=True)])),
         max_abs_delta=int(largest) if is_integer else float(largest),
         perturbed_fraction=changed / before.size,
+        ciede2000=ciede2000,
     )
+
+
+def _color_difference(before: np.ndarray, after: np.ndarray, data_range: float) -> float:
+    """Sum of CIEDE2000 over the pixels of ``(3, *spatial)``, from evenly spaced ones if very many changed."""
+    changed = np.flatnonzero((before != after).any(axis=0))
+    seen = changed[:: -(-len(changed) // _COLORS)]
+    pair = (np.clip(image.reshape(3, -1)[:, seen].T / data_range, 0, 1) for image in (before, after))
+    return float(deltaE_ciede2000(*map(rgb2lab, pair)).mean()) * len(changed)
 
 
 def _without_gaps(before: np.ndarray, after: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -17,7 +17,7 @@ from ..data.case import Case
 from ..data.workspace import dataset_of
 from ..io.checksum import sha256_path
 from ..workflows.fit import fit
-from ..workflows.presets import PRESETS, UMED
+from ..workflows.presets import PRESETS, UMED, find_preset
 from .datastore import labelled_cases
 from .http_errors import http_errors
 from .protected_folder import FIT
@@ -49,8 +49,9 @@ def fit_options(request: Mapping[str, Any], settings: Settings) -> dict[str, Any
 def _check_preset(name: str) -> None:
     # A stamp is no fit: what is protected here later takes UMed's generators.
     known = [known for known, preset in PRESETS.items() if preset.method == UMED]
-    if name not in known:
+    if name in PRESETS and name not in known:
         raise ValueError(f"preset is {name!r}; it must be one of {', '.join(known)}")
+    find_preset(name)
 
 
 def _fit_folder(output: Path, cases: Sequence[Case], options: Mapping[str, Any]) -> Path:

@@ -40,6 +40,7 @@ class Protector(ABC):
         protects_new_images: whether images that were not part of the fit can be protected without another one.
         paper: short citation with arXiv id or venue.
         changes_nothing: whether it is a control that leaves every image unchanged.
+        needs_color: whether gray images cannot be protected as color images, or the other way round.
 
     Args:
         spatial_dims: 2 or 3.
@@ -55,6 +56,7 @@ class Protector(ABC):
     protects_new_images: ClassVar[bool]
     paper: ClassVar[str]
     changes_nothing: ClassVar[bool] = False
+    needs_color: ClassVar[bool] = False
 
     def __init__(self, spatial_dims: int, in_channels: int, eps: float, slice_axis: int | None = None) -> None:
         if spatial_dims not in (2, 3):
@@ -239,11 +241,7 @@ class Protector(ABC):
         spacing: Sequence[float] | None,
         levels: float | None,
     ) -> bool:
-        """Perturb images given with their label, delta and bound; the last two are written in place.
-
-        Returns:
-            Whether anything could change if files stored real numbers.
-        """
+        """Write delta and bound of images in place, and return whether anything could change in real numbers."""
         boxes = [(slice(None), *self.region(label, spacing)) for _, label, *_ in views]
         parts, possible = [], False
         for (image, label, *_), box, case_id in zip(views, boxes, case_ids, strict=True):

@@ -26,6 +26,7 @@ PROTECTORS: dict[str, str] = {
     "voxshield": "voxshield.VoxShield",
     "constant-stamp": "stamps.ConstantStamp",
     "random-stamp": "stamps.RandomStamp",
+    "tint": "tint.Tint",
     "uniform": "controls.Uniform",
     "identity": "controls.Identity",
 }

@@ -92,6 +92,7 @@ def protect_case(
         note="; ".join(notes) or None,
         channel_sha256=channel_checksums(output_dir / image_name),
         noise_rms=made if len(made) > 1 else made[0],
+        ciede2000=fidelity.ciede2000,
     )
 
 

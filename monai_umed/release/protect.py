@@ -242,6 +242,8 @@ def report(manifest: Manifest | None, output_dir: str | Path) -> Manifest | None
     means = manifest.mean_fidelity()
     figures = "" if means["psnr"] is None else f"PSNR {means['psnr']:.2f} dB, "
     figures += f"SSIM {means['ssim']:.4f}"
+    color = manifest.mean_ciede2000()
+    figures += "" if color is None else f", CIEDE2000 {color:.2f}"
     print(f"Protected {len(manifest.cases)} cases ({figures}) into {output_dir}; the record is {MANIFEST} beside them.")
     if manifest.quarantined:
         print(f"Left out {len(manifest.quarantined)}, which were not written:")

@@ -75,7 +75,8 @@ def audit(
         labels, test_labels: folders of labels, if ``clean`` or ``test`` contain images only.
         test_section: ``"train"``, ``"test"`` or ``"all"`` of ``test``. Default: ``"test"`` if it is the dataset
             ``clean``, else ``"all"``.
-        preset: ``"quick"``, three networks, six defenses and one seed, or ``"full"``, everything with three seeds.
+        preset: ``"quick"``, three networks, seven defenses (nine for color images) and one seed, or ``"full"``,
+            everything with three seeds.
         exploiters, defenses, seeds: replace those of the preset; names as in `monai-umed list`.
         grid: grid that exploiters train on, in pixels. Default: determined from the test cases.
         network_size: ``"small"`` or ``"paper"``.
@@ -117,7 +118,7 @@ def audit(
 
     if recipe not in RECIPES:
         raise ValueError(f"recipe is {recipe!r}; it must be one of {', '.join(RECIPES)}.")
-    usual, training = choose_preset(preset), dict(RECIPES[recipe])
+    training = dict(RECIPES[recipe])
     given = {"epochs": epochs, "learning_rate": learning_rate, "batch_size": batch_size}
     training |= {name: value for name, value in given.items() if value is not None}
     protected = find_protected(release).resolve()
@@ -127,6 +128,7 @@ def audit(
     )
     section: Section = test_section or ("test" if tests == originals else "all")
     facts = inspect_dataset(tests, section, slice_axis=slice_axis)
+    usual = choose_preset(preset, color=facts.in_channels == 3)
     plan = Audit(
         as_dataset(protected, **reading),
         originals,

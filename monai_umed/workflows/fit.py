@@ -56,7 +56,7 @@ def fit(
         output: folder to write to, which must not be used for anything else.
         labels: folder of the labels, if ``data`` contains images only.
         section: section to protect: ``"train"``, ``"test"`` or ``"all"``. The fit only uses ``"train"``.
-        quick_check: whether to test the protection by training a network on clean and another on protected files.
+        quick_check: whether to test the protection by two exploiters, each trained on clean and on protected files.
         options: see :class:`monai_umed.workflows.options.FitOptions`.
 
     Raises:

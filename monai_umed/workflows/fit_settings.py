@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
@@ -28,8 +28,14 @@ class MethodSettings:
         protector: what is fitted, as it is before.
         ignore_label: value of the masks that is no class; None if all of them are.
         merge_masks: whether several masks of one image are its mask together.
+        key: file of the pattern's key, if it has one; its mark is what is kept.
         target_psnr: dB that files must have at least, if that was asked for.
+
+    Raises:
+        KeyFileError: if the key cannot be used.
     """
+
+    _if_given: ClassVar[tuple[str, ...]] = ("ignore_label", "merge_masks", "key")
 
     dataset_dir: str
     labels_dir: str | None
@@ -40,16 +46,17 @@ class MethodSettings:
     target_psnr: float | None
     ignore_label: int | None = None
     merge_masks: bool = False
+    key: str | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "dataset_dir", str(Path(self.dataset_dir).resolve()))
         object.__setattr__(self, "labels_dir", str(Path(self.labels_dir).resolve()) if self.labels_dir else None)
         object.__setattr__(self, "protector", repr(self.protector))
+        object.__setattr__(self, "key", None if self.key is None else key_mark(self.key))
 
     def kept(self) -> dict[str, Any]:
-        """Return plain values, without how masks are read if that is as usual, so that older fits are recognized."""
-        added = ("ignore_label", "merge_masks")
-        return {name: value for name, value in asdict(self).items() if name not in added or value}
+        """Return plain values, without what was added later if it is not given, so that older fits are recognized."""
+        return {name: value for name, value in asdict(self).items() if name not in self._if_given or value}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,19 +67,16 @@ class UMedSettings(MethodSettings):
         surrogate: the network that the generators are fitted against.
         epochs: numbers of epochs: all, of the generators in a turn, and of the warm-up.
         native_scale: factor by which files are assumed to be larger than the grid.
-        key: file of the pattern's key, if any, replaced by its mark.
         learning_rates: learning rates of the surrogate and of the generators.
         batch_size: cases per step.
         amp: whether the fit uses bfloat16 where it is safe.
-
-    Raises:
-        KeyFileError: If the key cannot be used.
     """
+
+    _if_given: ClassVar[tuple[str, ...]] = ("ignore_label",)
 
     surrogate: torch.nn.Module | str
     epochs: list[int]
     native_scale: int
-    key: str | None
     learning_rates: list[float]
     batch_size: int
     amp: bool
@@ -80,4 +84,3 @@ class UMedSettings(MethodSettings):
     def __post_init__(self) -> None:
         super().__post_init__()
         object.__setattr__(self, "surrogate", str(self.surrogate))
-        object.__setattr__(self, "key", None if self.key is None else key_mark(self.key))

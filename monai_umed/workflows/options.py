@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypedDict
 
 from ..data.windows import GivenWindow, as_window
-from .presets import STAMP, UMED, find_preset
+from .presets import BEATEN_BY, TINT, UMED, find_preset
 
 
 class FitOptions(TypedDict, total=False):
@@ -87,6 +88,9 @@ def config_of(options: FitOptions) -> tuple[list[str], dict[str, Any]]:
     given = {name: value for name, value in options.items() if value is not None}
     name = str(given.pop("preset", "default"))
     preset = find_preset(name)
+    if better := BEATEN_BY.get(name):
+        reason = f"preset {name!r} is beaten by {better!r}, which is less visible and protects as well; take that"
+        warnings.warn(reason, stacklevel=3)
     method = str(given.pop("method", preset.method))
     if preset.method != UMED and method == UMED:
         method = preset.method
@@ -100,12 +104,14 @@ def config_of(options: FitOptions) -> tuple[list[str], dict[str, Any]]:
         if bound is not None:
             raise OptionError(["bound"], f"{bound}: umed has bounds of its own; leave it out or name another method")
         return [f"{name}.json"] if name != "default" else [], ids
-    if preset.method == STAMP and method.partition(":")[0] != STAMP:
-        raise OptionError(["method", "preset"], f"{method} and {name}, which is {STAMP}; leave one of them out")
+    base = method.partition(":")[0]
+    if preset.method not in (UMED, base):
+        raise OptionError(["method", "preset"], f"{method} and {name}, which is {preset.method}; leave one of them out")
     if name == "contour":
         cure = "leave it out, or give bound=band"
         raise OptionError(["preset"], f"contour is where umed may change pixels, not {method}; {cure}")
-    if wrong := [option for option in _OF_UMED if option in given]:
+    of_umed = [option for option in _OF_UMED if (option, base) != ("pattern_key", TINT)]
+    if wrong := [option for option in of_umed if option in given]:
         cure = "leave it out, or set the method's own arguments with the bundle's method.json"
         raise OptionError(wrong, f"means umed's generators, not {method}; {cure}")
     from ..fitting.fit import parse_method  # here, because it imports networks

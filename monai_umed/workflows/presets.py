@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields, replace
 from ..io.suggest import did_you_mean
 from .bundle import as_fraction
 
-UMED, STAMP = "umed", "constant-stamp"
+UMED, STAMP, TINT = "umed", "constant-stamp", "tint"
 
 
 @dataclass(frozen=True)
@@ -52,28 +52,36 @@ class Preset:
 
 
 PRESETS = {
-    "default": Preset("the region inside its contour, 4 of 255 gray levels"),
     "invisible": Preset("3 of 255 gray levels", eps=3 / 255),
+    "default": Preset("the region inside its contour, 4 of 255 gray levels"),
+    "medium": Preset("8 of 255 gray levels, for exploiters who augment", eps=8 / 255),
     "strong": Preset(
-        "8 of 255 gray levels, a coarser pattern and its opposite outside",
-        eps=8 / 255,
-        images=Pattern(background_share=0.25, period=8, mirrored=True),
-        volumes=replace(_VOLUMES, mirrored=True),
+        "12 of 255 gray levels, which may be seen", eps=12 / 255, volumes=replace(_VOLUMES, mirrored=True)
     ),
+    "stamp": Preset("a fixed pattern, without a fit", method=STAMP),
+    "tint": Preset("colors shifted inside and the other way outside, for images with colors", method=TINT),
+}
+"""From the least to the most visible, then those for special cases."""
+
+BEATEN_BY = {"contour": "invisible"}
+"""Presets that another one beats, less visible at equal protection: they go on meaning what they meant."""
+
+_BEATEN = {
     "contour": Preset(
         "both sides of the contour and the texture inside, as in the paper",
         images=Pattern(band_side="both", texture="activity"),
     ),
-    "stamp": Preset("a fixed pattern, without a fit", method=STAMP),
 }
 
 
 def find_preset(name: str) -> Preset:
-    """Look up a preset.
+    """Look up a preset, also one of :data:`BEATEN_BY`.
 
     Raises:
         ValueError: If there is no preset of that name; the nearest one is offered.
     """
+    if name in _BEATEN:
+        return _BEATEN[name]
     if name not in PRESETS:
         raise ValueError(f"preset is {name!r}; it must be one of {', '.join(PRESETS)}.{did_you_mean(name, PRESETS)}")
     return PRESETS[name]
@@ -140,8 +148,8 @@ def choose_pattern(
         ValueError: If there is no such preset, it is for another method, or ``eps`` is invalid.
 
     Example:
-        >>> choose_pattern("strong", volumes=False, eps="6/255").period
-        8
+        >>> choose_pattern("strong", volumes=False).period
+        4
     """
     chosen = find_preset(preset)
     if chosen.method != UMED and method != chosen.method:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from ..data.cases import Section, find_cases, find_sections
 from ..data.manifest import MANIFEST, Manifest
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from .options import FitOptions
 
 SEALED = "sealed"
+_SEEN = ("seed", "ignore_label", "intensity_window", "slice_axis", "device", "progress")
+"""Options of a fit that advice takes as well."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,8 @@ def protect(
     section: Section | None = None,
     seal_key: str | Path | None = None,
     shard: str | None = None,
+    advised: bool = False,
+    advice: str | Path | None = None,
     **options: Unpack[FitOptions],
 ) -> Release:
     """Write a protected copy of a dataset to ``output/protected`` and verify every file of it.
@@ -77,13 +81,17 @@ def protect(
         seal_key: file of :func:`monai_umed.new_key`, to seal the originals into ``output/sealed``.
         shard: with a checkpoint, one of several parts of the work, such as ``"0/4"``; a last call without it finishes
             the folder.
+        advised: whether to take the setting that :func:`monai_umed.advise` names; it is asked if it was not yet.
+            What it said goes into the manifest.
+        advice: its ``advice.json``, or the folder of that; implies ``advised``.
         options: see :class:`monai_umed.workflows.options.FitOptions`.
 
     Raises:
-        DatasetError: If the dataset is malformed or already protected, or the output folder cannot be used.
-        KeyFileError: If the key cannot be used, or is in a folder that would be published.
-        OptionError: If options contradict each other.
-        ValueError: If an option is out of range, or the output folder contains a fit with other settings.
+        DatasetError: if the dataset is malformed or protected already, or the output folder cannot be used.
+        KeyFileError: if the key cannot be used, or lies in what would be published.
+        OptionError: if options contradict each other.
+        ValueError: if nothing holds or the advice is about other cases; if an option is out of range, or the output
+            folder holds a fit with other settings.
 
     Example:
         >>> data = mu.write_phantom(work / "data", num_train=4, num_test=2)
@@ -104,6 +112,14 @@ def protect(
     dataset = as_dataset(data, labels, merge_masks=bool(options.get("merge_masks")))
     images, own_labels = places_of(dataset)
     refuse_protected_folder(Path(images).parent if own_labels else Path(images))
+    said = None
+    if advised or advice is not None:
+        if settled := [name for name in ("preset", "method", "bound", "eps", "target_psnr") if options.get(name)]:
+            raise OptionError([*settled, "advised"], "the advice names the setting; leave one of them out")
+        if checkpoint is not None:
+            raise OptionError(["advised", "checkpoint"], "a checkpoint has its setting already; leave one of them out")
+        chosen, said = _follow(dataset, advice, options)
+        options |= chosen
     secret = None if seal_key is None else _read_key(Path(seal_key), [protected, sealed])
     if checkpoint is None:
         section = section or usual_section(dataset)
@@ -114,11 +130,35 @@ def protect(
         _apply(dataset, made, protected, section=section, shard=shard, options=options)
     if shard is not None or not _is_first_process():
         return Release(protected, None, (), None, made, section)
+    if said is not None:
+        manifest = Manifest.load(protected / MANIFEST)
+        manifest.advice = said
+        manifest.save(protected / MANIFEST)
     problems = tuple(verify_folder(protected, dataset, progress))
     reports = None
     if secret is not None and not problems:
         reports = seal_dataset(find_cases(dataset), protected, sealed, key=secret, progress=progress)
     return Release(protected, Manifest.load(protected / MANIFEST), problems, reports, made, section)
+
+
+def _follow(dataset: DatasetDir, advice: str | Path | None, options: FitOptions) -> tuple[FitOptions, str]:
+    """The setting that advice names, and what it said; advice is asked for where there is none yet."""
+    from ..evaluation.advice.record import ADVICE, Advice
+    from .advise import advise, names_of, usual_advice
+
+    folder = usual_advice(dataset) if advice is None else Path(advice)
+    if advice is None and not (folder / ADVICE).is_file():
+        asked = {name: options[name] for name in _SEEN if options.get(name) is not None}  # type: ignore[literal-required]
+        found = advise(dataset, folder, **asked)
+    else:
+        found = Advice.load(folder)
+    if found.cases != names_of(dataset):
+        raise ValueError(
+            f"{folder} is advice about other cases than those of {dataset}; run `monai-umed advise` on it."
+        )
+    if found.chosen is None:
+        raise ValueError(f"{found.verdict} Ask again with another target, or name a setting yourself.")
+    return cast("FitOptions", dict(found.chosen.options)), found.verdict
 
 
 def _apply(

@@ -225,7 +225,7 @@ def test_a_submitted_label_protects_its_image_if_the_server_was_told_to(
         ("nobody", {}, 404, "no image 'nobody'; upload it"),
         ("../secret", {}, 404, "no image '../secret'"),
         ("a", {"eps": "9"}, 422, "eps is '9'"),
-        ("a", {"preset": "loud"}, 422, "must be default or invisible or strong"),
+        ("a", {"preset": "loud"}, 422, "must be invisible or default or medium or strong"),
         ("a", {"eps": "four"}, 422, "write it as 0.0157 or as 4/255"),
         ("a", {"band_mm": -1}, 422, "band_mm is -1: must be a positive number of mm"),
         ("a", {"band_mm": 2}, 422, "needs the spacing"),  # PNG files have none
@@ -303,7 +303,7 @@ def test_empty_options_of_a_fit_are_left_to_the_server_and_the_bundle(tmp_path: 
 
 def test_a_preset_is_another_name_of_its_eps(tmp_path: Path) -> None:
     usual = read_settings({"preset": "strong"}, tmp_path).parameters
-    assert usual.eps == 8 / 255
+    assert usual.eps == 12 / 255
     assert read_parameters({"preset": "default"}, usual).eps == 4 / 255
     assert read_parameters({"preset": "strong", "eps": "2/255"}, usual).eps == 2 / 255
     with pytest.raises(ValueError, match="others are for umed_fit"):

@@ -107,7 +107,7 @@ def test_a_target_names_a_class_of_the_package(tiny_phantom: Path, tmp_path: Pat
         ({"method": "tapp"}, "no protector 'tapp'. Did you mean 'tap'?"),
         ({"method": "umed"}, "use train.json alone"),
         ({"method": "em", "section": "all"}, "section is 'all', but EM makes noise for the cases of its fit alone"),
-        ({"method": "lsp", "key": "owner.key"}, "only umed starts from a key's pattern, not LSP"),
+        ({"method": "lsp", "key": "owner.key"}, "only umed and tint start from a key, not LSP"),
         ({"method": "lsp", "bound": "rio"}, "Did you mean 'roi'?"),
         ({"method": "uniform", "eps": 0}, "eps is 0"),
     ],
