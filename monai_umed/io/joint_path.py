@@ -27,10 +27,10 @@ def joint_files(path: P) -> dict[str, P] | None:
     """Return the files of a path of several, by what their names differ in and in their order, without using the disk.
 
     Args:
-        path: path of all files.
+        path: the path of all of them.
 
     Returns:
-        The files in their order, by the part of their names that differs. None for all other paths.
+        The files, of which some may be missing; None for any other path.
 
     Example:
         >>> from pathlib import Path
@@ -61,11 +61,11 @@ def joint_path(files: Sequence[P]) -> P | None:
     """Return the path of several files, in this order.
 
     Args:
-        files: two or more files.
+        files: two or more.
 
     Returns:
-        The path. None if there is none: for different folders or suffixes, equal names, names with braces or commas,
-        and for more than 255 bytes.
+        The path; None if it cannot be written: other folders or endings, equal names, names with braces or commas, or
+        more than 255 bytes.
     """
     stems, endings = zip(*(split_name(file.name) for file in files), strict=True)
     start, end = _shared(stems), _shared([stem[::-1] for stem in stems])[::-1]
@@ -78,7 +78,7 @@ def joint_path(files: Sequence[P]) -> P | None:
 
 
 def _shared(stems: Sequence[str]) -> str:
-    """Return the common start of all stems, up to a separator."""
+    """Return the common beginning of all stems, up to a separator."""
     same = takewhile(lambda letters: len(set(letters)) == 1, zip(*stems, strict=False))
     match = _SEPARATED.match("".join(letters[0] for letters in same))
     return match.group() if match else ""

@@ -87,10 +87,10 @@ def protect(
         options: see :class:`monai_umed.workflows.options.FitOptions`.
 
     Raises:
-        DatasetError: if the dataset is malformed or protected already, or the output folder cannot be used.
-        KeyFileError: if the key cannot be used, or lies in what would be published.
-        OptionError: if options contradict each other.
-        ValueError: if nothing holds or the advice is about other cases; if an option is out of range, or the output
+        DatasetError: If the dataset is malformed or protected already, or the output folder cannot be used.
+        KeyFileError: If the key cannot be used, or lies in what would be published.
+        OptionError: If options contradict each other.
+        ValueError: If nothing holds or the advice is about other cases; if an option is out of range, or the output
             folder holds a fit with other settings.
 
     Example:
