@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import SimpleITK
 import tifffile
 from PIL import Image
 
@@ -151,6 +150,8 @@ def _read_pixels(source: Source, page: tifffile.TiffPage) -> np.ndarray:
     if page.dtype == np.dtype(bool):
         with Image.open(io.BytesIO(source.read_bytes())) as image:
             return np.asarray(image)
+    import SimpleITK  # few files need it, and it takes a while to load
+
     with named(source) as path:
         pixels = SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(path, imageIO="TIFFImageIO"))
     if pixels.shape != page.shape or pixels.dtype != page.dtype:
