@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .data.phantom import phantom_dir, write_phantom
     from .data.two_folders import DatasetDir, as_dataset, places_of
     from .data.windows import as_window
+    from .evaluation.proof.sealed_json import ProofError
     from .io.bundle_folder import bundle_root
     from .io.stored import CodecError
     from .label.folder import write_label_app
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from .workflows.names import list_names
     from .workflows.options import FitOptions, OptionError
     from .workflows.presets import PRESETS
+    from .workflows.proof import Asked, HeldBack, Proven, predict, prove, queries, recheck, reserve
     from .workflows.protect import Release, protect
     from .workflows.undo import find_protected, new_key, restore, seal
     from .workflows.verify import load_manifest, verify
@@ -51,6 +53,7 @@ _HOMES = {
     "data.cases": ("find_cases", "find_sections"),
     "data.manifest": ("CaseRecord", "Manifest", "ManifestError", "Quarantined"),
     "data.phantom": ("phantom_dir", "write_phantom"),
+    "evaluation.proof.sealed_json": ("ProofError",),
     "data.two_folders": ("DatasetDir", "as_dataset", "places_of"),
     "io.stored": ("CodecError",),
     "protectors.base": ("Protector",),
@@ -67,6 +70,7 @@ _HOMES = {
     "workflows.fit": ("Fit", "fit"),
     "workflows.options": ("FitOptions", "OptionError"),
     "workflows.presets": ("PRESETS",),
+    "workflows.proof": ("Asked", "HeldBack", "Proven", "predict", "prove", "queries", "recheck", "reserve"),
     "workflows.protect": ("Release", "protect"),
     "workflows.undo": ("find_protected", "new_key", "restore", "seal"),
     "workflows.verify": ("load_manifest", "verify"),

@@ -15,6 +15,7 @@ from .options import (
     BoundName,
     Epochs,
     Eps,
+    Groups,
     IgnoreLabel,
     NumClasses,
     OldKey,
@@ -36,6 +37,7 @@ from .options import (
     plain_options,
     say_next,
 )
+from .proving import say_reserve
 from .reports import say_done, say_verified
 
 
@@ -102,7 +104,11 @@ def protect(
         typer.Option(help="what is protected", show_default="all; without --checkpoint train, if DATA has a split"),
     ] = None,
     seal_key: SealKey = None,
+    reserve: Annotated[
+        float | None, typer.Option(help="fraction of the cases to hold back by --key, to prove training on the rest")
+    ] = None,
     key: OldKey = None,
+    groups: Groups = None,
     protector: ProtectorName = None,
     bound: BoundName = None,
     preset: PresetName = None,
@@ -125,8 +131,12 @@ def protect(
 
     Without --checkpoint, generators are fitted, always to the training section alone. With --seal-key, what brings the
     originals back is sealed into OUT/sealed. Interrupted, it goes on where it stopped. With --shard, several runs
-    protect a part each, in any order; one without it then checks all of them and finishes the folder.
+    protect a part each, in any order; one without it then checks all of them and finishes the folder. With --reserve,
+    --key draws cases that are left out, and the pattern.
     """
+    proof_key = None
+    if reserve is not None:
+        proof_key, key = key, None
     seal_key = chosen_key(seal_key, key)
     data, out = read_places(places)
     with plain_options():
@@ -137,6 +147,9 @@ def protect(
             section=None if section is None else section.value,
             seal_key=seal_key,
             shard=shard,
+            reserve=reserve,
+            groups=groups,
+            proof_key=proof_key,
             method=protector,
             bound=bound,
             preset=preset,
@@ -158,6 +171,8 @@ def protect(
         return
     if checkpoint is None:
         _say_fitted(data, release.section)
+    if release.held_back is not None:
+        say_reserve(release.held_back)
     say_verified(release.problems, release.protected, data)
     if release.problems:
         raise typer.Exit(1)
@@ -169,7 +184,15 @@ def protect(
         print(f"Without {seal_key} nobody gets the originals back, you included: keep a copy of it in a safe place.")
         back: list[str | Path] = ["restore", out, "--seal-key", str(seal_key), "--output", "ORIGINALS"]
         steps = [("get the originals back", back), *steps]
-    left_out = _say_left_out(data, release.manifest)
+    held_back = 0 if release.held_back is None else len(release.held_back.held_back)
+    if held_back:
+        steps.append(
+            (
+                "ask a model that may have been trained on it",
+                ["queries", out, "QUERIES", "--key", str(proof_key or pattern_key)],
+            )
+        )
+    left_out = _say_left_out(data, release.manifest, held_back)
     say_next(steps)
     raise typer.Exit(1 if left_out else 0)
 
@@ -214,9 +237,9 @@ def _after(data: mu.DatasetDir, protected: Path, manifest: mu.Manifest) -> list[
     return [("find out how far it holds, where TEST are clean cases without a protected copy", [*audit, "TEST"])]
 
 
-def _say_left_out(data: mu.DatasetDir, manifest: mu.Manifest) -> int:
+def _say_left_out(data: mu.DatasetDir, manifest: mu.Manifest, held_back: int = 0) -> int:
     """Say which cases are still unprotected; those that could not be protected are what is counted."""
-    others = len(mu.find_cases(data)) - len(manifest.cases) - len(manifest.quarantined)
+    others = len(mu.find_cases(data)) - len(manifest.cases) - len(manifest.quarantined) - held_back
     if others:
         cure = "protect again with --section all, or them alone with --checkpoint and --section into another folder"
         print(f"{others} cases of {data} are in other sections and have no protected copy there; {cure}.")

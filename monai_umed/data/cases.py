@@ -1,5 +1,6 @@
 """Find the image-label pairs of a dataset folder and say everything that is wrong with it at once."""
 
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -17,7 +18,7 @@ from .two_folders import DatasetDir, TwoFolders, VoidLabels
 Section = Literal["train", "test", "all"]
 
 
-def find_cases(dataset_dir: DatasetDir, section: Section = "all") -> list[Case]:
+def find_cases(dataset_dir: DatasetDir, section: Section = "all", *, held_back: Collection[str] = ()) -> list[Case]:
     """Find the cases of a dataset.
 
     Layouts, the first that fits is taken:
@@ -51,6 +52,7 @@ def find_cases(dataset_dir: DatasetDir, section: Section = "all") -> list[Case]:
     Args:
         dataset_dir: the dataset's folder, a datalist, or two folders.
         section: ``"train"``, ``"test"`` or ``"all"``.
+        held_back: ids of cases to leave out.
 
     Returns:
         The cases, sorted by id.
@@ -68,11 +70,12 @@ def find_cases(dataset_dir: DatasetDir, section: Section = "all") -> list[Case]:
     """
     if section not in ("train", "test", "all"):
         raise ValueError(f"section is {section!r}, must be 'train', 'test' or 'all'")
-    cases, sections = _find(dataset_dir)
+    everything, sections = _find(dataset_dir)
+    cases = [case for case in everything if case.id not in held_back]
     if section == "all":
         return cases
     if sections is None:
-        sections = hash_sections(cases)
+        sections = hash_sections(everything)
     chosen = [case for case in cases if sections.get(case.id) == section]
     if not chosen:
         cure = "name its cases in split.json" if len(cases) > 1 else "add more cases"

@@ -96,6 +96,8 @@ class Manifest:
         quarantined: cases that were left out.
         dataset_json_sha256: checksum of the ``dataset.json`` in the folder; None if there is none.
         ignore_label: value of the labels that is no class, whose pixels were left as they are; None if there is none.
+        commitment_sha256: checksum of what was held back, and of how its use will be proven, see
+            :mod:`monai_umed.evaluation.proof.reserve`; None without a reserve.
     """
 
     tool: str
@@ -107,6 +109,7 @@ class Manifest:
     quarantined: list[Quarantined] = field(default_factory=list)
     dataset_json_sha256: str | None = None
     ignore_label: int | None = None
+    commitment_sha256: str | None = None
 
     def save(self, path: str | Path) -> None:
         """Write the manifest, sorted by case id, all at once or not at all.
@@ -122,8 +125,9 @@ class Manifest:
         if self.dataset_json_sha256 is None:
             del content["dataset_json_sha256"]
             content["format"] = 1
-        if self.ignore_label is None:
-            del content["ignore_label"]
+        for name in ("ignore_label", "commitment_sha256"):  # older versions read what has none
+            if content[name] is None:
+                del content[name]
         content["cases"].sort(key=lambda record: record["id"])
         content["quarantined"].sort(key=lambda record: record["id"])
         try:

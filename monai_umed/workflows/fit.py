@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -44,6 +45,7 @@ def fit(
     labels: str | Path | None = None,
     section: Section = "train",
     quick_check: bool = True,
+    held_back: Sequence[str] = (),
     **options: Unpack[FitOptions],
 ) -> Fit:
     """Fit a protector to the training section of a dataset, and protect a section with it.
@@ -57,6 +59,7 @@ def fit(
         labels: folder of the labels, if ``data`` holds images alone.
         section: what is protected: ``"train"``, ``"test"`` or ``"all"``. The fit sees the section ``"train"`` only.
         quick_check: whether to train one network on the clean and one on the protected files.
+        held_back: ids of cases that are not protected, see :func:`monai_umed.reserve`; the fit sees them all the same.
         options: see :class:`monai_umed.workflows.options.FitOptions`.
 
     Raises:
@@ -84,6 +87,7 @@ def fit(
     # Again when files are written, but nobody should learn after a fit of an hour that they cannot be.
     check_folders(find_cases(dataset, section), output / PROTECTED)
     places = {"dataset_dir": images, "labels_dir": own_labels, "output_dir": str(output), "section": section}
+    ids |= {"held_back": list(held_back) or None}
     run_config("train.json", {**places, **ids, "quick_check": quick_check}, overlays)
     figures = output / QUICK_CHECK
     return Fit(

@@ -167,6 +167,7 @@ def protect_and_check(
     protector: Protector,
     dataset: DatasetDir,
     section: Section,
+    held_back: Sequence[str],
     output_dir: str,
     seed: int,
     num_classes: int,
@@ -185,6 +186,7 @@ def protect_and_check(
         protector: fitted.
         dataset: the originals.
         section: what is protected, into ``protected`` in ``output_dir``.
+        held_back: ids of cases of it that are not.
         output_dir: folder of the fit; ``quick_check.json`` goes there.
         seed: for the record, and of the quick check.
         num_classes: classes of the masks, background included.
@@ -198,7 +200,7 @@ def protect_and_check(
         progress: whether to show progress bars.
         check: whether to do the quick check.
     """
-    cases = find_cases(dataset, section)
+    cases = find_cases(dataset, section, held_back=held_back)
     protected = f"{output_dir}/protected"
     manifest = protect_together(cases, protector, protected, seed, num_classes, window, progress=progress)
     report(manifest, protected)
