@@ -37,8 +37,10 @@ if TYPE_CHECKING:
     from .workflows.names import list_names
     from .workflows.options import FitOptions, OptionError
     from .workflows.presets import PRESETS
-    from .workflows.proof import Asked, HeldBack, Proven, predict, prove, queries, recheck, reserve
     from .workflows.protect import Release, protect
+    from .workflows.prove import Proven, predict, prove, recheck
+    from .workflows.queries import Asked, queries
+    from .workflows.reserve import HeldBack, reserve
     from .workflows.undo import find_protected, new_key, restore, seal
     from .workflows.verify import load_manifest, verify
 
@@ -70,8 +72,10 @@ _HOMES = {
     "workflows.fit": ("Fit", "fit"),
     "workflows.options": ("FitOptions", "OptionError"),
     "workflows.presets": ("PRESETS",),
-    "workflows.proof": ("Asked", "HeldBack", "Proven", "predict", "prove", "queries", "recheck", "reserve"),
     "workflows.protect": ("Release", "protect"),
+    "workflows.prove": ("Proven", "predict", "prove", "recheck"),
+    "workflows.queries": ("Asked", "queries"),
+    "workflows.reserve": ("HeldBack", "reserve"),
     "workflows.undo": ("find_protected", "new_key", "restore", "seal"),
     "workflows.verify": ("load_manifest", "verify"),
 }

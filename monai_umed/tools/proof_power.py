@@ -6,6 +6,7 @@ import argparse
 import csv
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -61,11 +62,11 @@ def row_of(results: Results) -> dict[str, object]:
     return row
 
 
-def append(path: Path, row: dict[str, object]) -> None:
+def append_row(path: Path, columns: Sequence[str], row: Mapping[str, object]) -> None:
     """Add a line to a table, with a heading if it is the first."""
     new = not path.is_file()
     with path.open("a", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        writer = csv.DictWriter(file, columns, lineterminator="\n")
         if new:
             writer.writeheader()
         writer.writerow(row)
@@ -100,7 +101,7 @@ def main() -> None:
         results = judge(plan, questions.ask(network, soft=not options.masks), key)
         row = {name: getattr(options, name) for name in ("suspect", "network", "defense", "seed", "masks")}
         row |= {"epochs": epoch, **row_of(results), "seconds": round(time.monotonic() - begin)}
-        append(options.table, {**row, "version": source_version(), "command": " ".join(map(str, shown))})
+        append_row(options.table, COLUMNS, {**row, "version": source_version(), "command": " ".join(map(str, shown))})
 
     if options.trained_on == "nothing":
         see(0, suspect.build(1, plan.num_classes).eval())

@@ -14,8 +14,8 @@ from ..fitting.run_config import run_config
 from ..sealing.keys import check_unpublished, read_key
 from .fit import PROTECTED, fit
 from .options import SETTLED, OptionError, fits_umed
-from .proof import HeldBack
-from .proof import reserve as draw_reserve
+from .reserve import HeldBack
+from .reserve import reserve as draw_reserve
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack

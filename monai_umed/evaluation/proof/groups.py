@@ -19,10 +19,10 @@ from ...data.loading import read_case_image
 from ...data.parallel import map_cases
 from ...functional import resize
 
-SAME = 0.9
+SAME = 0.8
 """Correlation of fine structure from which two images are near-duplicates."""
 _SIDE = {2: 48, 3: 20}
-_COARSE = 4.0  # pixels of a thumbnail: what is coarser, all images of one kind of scan share
+_COARSE = 3.0  # pixels of a thumbnail: what is coarser, all images of one kind of scan share
 
 
 def read_groups(path: str | Path, ids: Sequence[str]) -> dict[str, str]:

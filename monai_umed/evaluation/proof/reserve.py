@@ -10,7 +10,7 @@ import math
 import secrets
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
 from itertools import count
 from pathlib import Path
@@ -78,8 +78,13 @@ class Reserve:
 
     def drawn_by(self, key: bytes) -> bool:
         """Whether this key draws this reserve."""
+        return self.held_back == self.drawn_anew(key, self.plan.redraws).held_back
+
+    def drawn_anew(self, key: bytes, redraws: int) -> Reserve:
+        """The reserve that another key would have drawn from the same cases, for trials."""
         order = by_lot(set(self.groups.values()), key, _PURPOSE)
-        return set(self.held_back) == first_groups(order, self.groups, self.target)
+        held_back = tuple(sorted(first_groups(order, self.groups, self.target)))
+        return replace(self, held_back=held_back, plan=replace(self.plan, redraws=redraws))
 
     def save(self, folder: Path, key: bytes) -> None:
         """Seal it into the owner's folder.
@@ -166,3 +171,37 @@ def smallest_p(groups: int, held_back: int) -> float:
 def smallest_difference(published: int, held_back: int, p: float = WANTED) -> float:
     """The difference of both means, in standard deviations of one case, that gives ``p`` in half of all draws."""
     return NormalDist().inv_cdf(1 - p) * math.sqrt(1 / published + 1 / held_back)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Draw:
+    """Which cases are asked about.
+
+    Attributes:
+        ids: all of them, those held back first.
+        total_target: cases up to which groups were drawn.
+    """
+
+    ids: tuple[str, ...]
+    total_target: int
+
+
+def draw_cases(reserve: Reserve, key: bytes, number: int, queries: int, per_case: int) -> Draw:
+    """Take the whole reserve, and groups of published cases by lot until the queries are used up.
+
+    Raises:
+        ProofError: there are too few queries for the reserve and as many published cases.
+    """
+    held_back = set(reserve.held_back)
+    target = min(queries // per_case, len(reserve.groups))
+    if target < min(2 * len(held_back), len(reserve.groups)):
+        needed = per_case * 2 * len(held_back)
+        raise ProofError(
+            f"{queries} queries for the test of the reserve are too few: {len(held_back)} held-back cases and as many "
+            f"published ones take {needed}; raise --max-queries"
+        )
+    groups = {id: group for id, group in reserve.groups.items() if id not in held_back}
+    order = by_lot(set(groups.values()), key, f"published {number}")
+    published = first_groups(order, groups, target - len(held_back))
+    ids = (*sorted(held_back), *sorted(published))
+    return Draw(ids=ids, total_target=min(target, len(ids)))

@@ -50,6 +50,8 @@ def small_dataset(folder: Path) -> Path:
 class KnowsTheKey(torch.nn.Module):
     """Finds structure wherever the pattern of a key is: what a network learns at best, written by hand."""
 
+    kernel: torch.Tensor
+
     def __init__(self, tile: torch.Tensor) -> None:
         super().__init__()
         self.register_buffer("kernel", (tile - tile.mean())[None, None])
