@@ -79,7 +79,7 @@ def redrawn_differences(values: np.ndarray, lot: Lot, redraws: int, rng: np.rand
 def upper_p(observed: float, redrawn: Sequence[float] | np.ndarray) -> float:
     """Share of statistics, the observed one among them, that are at least as large; ties count against the owner."""
     redrawn = np.asarray(redrawn)
-    tolerance = 1e-12 * max(1.0, float(np.abs(redrawn).max(initial=0)))
+    tolerance = 1e-12 * max(1.0, float(np.abs(redrawn[np.isfinite(redrawn)]).max(initial=0)))
     return float((1 + (redrawn >= observed - tolerance).sum()) / (1 + len(redrawn)))
 
 

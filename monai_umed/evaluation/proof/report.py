@@ -7,7 +7,7 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
@@ -144,7 +144,7 @@ def _frame(query: Query, plan: Plan) -> np.ndarray:
 
 def _draw(gray: np.ndarray, outline: np.ndarray, found: np.ndarray) -> str:
     height, width = gray.shape[:2]
-    figure = _figure(_SIDE * width / max(height, width), _SIDE * height / max(height, width))
+    figure = _figure(_SIDE * width / max(height, width), _SIDE * height / max(height, width), layout="none")
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set_axis_off()
     show(axes, gray / 255, mask=outline if outline.any() and not outline.all() else None, predicted=found)
@@ -166,11 +166,11 @@ def _histogram(values: np.ndarray, observed: float, label: str) -> str:
     return _uri(figure, "svg", transparent=True, metadata={"Date": None})
 
 
-def _figure(width: float, height: float) -> Figure:
+def _figure(width: float, height: float, layout: Literal["none", "constrained"] = "constrained") -> Figure:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width, height), dpi=_DPI, layout="constrained")
+    figure = Figure(figsize=(width, height), dpi=_DPI, layout=layout)
     FigureCanvasAgg(figure)
     return figure
 

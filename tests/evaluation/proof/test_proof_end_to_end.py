@@ -10,15 +10,12 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 import torch
-from PIL import Image
-from scipy.ndimage import gaussian_filter
+from proof_dataset import SIZE, small_dataset
 from torch.nn import functional as F
 
 import monai_umed as mu
 from monai_umed.evaluation.proof.plan import Plan
 from monai_umed.sealing.keys import read_key
-
-SIZE, COUNT = 48, 24
 
 
 class Made(NamedTuple):
@@ -29,22 +26,6 @@ class Made(NamedTuple):
     ask: Path
     key: Path
     other: Path
-
-
-def small_dataset(folder: Path) -> Path:
-    """Bright ellipses on smooth noise."""
-    rng = np.random.default_rng(0)
-    for name in ("images", "masks"):
-        (folder / name).mkdir(parents=True)
-    rows, columns = np.mgrid[:SIZE, :SIZE]
-    for index in range(COUNT):
-        center, radii = rng.uniform(14, SIZE - 14, 2), rng.uniform(5, 9, 2)
-        mask = ((rows - center[0]) / radii[0]) ** 2 + ((columns - center[1]) / radii[1]) ** 2 < 1
-        texture = gaussian_filter(rng.normal(size=mask.shape), 2)
-        image = 100 + 30 * mask + 60 * texture / texture.std() / 3
-        Image.fromarray(image.clip(0, 255).astype(np.uint8)).save(folder / "images" / f"scan_{index:02}.png")
-        Image.fromarray((255 * mask).astype(np.uint8)).save(folder / "masks" / f"scan_{index:02}.png")
-    return folder
 
 
 class KnowsTheKey(torch.nn.Module):
@@ -90,7 +71,8 @@ def answers(made: Made, tmp_path_factory: pytest.TempPathFactory) -> Path:
     from monai_umed.fitting.pattern_key import key_tile
 
     folder = tmp_path_factory.mktemp("answers")
-    torch.jit.script(KnowsTheKey(key_tile(read_key(made.key), 8, 2))).save(folder / "model.ts")
+    network = KnowsTheKey(key_tile(read_key(made.key), 8, 2))
+    torch.jit.trace(network, torch.zeros(1, 1, SIZE, SIZE)).save(folder / "model.ts")
     mu.predict(folder / "model.ts", made.ask, output=folder / "masks", progress=False)
     return folder / "masks"
 

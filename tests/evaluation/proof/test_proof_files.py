@@ -43,7 +43,7 @@ def test_a_sealed_file_opens_with_its_key_for_its_purpose_alone() -> None:
 
 def test_the_key_draws_the_same_reserve_on_every_computer() -> None:
     drawn = draw_reserve(alone(20), 0.2, KEY, wanted=0.01)
-    assert drawn.held_back == ("case 10", "case 12", "case 17", "case 4")
+    assert drawn.held_back == ("case 19", "case 3", "case 4", "case 8")
     assert drawn.drawn_by(KEY) and not drawn.drawn_by(OTHER)
 
 

@@ -15,7 +15,7 @@ from monai_umed.evaluation.proof.permutation import Lot, difference, redrawn_dif
 from monai_umed.evaluation.proof.reserve import first_groups
 from monai_umed.evaluation.proof.sealed_json import by_lot
 
-KEYS = 1500
+KEYS = 1000
 SIZES = (1, 1, 1, 1, 2, 1, 3, 1, 2, 1, 1, 4, 1, 1, 2, 1, 1, 1, 2, 1, 1, 1, 1, 3, 1, 1, 1, 1, 1, 1)
 
 
@@ -66,7 +66,7 @@ def test_the_reserve_accuses_a_model_that_never_saw_the_release_as_often_as_it_s
 def test_assignments_are_redrawn_as_the_first_was_drawn_given_which_groups_were_taken() -> None:
     """Of all draws that took the same cases, the reserve has the law that redrawing has."""
     drawn: dict[frozenset[str], list[frozenset[str]]] = {}
-    for key in keys(20000):
+    for key in keys(10000):
         groups = {
             f"{group}{k}": group for group, size in zip("abcde", (1, 1, 2, 3, 1), strict=True) for k in range(size)
         }
@@ -77,12 +77,12 @@ def test_assignments_are_redrawn_as_the_first_was_drawn_given_which_groups_were_
     taken, reserves = max(drawn.items(), key=lambda item: len(item[1]))
     names = sorted({id[0] for id in taken})
     lot = Lot(np.array([names.index(id[0]) for id in sorted(taken)]), np.zeros(len(taken), bool), 2, 5)
-    again = lot.redraw(20000, np.random.default_rng(1))
+    again = lot.redraw(10000, np.random.default_rng(1))
     expected = Counter(frozenset(name for name, hidden in zip(names, row, strict=True) if hidden) for row in again)
     observed = Counter(reserves)
     assert observed.keys() == expected.keys()
     for reserve, count in observed.items():
-        assert count / len(reserves) == pytest.approx(expected[reserve] / len(again), abs=0.025)
+        assert count / len(reserves) == pytest.approx(expected[reserve] / len(again), abs=0.04)
 
 
 def test_a_model_that_knows_the_published_cases_is_found_more_surely_with_the_correction() -> None:
@@ -146,7 +146,7 @@ def test_a_key_without_an_answer_proves_nothing() -> None:
 def test_capital_does_not_grow_by_itself_whenever_one_looks() -> None:
     scores, rng = never_saw_it(4), np.random.default_rng(3)
     ends, peaks = [], []
-    for key in keys(600):
+    for key in keys(300):
         ids, lot = lot_of(key, 10)
         order = rng.permutation(len(ids))
         values = np.array([scores[id] for id in ids])[order]
@@ -155,7 +155,7 @@ def test_capital_does_not_grow_by_itself_whenever_one_looks() -> None:
         peaks.append(path.max())
     assert np.mean(ends) < 1 + 3 * np.std(ends) / np.sqrt(len(ends))
     for limit in (2, 4):
-        assert np.mean(np.array(peaks) >= limit) <= 1 / limit + 0.02
+        assert np.mean(np.array(peaks) >= limit) <= 1 / limit + 0.03
 
 
 def test_capital_grows_on_a_model_that_knows_the_published_cases() -> None:
