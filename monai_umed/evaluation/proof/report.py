@@ -144,7 +144,7 @@ def _frame(query: Query, plan: Plan) -> np.ndarray:
 
 def _draw(gray: np.ndarray, outline: np.ndarray, found: np.ndarray) -> str:
     height, width = gray.shape[:2]
-    figure = _figure(_SIDE * width / max(height, width), _SIDE * height / max(height, width), layout="none")
+    figure = _figure(_SIDE * width / max(height, width), _SIDE * height / max(height, width), layout=None)
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set_axis_off()
     show(axes, gray / 255, mask=outline if outline.any() and not outline.all() else None, predicted=found)
@@ -166,7 +166,7 @@ def _histogram(values: np.ndarray, observed: float, label: str) -> str:
     return _uri(figure, "svg", transparent=True, metadata={"Date": None})
 
 
-def _figure(width: float, height: float, layout: Literal["none", "constrained"] = "constrained") -> Figure:
+def _figure(width: float, height: float, layout: Literal["constrained"] | None = "constrained") -> Figure:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
