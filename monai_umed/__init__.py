@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from .transforms.array import ApplyPerturbation, ContourBand, LBPBound, UMedProtect
     from .transforms.dictionary import ApplyPerturbationd, ContourBandd, LBPBoundd, UMedProtectd
     from .transforms.restore import UMedRestore, UMedRestored
+    from .workflows.advise import advise
     from .workflows.audit import audit
     from .workflows.benchmark import benchmark
     from .workflows.bundle import show_plain_errors
@@ -67,6 +68,7 @@ _HOMES = {
     "transforms.array": ("ApplyPerturbation", "ContourBand", "LBPBound", "UMedProtect"),
     "transforms.dictionary": ("ApplyPerturbationd", "ContourBandd", "LBPBoundd", "UMedProtectd"),
     "transforms.restore": ("UMedRestore", "UMedRestored"),
+    "workflows.advise": ("advise",),
     "workflows.audit": ("audit",),
     "workflows.benchmark": ("benchmark",),
     "workflows.fit": ("Fit", "fit"),

@@ -53,7 +53,7 @@ def small_audit(clean_dir: Path, protected_dir: Path) -> Audit:
         str(protected_dir),
         str(clean_dir),
         test_dir=str(clean_dir),
-        size=(32, 32),
+        grid=(32, 32),
         exploiters=("unet-batch",),
         defenses=("blur-1.0",),
         seeds=(0,),

@@ -31,7 +31,7 @@ def write_studies(folder: Path, names: str = "abc", labelled: str = "ab", shape:
 
 def write_checkpoint(path: Path) -> Path:
     """Random but loud generators for gray images."""
-    return save_protector(path, small_protector(), {"seed": 7, "num_classes": 2, "window": None})
+    return save_protector(path, small_protector(), {"seed": 7, "num_classes": 2, "intensity_window": None})
 
 
 @contextmanager

@@ -38,8 +38,8 @@ def copy_folders(made: Folders, root: Path) -> Folders:
 def protect_and_seal(folders: Folders, channels: int = 1, spatial_dims: int = 2) -> CaseReport:
     cases = find_cases(folders.dataset)
     protect_dataset(cases, small_protector(channels, spatial_dims), folders.protected, progress=False)
-    return seal_dataset(cases, folders.protected, folders.sealed, KEY, progress=False)
+    return seal_dataset(cases, folders.protected, folders.sealed, key=KEY, progress=False)
 
 
 def restore_all(folders: Folders, key: bytes = KEY, cases: list[str] | None = None) -> CaseReport:
-    return restore_dataset(folders.protected, folders.sealed, folders.output, key, cases, progress=False)
+    return restore_dataset(folders.protected, folders.sealed, folders.output, key=key, cases=cases, progress=False)

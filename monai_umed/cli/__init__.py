@@ -8,6 +8,7 @@ import typer
 
 import monai_umed as mu
 
+from .advising import advise
 from .auditing import audit, list_names
 from .benchmarking import benchmark
 from .labeling import label_app
@@ -20,6 +21,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "protect": protect,
     "fit": fit,
     "verify": verify,
+    "advise": advise,
     "audit": audit,
     "benchmark": benchmark,
     "restore": restore,

@@ -11,7 +11,18 @@ import typer
 import monai_umed as mu
 
 from .datasets import Labels, join_labels
-from .options import NumClasses, Progress, SliceAxis, Window, parse_names, parse_numbers, parse_window
+from .options import (
+    IntensityWindow,
+    NumClasses,
+    OldSize,
+    OldWindow,
+    Progress,
+    SliceAxis,
+    chosen,
+    parse_names,
+    parse_numbers,
+    parse_window,
+)
 
 
 class NetworkSize(str, Enum):
@@ -32,12 +43,14 @@ def audit(
     exploiters: Annotated[str | None, typer.Option(help="names joined by commas; see `monai-umed list`")] = None,
     defenses: Annotated[str | None, typer.Option(help="names joined by commas, combinations by +")] = None,
     seeds: Annotated[str | None, typer.Option(help="numbers joined by commas")] = None,
-    size: Annotated[str | None, typer.Option(help="grid to train on, such as 128,128")] = None,
+    grid: Annotated[str | None, typer.Option(help="grid to train on, such as 128,128")] = None,
+    size: OldSize = None,
     network_size: Annotated[NetworkSize, typer.Option(help="of the exploiters' networks")] = NetworkSize.small,
     recipe: Annotated[str, typer.Option(help="fast (15 epochs) or paper (150 epochs, lr 1e-4)")] = "fast",
     foreign: Annotated[Path | None, typer.Option(help="other images that exploiters bring along")] = None,
     num_classes: NumClasses = None,
-    window: Window = None,
+    intensity_window: IntensityWindow = None,
+    window: OldWindow = None,
     slice_axis: SliceAxis = None,
     workers: Annotated[int | None, typer.Option(help="trainings at the same time")] = None,
     progress: Progress = True,
@@ -57,12 +70,12 @@ def audit(
         exploiters=parse_names(exploiters),
         defenses=parse_names(defenses),
         seeds=parse_numbers(seeds),
-        size=parse_numbers(size),
+        grid=parse_numbers(chosen(grid, size, old="--size", new="--grid")),
         network_size=network_size.value,
         recipe=recipe,
         foreign=foreign,
         num_classes=num_classes,
-        window=parse_window(window),
+        intensity_window=parse_window(intensity_window, window),
         slice_axis=slice_axis,
         workers=workers,
         progress=progress,

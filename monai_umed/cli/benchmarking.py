@@ -10,7 +10,7 @@ import typer
 import monai_umed as mu
 
 from .auditing import NetworkSize
-from .options import Progress, parse_names, parse_numbers
+from .options import OldSize, Progress, chosen, parse_names, parse_numbers
 
 
 def benchmark(
@@ -31,7 +31,8 @@ def benchmark(
         float | None, typer.Option(help="compare at this PSNR in dB as well, each with its own eps")
     ] = None,
     bound: Annotated[str | None, typer.Option(help="of protectors that name none: full, roi, band, lbp")] = None,
-    size: Annotated[str | None, typer.Option(help="grid of fits and trainings, such as 128,128")] = None,
+    grid: Annotated[str | None, typer.Option(help="grid of fits and trainings, such as 128,128")] = None,
+    size: OldSize = None,
     network_size: Annotated[NetworkSize, typer.Option(help="of the exploiters' networks")] = NetworkSize.small,
     recipe: Annotated[str, typer.Option(help="fast (15 epochs) or paper (150 epochs, lr 1e-4)")] = "fast",
     workers: Annotated[int | None, typer.Option(help="trainings at the same time")] = None,
@@ -54,7 +55,7 @@ def benchmark(
         eps=eps,
         psnr=psnr,
         bound=bound,
-        size=parse_numbers(size),
+        grid=parse_numbers(chosen(grid, size, old="--size", new="--grid")),
         network_size=network_size.value,
         recipe=recipe,
         workers=workers,

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
 
 import monai_umed as mu
+
+T = TypeVar("T")
 
 
 def _describe_presets() -> str:
@@ -47,17 +50,25 @@ Groups = Annotated[
 ]
 Seed = Annotated[int | None, typer.Option(help="seed of the fit")]
 SpatialDims = Annotated[int | None, typer.Option(min=2, max=3, help="2 for images, 3 for volumes")]
-Size = Annotated[str | None, typer.Option(help="grid of the generators, such as 128,128")]
+Grid = Annotated[str | None, typer.Option(help="grid of the generators, such as 128,128")]
+OldSize = Annotated[str | None, typer.Option("--size", hidden=True)]
 Epochs = Annotated[int | None, typer.Option(min=1, help="epochs of the fit")]
 BatchSize = Annotated[int | None, typer.Option(min=1, help="cases in a step of the fit")]
 NumClasses = Annotated[int | None, typer.Option(help="classes of the masks, background included")]
 IgnoreLabel = Annotated[
     int | None, typer.Option(min=1, help="value of the masks that is no class, such as 255; its pixels stay untouched")
 ]
-Window = Annotated[
-    str | None,
-    typer.Option(help="displayed values of black and white, such as -160,240, or ct-soft, ct-lung, ct-bone"),
+MergeMasks = Annotated[
+    bool, typer.Option("--merge-masks", help="several masks of one image, such as x_mask_1.png, are its mask together")
 ]
+IntensityWindow = Annotated[
+    str | None,
+    typer.Option(
+        help="displayed values of black and white, such as -160,240, or ct-soft, ct-lung, ct-bone; of each channel if "
+        "several are joined by semicolons"
+    ),
+]
+OldWindow = Annotated[str | None, typer.Option("--window", hidden=True)]
 SliceAxis = Annotated[int | None, typer.Option(min=0, max=2, help="take volumes slice by slice across this axis")]
 Progress = Annotated[bool, typer.Option(help="show bars with the time left")]
 
@@ -80,24 +91,24 @@ def parse_numbers(text: str | None) -> list[int] | None:
         raise typer.BadParameter(f"{text!r} must be whole numbers joined by commas, such as 0,1,2") from error
 
 
-def parse_window(text: str | None) -> list[float] | None:
-    """Two numbers joined by a comma, or the name of a preset.
+def parse_window(text: str | None, old: str | None) -> list[float] | list[list[float]] | None:
+    """Two numbers joined by a comma or a preset's name, or several of these, from the option or from its old name.
 
     Raises:
         typer.BadParameter: there is no such preset, or there are not two different numbers.
     """
     try:
-        window = mu.as_window(text)
+        intensity_window = mu.as_window(chosen(text, old, old="--window", new="--intensity-window"))
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
-    return None if window is None else list(window)
+    return None if intensity_window is None else json.loads(json.dumps(intensity_window))
 
 
-def chosen_key(seal_key: Path | None, key: Path | None) -> Path | None:
-    """The sealing key under its name, or under the name that it had in version 0.1."""
-    if key is not None:
-        typer.echo("--key is called --seal-key now; the old name will go with the next version.", err=True)
-    return seal_key or key
+def chosen(given: T | None, under_old_name: T | None, *, old: str, new: str) -> T | None:
+    """An option under its name, or under the name that it had in version 0.1, with a word about it."""
+    if under_old_name is not None:
+        typer.echo(f"{old} is called {new} now; the old name will go with the next version.", err=True)
+    return under_old_name if given is None else given
 
 
 @contextmanager

@@ -15,10 +15,15 @@ from .options import (
     BoundName,
     Epochs,
     Eps,
+    Grid,
     Groups,
     IgnoreLabel,
+    IntensityWindow,
+    MergeMasks,
     NumClasses,
     OldKey,
+    OldSize,
+    OldWindow,
     PatternKey,
     PresetName,
     Progress,
@@ -26,19 +31,17 @@ from .options import (
     Released,
     SealKey,
     Seed,
-    Size,
     SliceAxis,
     SpatialDims,
     TargetPsnr,
-    Window,
-    chosen_key,
+    chosen,
     parse_numbers,
     parse_window,
     plain_options,
     say_next,
 )
 from .proving import say_reserve
-from .reports import say_done, say_verified
+from .reports import say_done, say_fitted, say_left_out, say_verified
 
 
 def fit(
@@ -51,14 +54,17 @@ def fit(
     pattern_key: PatternKey = None,
     seed: Seed = None,
     spatial_dims: SpatialDims = None,
-    size: Size = None,
+    grid: Grid = None,
+    size: OldSize = None,
     epochs: Epochs = None,
     batch_size: BatchSize = None,
     num_classes: NumClasses = None,
     ignore_label: IgnoreLabel = None,
-    window: Window = None,
+    merge_masks: MergeMasks = False,
+    intensity_window: IntensityWindow = None,
+    window: OldWindow = None,
     slice_axis: SliceAxis = None,
-    quick_check: Annotated[bool, typer.Option(help="train one network on clean, one on protected files")] = True,
+    quick_check: Annotated[bool, typer.Option(help="two exploiters train on clean and protected files")] = True,
     progress: Progress = True,
 ) -> None:
     """Fit a method, protect the training section with it and check quickly whether that works.
@@ -67,6 +73,7 @@ def fit(
     of another method than umed begins anew.
     """
     data, out = read_places(places)
+    data = mu.as_dataset(data, merge_masks=merge_masks)
     with plain_options():
         done = mu.fit(
             data,
@@ -80,17 +87,17 @@ def fit(
             pattern_key=pattern_key,
             seed=seed,
             spatial_dims=spatial_dims,
-            size=parse_numbers(size),
+            grid=parse_numbers(chosen(grid, size, old="--size", new="--grid")),
             epochs=epochs,
             batch_size=batch_size,
             num_classes=num_classes,
             ignore_label=ignore_label,
-            window=parse_window(window),
+            intensity_window=parse_window(intensity_window, window),
             slice_axis=slice_axis,
             progress=progress,
         )
     print(f"The fitted generators are {done.checkpoint}; keep them to yourself.")
-    left_out = _say_left_out(data, done.manifest)
+    left_out = say_left_out(data, done.manifest)
     check: list[str | Path] = ["verify", out, *as_arguments("--original", data)]
     say_next([("check every file", check), *_after(data, done.protected, done.manifest)])
     raise typer.Exit(1 if left_out else 0)
@@ -117,14 +124,19 @@ def protect(
     pattern_key: PatternKey = None,
     seed: Seed = None,
     spatial_dims: SpatialDims = None,
-    size: Size = None,
+    grid: Grid = None,
+    size: OldSize = None,
     epochs: Epochs = None,
     batch_size: BatchSize = None,
     num_classes: NumClasses = None,
     ignore_label: IgnoreLabel = None,
-    window: Window = None,
+    merge_masks: MergeMasks = False,
+    intensity_window: IntensityWindow = None,
+    window: OldWindow = None,
     slice_axis: SliceAxis = None,
     shard: Annotated[str | None, typer.Option(help="with --checkpoint: one of several parts, such as 0/4")] = None,
+    advised: Annotated[bool, typer.Option("--advised", help="take the setting that `monai-umed advise` names")] = False,
+    advice: Annotated[Path | None, typer.Option(help="folder of that advice, if it is a place of your own")] = None,
     progress: Progress = True,
 ) -> None:
     """Write a protected copy of a dataset into OUT/protected and check every file of it.
@@ -137,8 +149,9 @@ def protect(
     proof_key = None
     if reserve is not None:
         proof_key, key = key, None
-    seal_key = chosen_key(seal_key, key)
+    seal_key = chosen(seal_key, key, old="--key", new="--seal-key")
     data, out = read_places(places)
+    data = mu.as_dataset(data, merge_masks=merge_masks)
     with plain_options():
         release = mu.protect(
             data,
@@ -150,6 +163,8 @@ def protect(
             reserve=reserve,
             groups=groups,
             proof_key=proof_key,
+            advised=advised,
+            advice=advice,
             method=protector,
             bound=bound,
             preset=preset,
@@ -158,19 +173,19 @@ def protect(
             pattern_key=pattern_key,
             seed=seed,
             spatial_dims=spatial_dims,
-            size=parse_numbers(size),
+            grid=parse_numbers(chosen(grid, size, old="--size", new="--grid")),
             epochs=epochs,
             batch_size=batch_size,
             num_classes=num_classes,
             ignore_label=ignore_label,
-            window=parse_window(window),
+            intensity_window=parse_window(intensity_window, window),
             slice_axis=slice_axis,
             progress=progress,
         )
     if release.manifest is None:
         return
     if checkpoint is None:
-        _say_fitted(data, release.section)
+        say_fitted(data, release.section)
     if release.held_back is not None:
         say_reserve(release.held_back)
     say_verified(release.problems, release.protected, data)
@@ -186,13 +201,10 @@ def protect(
         steps = [("get the originals back", back), *steps]
     held_back = 0 if release.held_back is None else len(release.held_back.held_back)
     if held_back:
-        steps.append(
-            (
-                "ask a model that may have been trained on it",
-                ["queries", out, "QUERIES", "--key", str(proof_key or pattern_key)],
-            )
-        )
-    left_out = _say_left_out(data, release.manifest, held_back)
+        ask: list[str | Path] = ["queries", out, "QUERIES", "--key", str(proof_key or pattern_key)]
+        ask += [] if checkpoint is None else ["--checkpoint", checkpoint]
+        steps.append(("ask a model that may have been trained on it", ask))
+    left_out = say_left_out(data, release.manifest, held_back)
     say_next(steps)
     raise typer.Exit(1 if left_out else 0)
 
@@ -215,16 +227,8 @@ def verify(
     if data is None:
         say_next([("compare pixels, too", ["verify", out, "--original", "DATA"])])
     else:
-        say_next(_after(data, protected, mu.load_manifest(protected)))
-
-
-def _say_fitted(data: mu.DatasetDir, section: str) -> None:
-    """Print what the fit saw and what was protected."""
-    sections, named = mu.find_sections(data)
-    count = list(sections.values()).count("train")
-    print(f"Fitted to the {count} cases of the section train of {data}; the section {section} is protected.")
-    if not named:
-        print(f"No split.json names sections: the fit left out {len(sections) - count} cases, chosen by their names.")
+        manifest = mu.load_manifest(protected)
+        say_next(_after(mu.as_dataset(data, merge_masks=manifest.merges_masks), protected, manifest))
 
 
 def _after(data: mu.DatasetDir, protected: Path, manifest: mu.Manifest) -> list[tuple[str, list[str | Path]]]:
@@ -235,14 +239,3 @@ def _after(data: mu.DatasetDir, protected: Path, manifest: mu.Manifest) -> list[
     if test and not test & released:
         return [("find out how far it holds", [*audit, folder_of(data)])]
     return [("find out how far it holds, where TEST are clean cases without a protected copy", [*audit, "TEST"])]
-
-
-def _say_left_out(data: mu.DatasetDir, manifest: mu.Manifest, held_back: int = 0) -> int:
-    """Say which cases are still unprotected; those that could not be protected are what is counted."""
-    others = len(mu.find_cases(data)) - len(manifest.cases) - len(manifest.quarantined) - held_back
-    if others:
-        cure = "protect again with --section all, or them alone with --checkpoint and --section into another folder"
-        print(f"{others} cases of {data} are in other sections and have no protected copy there; {cure}.")
-    if manifest.quarantined:
-        print(f"{len(manifest.quarantined)} cases could not be protected, see above.")
-    return len(manifest.quarantined)

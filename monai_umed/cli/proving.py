@@ -10,7 +10,7 @@ import typer
 import monai_umed as mu
 
 from .datasets import Labels, Places, SectionName, join_labels, read_places
-from .options import Groups, Progress, ProofKey, Released, Window, parse_numbers, parse_window, say_next
+from .options import Groups, IntensityWindow, Progress, ProofKey, Released, parse_numbers, parse_window, say_next
 
 
 def say_reserve(drawn: mu.HeldBack) -> None:
@@ -55,7 +55,7 @@ def queries(
         Path | None, typer.Option(help="protector.pt of the fit", show_default="that of the release")
     ] = None,
     hardness: Annotated[Path | None, typer.Option(help="CSV of case,dice: what your own models reach")] = None,
-    window: Window = None,
+    intensity_window: IntensityWindow = None,
     max_queries: Annotated[int, typer.Option(min=1, help="most images to write")] = 2000,
     clean: Annotated[bool, typer.Option(help="ask about unprotected images, too, which gives them away")] = True,
     progress: Progress = True,
@@ -68,7 +68,7 @@ def queries(
         original=None if original is None else join_labels(original, labels),
         checkpoint=checkpoint,
         hardness=hardness,
-        window=parse_window(window),
+        intensity_window=parse_window(intensity_window, None),
         max_queries=max_queries,
         clean=clean,
         progress=progress,
@@ -96,9 +96,9 @@ def predict(
     ],
     queries: Annotated[Path, typer.Argument(help="what queries wrote, or its images", show_default=False)],
     output: Annotated[Path, typer.Option(help="folder for the probabilities", show_default=False)],
-    size: Annotated[str | None, typer.Option(help="grid that the model takes, such as 128,128")] = None,
+    grid: Annotated[str | None, typer.Option(help="grid that the model takes, such as 128,128")] = None,
     roi: Annotated[str | None, typer.Option(help="window that slides over images instead, such as 96,96,96")] = None,
-    window: Window = None,
+    intensity_window: IntensityWindow = None,
     device: Annotated[str, typer.Option(help="where the model runs")] = "cpu",
     progress: Progress = True,
 ) -> None:
@@ -107,9 +107,9 @@ def predict(
         model,
         queries,
         output=output,
-        size=parse_numbers(size),
-        window=parse_numbers(roi),
-        intensities=parse_window(window),
+        grid=parse_numbers(grid),
+        roi_size=parse_numbers(roi),
+        intensity_window=parse_window(intensity_window, None),
         device=device,
         progress=progress,
     )

@@ -9,7 +9,7 @@ import typer
 
 import monai_umed as mu
 
-from .options import OldKey, Progress, Released, chosen_key, parse_names, say_next
+from .options import OldKey, Progress, Released, chosen, parse_names, say_next
 from .reports import say_done
 
 
@@ -33,7 +33,7 @@ def restore(
     progress: Progress = True,
 ) -> None:
     """Get the original files back, bit by bit, each checked before it is written. Nothing is overwritten."""
-    secret = chosen_key(seal_key, key)
+    secret = chosen(seal_key, key, old="--key", new="--seal-key")
     if secret is None:
         raise typer.BadParameter("--seal-key is missing; name the file of new-key that sealed the dataset")
     protected = mu.find_protected(out)

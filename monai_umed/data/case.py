@@ -13,7 +13,8 @@ class Case:
 
     Attributes:
         id: file name of the image without its ending, or name of its folder; unique in the dataset.
-        image: image file, voxels of a NIfTI pair (``.img``), or folder of DICOM slices.
+        image: image file, voxels of a NIfTI pair (``.img``), folder of DICOM slices, or path of the files of several
+            channels (``x_{0000,0001}.nii.gz``), see `monai_umed.io.joint_path`.
         label: label file, voxels of a pair, or folder of a series or of one picture per slice.
         root: folder of the dataset if a release keeps the folders below it; None if it sorts images and labels into
             folders of its own.

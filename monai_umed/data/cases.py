@@ -9,16 +9,22 @@ from ..io.image_files import series_problem
 from ..io.listing import visible
 from .case import Case, DatasetError, Found
 from .datalist import read_datalist
-from .dataset_json import DATASET_JSON
+from .dataset_json import DATASET_JSON, listed_channels
 from .folders import scan_folders
 from .mixed_folders import scan_mixed
 from .splits import hash_sections, read_split
-from .two_folders import DatasetDir, TwoFolders, VoidLabels
+from .two_folders import DatasetDir, ReadAs, TwoFolders, as_dataset
 
 Section = Literal["train", "test", "all"]
 
 
-def find_cases(dataset_dir: DatasetDir, section: Section = "all", *, held_back: Collection[str] = ()) -> list[Case]:
+def find_cases(
+    dataset_dir: DatasetDir,
+    section: Section = "all",
+    *,
+    merge_masks: bool = False,
+    held_back: Collection[str] = (),
+) -> list[Case]:
     """Find the cases of a dataset.
 
     Layouts, the first that fits is taken:
@@ -29,7 +35,8 @@ def find_cases(dataset_dir: DatasetDir, section: Section = "all", *, held_back: 
       "validation": [...]}`` with paths relative to its folder. Test entries without a label are ignored.
     * images beside their labels, in the folder or in its subfolders, see `scan_mixed`.
 
-    `TwoFolders` names images and labels that lie anywhere, `VoidLabels` the value of labels that is no class.
+    `TwoFolders` names images and labels that lie anywhere, `ReadAs` how labels are read: which value is no class, and
+    whether several masks of an image are merged.
 
     In folders, image and label have equal names up to the ending. A label may add ``_seg``, ``_segmentation``,
     ``_mask``, ``_label(s)`` or ``_gt``, an image ``_0000``, ``_image`` or ``_img``, where that leaves no doubt; both
@@ -38,6 +45,9 @@ def find_cases(dataset_dir: DatasetDir, section: Section = "all", *, held_back: 
     A folder of DICOM files in the place of an image is one case, a series; its id is the folder's name. Its label is
     one file like any other, a label map on its grid or a DICOM SEG, or a folder: a series, or one picture per slice,
     named as the slice. DICOM files need no ending ``.dcm``; a name such as ``1.2.840.113`` is an id as a whole.
+
+    Channels may lie in files of their own, ``x_0000.nii.gz``, ``x_0001.nii.gz`` and so on with the label ``x.nii.gz``
+    (nnU-Net), or in a list in the place of an image in a datalist; a fourth axis of a NIfTI file holds channels, too.
 
     A NIfTI pair, ``NAME.hdr`` and ``NAME.img`` side by side, is one image or label; a datalist names the ``.img`` file.
 
@@ -52,6 +62,8 @@ def find_cases(dataset_dir: DatasetDir, section: Section = "all", *, held_back: 
     Args:
         dataset_dir: the dataset's folder, a datalist, or two folders.
         section: ``"train"``, ``"test"`` or ``"all"``.
+        merge_masks: whether several masks of one image (``x_mask.png``, ``x_mask_1.png``) are its label together,
+            their union. Else they are refused.
         held_back: ids of cases to leave out.
 
     Returns:
@@ -70,7 +82,7 @@ def find_cases(dataset_dir: DatasetDir, section: Section = "all", *, held_back: 
     """
     if section not in ("train", "test", "all"):
         raise ValueError(f"section is {section!r}, must be 'train', 'test' or 'all'")
-    everything, sections = _find(dataset_dir)
+    everything, sections = _find(as_dataset(dataset_dir, merge_masks=merge_masks))
     cases = [case for case in everything if case.id not in held_back]
     if section == "all":
         return cases
@@ -105,12 +117,12 @@ def find_sections(dataset_dir: DatasetDir) -> tuple[dict[str, str], bool]:
     return (hash_sections(cases), False) if sections is None else (sections, True)
 
 
-def _find(dataset_dir: DatasetDir) -> tuple[list[Case], dict[str, str] | None]:
+def _find(dataset_dir: DatasetDir, merge_masks: bool = False) -> tuple[list[Case], dict[str, str] | None]:
     """All cases, sorted by id, and their sections if the dataset itself names them."""
-    if isinstance(dataset_dir, VoidLabels):
-        cases, named = _find(dataset_dir.dataset)
+    if isinstance(dataset_dir, ReadAs):
+        cases, named = _find(dataset_dir.dataset, dataset_dir.merge_masks)
         return [replace(case, ignore_label=dataset_dir.ignore_label) for case in cases], named
-    found, root = _scan(dataset_dir)
+    found, root = _scan(dataset_dir, merge_masks)
     cases = sorted(found.cases, key=lambda case: case.id)
     if not cases and not found.offenders:
         found.offenders.append("no case at all; put images and labels of equal names into the two folders")
@@ -121,32 +133,32 @@ def _find(dataset_dir: DatasetDir) -> tuple[list[Case], dict[str, str] | None]:
     return cases, found.sections or None if sections is None else sections
 
 
-def _scan(dataset_dir: str | Path | TwoFolders) -> tuple[Found, Path]:
+def _scan(dataset_dir: str | Path | TwoFolders, merge_masks: bool) -> tuple[Found, Path]:
     """What there is, and the folder where a ``split.json`` would be."""
     if isinstance(dataset_dir, TwoFolders):
         images = Path(dataset_dir.images)
         if not images.exists():
             raise DatasetError(str(dataset_dir), [f"{images}: no such folder; check the path"])
-        return scan_folders(images, Path(dataset_dir.labels)), images.parent
+        return scan_folders(images, Path(dataset_dir.labels), merge_masks=merge_masks), images.parent
     dataset = Path(dataset_dir)
-    return _scan_layout(dataset), dataset.parent if dataset.is_file() else dataset
+    return _scan_layout(dataset, merge_masks), dataset.parent if dataset.is_file() else dataset
 
 
-def _scan_layout(dataset: Path) -> Found:
+def _scan_layout(dataset: Path, merge_masks: bool) -> Found:
     if dataset.is_file() and dataset.suffix.lower() == ".json":
         return read_datalist(dataset)
     if not dataset.is_dir():
         raise DatasetError(str(dataset), ["no such folder; check the path"])
     if (dataset / "imagesTr").is_dir():
-        return _scan_decathlon(dataset)
+        return _scan_listed(dataset, "imagesTr", "labelsTr", merge_masks)
     if (dataset / "images").is_dir() and not _is_nested(dataset):
         label_dirs = [dataset / name for name in ("masks", "labels") if (dataset / name).is_dir()]
         if len(label_dirs) > 1:
             raise DatasetError(str(dataset), ["both masks/ and labels/ exist; remove or rename the one not meant"])
-        return scan_folders(dataset / "images", label_dirs[0] if label_dirs else dataset / "masks")
+        return _scan_listed(dataset, "images", label_dirs[0].name if label_dirs else "masks", merge_masks)
     if (dataset / DATASET_JSON).is_file():
         return read_datalist(dataset / DATASET_JSON)
-    mixed = scan_mixed(dataset)
+    mixed = scan_mixed(dataset, merge_masks=merge_masks)
     if mixed.cases:
         return mixed
     layouts = (
@@ -156,9 +168,10 @@ def _scan_layout(dataset: Path) -> Found:
     raise DatasetError(str(dataset), [f"no known layout; it needs {layouts}; or give two folders, images and labels"])
 
 
-def _scan_decathlon(dataset: Path) -> Found:
-    """Folders of Decathlon or nnU-Net, whose ``dataset.json`` belongs to them."""
-    found = scan_folders(dataset / "imagesTr", dataset / "labelsTr")
+def _scan_listed(dataset: Path, images: str, labels: str, merge_masks: bool) -> Found:
+    """Two folders, and the ``dataset.json`` that may lie beside them."""
+    channels = listed_channels(dataset / DATASET_JSON)
+    found = scan_folders(dataset / images, dataset / labels, channels=channels, merge_masks=merge_masks)
     if (dataset / DATASET_JSON).is_file():
         found.cases = [replace(case, root=dataset, listing=dataset / DATASET_JSON) for case in found.cases]
     return found

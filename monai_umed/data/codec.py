@@ -12,10 +12,12 @@ from ..io.content import Content, write_content
 from ..io.dicom_sign import DICOM_SUFFIX, split_file
 from ..io.grids import check_geometry
 from ..io.image_files import PAIR, pair_problem, parts_of
+from ..io.join_channels import join_channels
+from ..io.joint_path import joint_files
 from ..io.source import MemoryFile, Source
-from ..io.stored import CodecError, Decoded, StoredImage
+from ..io.stored import CodecError, Decoded, IntensityWindow, StoredImage
 from ..io.suffixes import LOSSY, SUPPORTED, output_name, split_name
-from .default_window import default_window
+from .default_window import given_windows, stored_window
 
 _DECODERS: dict[str, Callable[[Source], Decoded]] = {
     ".png": raster.decode_png,
@@ -52,41 +54,47 @@ _ENCODERS: dict[tuple[str, str], Callable[[np.ndarray, StoredImage, int], Conten
 _DICOM_FORMATS = ("dicom", "dicom_series")
 
 
-def read_image(path: str | Path, window: tuple[float, float] | None = None) -> StoredImage:
+def read_image(path: str | Path, intensity_window: IntensityWindow | None = None) -> StoredImage:
     """Read an image in stored units.
 
     Args:
         path: file of one of the `SUPPORTED` endings, or folder with the slices of one DICOM series. Of a NIfTI pair it
-            is the ``.img`` file, whose header lies beside it.
-        window: displayed values (HU in CT) that map to 0 and 1, for presets see `monai_umed.data.windows.as_window`.
-            Default: the full range for 8-bit 2D files, the window that DICOM files name, the `default_window` of
-            the values for all others.
+            is the ``.img`` file, whose header lies beside it. Of channels in files of their own it names all of them,
+            see `monai_umed.io.joint_path`.
+        intensity_window: displayed values (HU in CT) that map to 0 and 1, of all channels or of each; for presets see
+            `monai_umed.data.windows.as_window`. Default, of each channel: the full range for 8-bit 2D files, the window
+            that DICOM files name, the `default_window` of the values for all others.
 
     Returns:
-        The image. Its ``window`` is in stored units, the file's slope already applied.
+        The image. Its ``intensity_window`` is in stored units, the file's slope already applied. Several volumes along
+        the fourth axis of a NIfTI file, and channels in files of their own, have windows of their own.
 
     Raises:
         CodecError: unknown ending, damaged file, a kind of pixels that cannot be written back without loss, half of a
-            pair, or a folder that is no series, see `decode_series`.
-        ValueError: ``window`` is not two different finite numbers.
+            pair, a folder that is no series, see `decode_series`, channels that are no image together, see
+            `join_channels`, or another number of windows than of channels.
+        ValueError: ``intensity_window`` is not two different finite numbers.
     """
     path = Path(path)
+    files = joint_files(path)
+    if files is not None:
+        if missing := [file.name for file in files.values() if not file.exists()]:
+            cure = "add it, or remove the other channels and their label"
+            raise CodecError(path.name, f"{', '.join(missing)} is missing, one of its channels", cure)
+        windows = given_windows(path.name, intensity_window, len(files))
+        images = {file.name: read_image(file, own) for file, own in zip(files.values(), windows, strict=True)}
+        return join_channels(images)
     decoded = decode(path)
     if decoded.array.dtype.itemsize > 4 and decoded.array.dtype.kind in "iu":
         raise CodecError(path.name, f"voxels of type {decoded.array.dtype}", "save it as int16 or float32")
-    if window is None:
-        stored_window = decoded.window or default_window(decoded)
-    else:
-        low, high = ((value - decoded.intercept) / decoded.slope for value in window)
-        stored_window = (float(low), float(high))
     return StoredImage(
         array=decoded.array,
-        window=stored_window,
+        intensity_window=stored_window(path.name, decoded, intensity_window),
         spacing=decoded.spacing,
         has_alpha=decoded.has_alpha,
         format=decoded.format,
         header=decoded.header,
-        limits=decoded.limits,
+        value_range=decoded.value_range,
         affine=decoded.affine,
         grid=decoded.grid,
     )
@@ -118,7 +126,8 @@ def write_image(path: str | Path, array: np.ndarray, source: StoredImage, compre
     """Write an image in the format of its source: same bit depth, mode, metadata; all at once or not at all.
 
     JPEG sources are written as PNG, see `output_name`. A DICOM series is written as a folder of as many files, a NIfTI
-    pair as two with the header file of its source, see `write_content`.
+    pair as two with the header file of its source, channels that lie in files of their own as these files, see
+    `write_content`.
 
     Args:
         path: target; the folder that it lies in must exist. Existing files are replaced, an existing folder as well if
@@ -135,22 +144,31 @@ def write_image(path: str | Path, array: np.ndarray, source: StoredImage, compre
             files; nothing is left behind.
     """
     path = Path(path)
+    if array.shape != source.array.shape or array.dtype != source.array.dtype:
+        reason = f"array is {array.dtype} {array.shape}, its source is {source.array.dtype} {source.array.shape}"
+        raise CodecError(path.name, reason, "pass the array that add_delta returned for this source")
+    files = joint_files(path)
+    if files is None:
+        return write_content(path, _encode(path, array, source, compress_level))
+    images = zip(files.items(), source.with_values(array).channels, strict=True)
+    contents = {name: _encode(file, image.array, image, compress_level) for (name, file), image in images}
+    return write_content(path, {name: content for name, content in contents.items() if isinstance(content, bytes)})
+
+
+def _encode(path: Path, array: np.ndarray, source: StoredImage, compress_level: int) -> Content:
     suffix = split_name(path.name)[1]
     if suffix in LOSSY and source.format != "dicom_series":
         reason = f"{suffix} compression would erase the perturbation"
         raise CodecError(path.name, reason, f"write to {output_name(path)}")
-    if array.shape != source.array.shape or array.dtype != source.array.dtype:
-        reason = f"array is {array.dtype} {array.shape}, its source is {source.array.dtype} {source.array.shape}"
-        raise CodecError(path.name, reason, "pass the array that add_delta returned for this source")
     if source.format == "dicom_series":
-        return write_content(path, lazy_dicom.encode_series(array, source))
+        return lazy_dicom.encode_series(array, source)
     if source.format == "dicom" and suffix not in SUPPORTED:  # it was known by its content
         suffix = DICOM_SUFFIX
     encoder = _ENCODERS.get((suffix, source.format))
     if encoder is None:
         reason = f"a {source.format} image cannot be written as {suffix or 'a file without ending'}"
         raise CodecError(path.name, reason, "keep its ending")
-    return write_content(path, encoder(array, source, compress_level))
+    return encoder(array, source, compress_level)
 
 
 def decode(path: Path, *, as_label: bool = False) -> Decoded:

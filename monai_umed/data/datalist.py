@@ -8,6 +8,7 @@ from typing import Any
 
 from ..io.dicom_sign import split_file
 from ..io.image_files import link_out, pair_problem, series_problem
+from ..io.joint_path import joint_files, joint_path, joint_stem
 from ..io.suffixes import SUPPORTED, split_name
 from .case import Case, DatasetError, Found
 from .dataset_json import TEST_KEYS, TRAIN_KEYS, ListingError, read_listing
@@ -48,9 +49,10 @@ def read_datalist(path: Path) -> Found:
                 continue
             entries += [(f"{key}[{number}]", entry, section) for number, entry in enumerate(listed)]
     entries = [(name, entry, section) for name, entry, section in entries if section == "train" or _has_label(entry)]
-    images = {PurePosixPath(entry["image"]) for _, entry, _ in entries if _is_pair(entry)}
+    images = {image for _, entry, _ in entries if (image := _image_of(entry)) is not None}
     counts = Counter(_stem(path.parent, image) for image in images)
-    ids = {image: stem for image in images if counts[stem := _stem(path.parent, image)] == 1} | _released_ids(path)
+    stems = {image: _stem(path.parent, image) for image in images}
+    ids = {image: stem for image, stem in stems.items() if stem and counts[stem] == 1} | _released_ids(path)
     listed_as: dict[PurePosixPath, str] = {}
     for name, entry, section in entries:
         _add_entry(found, ids, listed_as, path, name=name, entry=entry, section=section)
@@ -71,13 +73,22 @@ def _has_label(entry: Any) -> bool:
     return not (isinstance(entry, str) or (isinstance(entry, dict) and "label" not in entry))
 
 
-def _is_pair(entry: Any) -> bool:
-    return isinstance(entry, dict) and all(isinstance(entry.get(key), str) for key in ("image", "label"))
+def _image_of(entry: Any) -> PurePosixPath | None:
+    """The image of an entry, one file or several channels; None for whatever is no image and label."""
+    if not isinstance(entry, dict) or not isinstance(entry.get("label"), str):
+        return None
+    images = [entry.get("image")] if not isinstance(entry.get("image"), list) else entry["image"]
+    paths = [PurePosixPath(image) for image in images if isinstance(image, str)]
+    if len(paths) != len(images) or not paths:
+        return None
+    return joint_path(paths) if len(paths) > 1 else paths[0]
 
 
 def _stem(root: Path, image: PurePosixPath) -> str:
     if "\0" in image.name:  # no file can have it, and looking for one is an error
         return split_name(image.name)[0]
+    if joint_files(image):
+        return joint_stem(image)
     return image.name if (root / image).is_dir() else split_file(root / image)[0]
 
 
@@ -100,12 +111,15 @@ def _add_entry(
     section: str,
 ) -> None:
     root = listing.parent
-    if not _is_pair(entry):
-        found.offenders.append(f"{name}: must hold one image and one label path; one channel per case is supported")
+    image = _image_of(entry)
+    if image is None:
+        cure = "or a list of image paths, one per channel, in one folder and with one ending"
+        found.offenders.append(f"{name}: must hold one image and one label path, {cure}")
         return
-    image = PurePosixPath(entry["image"])
     case_id = ids.get(image, (image.parent / _stem(root, image)).as_posix())
-    reasons = [reason for key in ("image", "label") if (reason := _path_problem(root, entry[key], key))]
+    files = entry["image"] if isinstance(entry["image"], list) else [entry["image"]]
+    problems = (_path_problem(root, file, "image") for file in files)
+    reasons = [reason for reason in (*problems, _path_problem(root, entry["label"], "label")) if reason]
     if image in listed_as:
         reasons.append(f"{image}: listed as {listed_as[image]}, too; list each image once")
     listed_as[image] = name

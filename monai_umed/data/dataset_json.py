@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from ..io.joint_path import joint_files
+
 DATASET_JSON = "dataset.json"
 """Name of the file in a dataset and in a release."""
 
@@ -86,6 +88,20 @@ def keep_cases(path: Path, kept: Mapping[str, Kept]) -> bytes:
     return content if after == before else (json.dumps(after, indent=4, ensure_ascii=False) + "\n").encode("utf-8")
 
 
+def listed_channels(path: Path) -> int | None:
+    """How many files nnU-Net expects for each case; None if the list does not say so.
+
+    Pictures are left alone: their colors are channels for nnU-Net, but in one file.
+    """
+    try:
+        _, fields = read_listing(path)
+    except ListingError:  # missing, or whoever reads it next says what is wrong
+        return None
+    names = fields.get("channel_names", fields.get("modality"))
+    is_picture = str(fields.get("file_ending", "")).lower() in (".png", ".bmp", ".tif", ".tiff")
+    return len(names) if isinstance(names, dict) and names and not is_picture else None
+
+
 def _as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
 
@@ -97,6 +113,12 @@ def _find(entry: Any, kept: Mapping[str, Kept]) -> Kept | None:
 
 def _renamed(entry: dict[str, Any], case: Kept) -> dict[str, Any]:
     image = entry.get("image")
-    if case.image == case.written or not isinstance(image, str) or PurePosixPath(image).as_posix() != case.image:
+    if case.image == case.written:
         return entry
-    return {**entry, "image": case.written}
+    if isinstance(image, str) and PurePosixPath(image).as_posix() == case.image:
+        return {**entry, "image": case.written}
+    before, after = (joint_files(PurePosixPath(name)) for name in (case.image, case.written))
+    if not (before and after and isinstance(image, list)):
+        return entry
+    names = {file.as_posix(): after[name].as_posix() for name, file in before.items()}
+    return {**entry, "image": [names.get(PurePosixPath(str(name)).as_posix(), name) for name in image]}

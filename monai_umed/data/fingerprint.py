@@ -30,7 +30,7 @@ class DatasetFacts:
         volumes: whether the cases are volumes.
         in_channels: channels of most images, without alpha.
         num_classes: classes of the masks, background included.
-        size: grid or window that exploiters train on, one number per spatial axis of the networks.
+        grid: grid or window that exploiters train on, one number per spatial axis of the networks.
         slice_axis: axis across which networks for images see volumes; None if they do not.
         sides: what nine of ten images or slices hold along each axis, see :attr:`working_size`.
     """
@@ -39,7 +39,7 @@ class DatasetFacts:
     volumes: bool
     in_channels: int
     num_classes: int
-    size: tuple[int, ...]
+    grid: tuple[int, ...]
     slice_axis: int | None
     sides: tuple[int, ...]
 
@@ -51,7 +51,7 @@ class DatasetFacts:
             ValueError: if there is no grid for images that small.
         """
         if self.volumes:
-            return self.size
+            return self.grid
         grid = fitting_grid(self.sides)
         if grid is None:
             raise ValueError(
@@ -84,6 +84,7 @@ def window_size(shapes: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
 def inspect_dataset(
     dataset_dir: DatasetDir,
     section: Section = "all",
+    *,
     slice_axis: int | None = None,
     spatial_dims: int | None = None,
     cut: bool = False,
@@ -139,7 +140,7 @@ def inspect_dataset(
         volumes=dims == 3,
         in_channels=Counter(channels).most_common(1)[0][0],
         num_classes=count_classes(cases if section == "all" else find_cases(dataset_dir)),
-        size=window_size(shapes) if dims == 3 else IMAGE_SIZE,
+        grid=window_size(shapes) if dims == 3 else IMAGE_SIZE,
         slice_axis=slice_axis,
         sides=held_sides(shapes),
     )

@@ -1,6 +1,5 @@
 """Datasets laid out as images in one place and labels in another."""
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,19 +8,20 @@ from ..io.image_files import is_pair_header, pair_problem, series_problem
 from ..io.listing import visible
 from ..io.suffixes import SUPPORTED
 from .case import Case, Found
-from .pairing import Kind, Pairing, case_names, further_label, pair_names
+from .channel_groups import channel_of, group_channels, labelled_names
+from .pairing import Kind, Pairing, case_names, further_label, merge_further, pair_names
 
-_CHANNEL = re.compile(r"(?P<case>.+)_\d{4}")
 
-
-def scan_folders(images: Path, labels: Path) -> Found:
-    """Pair images and labels in two places by their names without ending, see `pair_names`.
+def scan_folders(images: Path, labels: Path, *, channels: int | None = None, merge_masks: bool = False) -> Found:
+    """Pair images and labels in two places by their names without ending, see `pair_names` and `group_channels`.
 
     Args:
         images: existing folder of images, each a file, a NIfTI pair or a folder of DICOM slices; or a single one of
             these if ``labels`` is a file. A single case is for training.
         labels: folder of labels, each a file, a NIfTI pair, or a folder of a series or of one picture per slice; or a
             file.
+        channels: files of each case, if somebody says so.
+        merge_masks: whether several masks of an image are its label together.
 
     Returns:
         Cases and offenders.
@@ -35,7 +35,10 @@ def scan_folders(images: Path, labels: Path) -> Found:
         "image": _by_stem([images] if single else _entries(images), found, label=False),
         "label": _by_stem([labels] if single else _entries(labels), found, label=True),
     }
+    files["image"] = group_channels(files["image"], files["label"], channels)
     pairing = pair_names(files["image"].keys(), files["label"].keys())
+    if merge_masks:
+        files["label"] = merge_further(pairing, files["label"])
     for case_id, (image, label) in pairing.pairs.items():
         found.cases.append(Case(case_id, files["image"][image], files["label"][label]))
         if single:
@@ -61,18 +64,19 @@ def _misplaced(images: Path, labels: Path) -> str | None:
 def _explain(pairing: Pairing, files: dict[Kind, dict[str, Path]], folders: dict[Kind, str]) -> list[str]:
     """What is wrong with names that are no pair, sorted by case."""
     names = {(kind, stem): f"{folders[kind]}/{path.name}" for kind in files for stem, path in files[kind].items()}
-    known = {name for stem in files["label"] for name in case_names(stem, "label")}
+    known = labelled_names(files["label"])
     offenders = []
     for (kind, stem), rivals in sorted(pairing.alone.items(), key=lambda entry: entry[0][::-1]):
         second = further_label(stem, files["label"]) if kind == "label" else None
-        channel = _CHANNEL.fullmatch(stem)
+        channel = channel_of(stem)
         if second:
             problem = second
         elif rivals:
             others = ", ".join(names[rival] for rival in rivals)
             problem = f"may belong to the same case as {others}; keep one image and one label of it, or rename"
-        elif kind == "image" and channel and channel["case"] in known:
-            problem = f"a further channel of {channel['case']}; keep one channel per case"
+        elif kind == "image" and channel and channel[0] in known:
+            cure = "save all channels of it as single files with one ending, as NAME_0000, NAME_0001 and so on"
+            problem = f"a further channel of {channel[0]}; {cure}"
         else:
             other: Kind = "label" if kind == "image" else "image"
             problem = f"no {other} {folders[other]}/{stem}.*; add it, or remove this file"

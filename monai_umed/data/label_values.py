@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from ..dicom import lazy as lazy_dicom
+from ..io.joint_path import joint_files
 from ..io.stored import CodecError
 from .case import Case
 from .labels import read_label
@@ -36,7 +37,11 @@ def count_classes(cases: Sequence[Case]) -> int:
 def _highest(case: Case) -> int | None:
     """Largest value of a case's label; None if it cannot be read."""
     try:
-        if case.label.suffix.lower() == ".dcm" and lazy_dicom.is_segmentation(case.label):
+        if (
+            case.label.suffix.lower() == ".dcm"
+            and not joint_files(case.label)
+            and lazy_dicom.is_segmentation(case.label)
+        ):
             return lazy_dicom.highest_segment(case.label)
         values = read_label(case.label)
         return int(np.max(values, initial=0, where=values != (case.ignore_label or 0)))

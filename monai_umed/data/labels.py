@@ -7,7 +7,8 @@ import numpy as np
 from ..dicom import lazy as lazy_dicom
 from ..io.dicom_sign import is_dicom
 from ..io.grids import on_image_grid
-from ..io.image_files import holds_slice_masks
+from ..io.image_files import files_of, holds_slice_masks
+from ..io.joint_path import joint_files
 from ..io.stored import CodecError, StoredImage
 from .codec import decode
 from .slice_masks import read_slice_masks
@@ -23,7 +24,7 @@ def read_label(path: str | Path, image: StoredImage | None = None) -> np.ndarray
     Args:
         path: gray file of up to 16 bits, RGB file with equal channels, PNG or BMP file with a palette, NIfTI, NRRD or
             MetaImage file with whole numbers, DICOM SEG, folder of a DICOM series, of one DICOM SEG, or of one picture
-            per slice, see `read_slice_masks`.
+            per slice, see `read_slice_masks`; or several of these, see `monai_umed.io.joint_path`, whose union it is.
         image: the image that the label belongs to. A DICOM SEG needs it for its grid; where both files tell their
             geometry, the label is brought into the image's order of axes, see `on_image_grid`. A DICOM image, whose
             files have no order of their own, takes a NIfTI label that tells none for one at nibabel's default place.
@@ -33,10 +34,12 @@ def read_label(path: str | Path, image: StoredImage | None = None) -> np.ndarray
         Alpha is dropped. Values that miss a whole number by at most `ROUNDING` are that number.
 
     Raises:
-        CodecError: unknown ending, damaged file, channels that differ, values that are no whole numbers, or a label
-            that is not on the image's grid.
+        CodecError: unknown ending, damaged file, channels that differ, values that are no whole numbers, a label
+            that is not on the image's grid, or several files that are not masks of one structure.
     """
-    path = lazy_dicom.only_segmentation(Path(path))
+    if joint_files(path := Path(path)):
+        return _read_union(path, image)
+    path = lazy_dicom.only_segmentation(path)
     on_dicom = image is not None and image.format in _DICOM_FORMATS
     if holds_slice_masks(path):
         return read_slice_masks(path, image, read=read_label)
@@ -50,6 +53,9 @@ def read_label(path: str | Path, image: StoredImage | None = None) -> np.ndarray
         reason = "one of image and label tells where its slices lie, the other does not, so their order is open"
         raise CodecError(path.name, reason, "save the label as one picture per slice (.png), named as the slice")
     values = decoded.array[:-1] if decoded.has_alpha else decoded.array
+    if len(values) > 1 and decoded.format.startswith("nifti"):
+        cure = "save one volume of class numbers for all channels of its image"
+        raise CodecError(path.name, f"the mask has {len(values)} volumes along a fourth axis", cure)
     if len(values) > 1 and (values != values[:1]).any():
         raise CodecError(path.name, "the color channels of the mask differ", "save the class numbers as 8-bit gray")
     if decoded.has_alpha and np.ptp(values) == 0 < np.ptp(decoded.array[-1]):
@@ -69,6 +75,18 @@ def read_label(path: str | Path, image: StoredImage | None = None) -> np.ndarray
         reason = f"the mask holds values that are no whole numbers, such as {_broken_value(real):g}"
         raise CodecError(path.name, reason, "round them and save it as an integer type, without a slope")
     return whole.astype(np.int32)
+
+
+def _read_union(path: Path, image: StoredImage | None) -> np.ndarray:
+    files = files_of(path)
+    masks = [read_label(file, image) for file in files]
+    values = sorted({int(value) for mask in masks for value in np.unique(mask) if value})
+    if len(values) > 1 or len({mask.shape for mask in masks}) > 1:
+        shapes = " and ".join(str(mask.shape[1:]) for mask in masks)
+        reason = f"masks to be merged with {files[0].name} hold the values {values}, and have the shapes {shapes}"
+        cure = "merged are masks of one size that hold 0 and one other value; merge these with a program of your own"
+        raise CodecError(files[-1].name, reason, cure)
+    return np.maximum.reduce(masks)
 
 
 def _broken_value(real: np.ndarray) -> float:

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from ..io.stored import CodecError, StoredImage
+from ..io.stored import CodecError, IntensityWindow, StoredImage
 from .case import Case, CaseError
 from .codec import read_image
 from .labels import read_label
@@ -38,13 +38,13 @@ class LoadedCase:
     outside: np.ndarray | None = None
 
 
-def load_case(case: Case, num_classes: int = 2, window: tuple[float, float] | None = None) -> LoadedCase:
+def load_case(case: Case, num_classes: int = 2, intensity_window: IntensityWindow | None = None) -> LoadedCase:
     """Read image and label of a case and check them.
 
     Args:
         case: from `find_cases`.
         num_classes: number of classes with background, 2 to 256. With 2 the foreground may be 1, 255 or 65535.
-        window: displayed values that map to 0 and 1, see `read_image`.
+        intensity_window: displayed values that map to 0 and 1, see `read_image`.
 
     Returns:
         The case with its label as class numbers ``0 .. num_classes - 1``.
@@ -53,11 +53,11 @@ def load_case(case: Case, num_classes: int = 2, window: tuple[float, float] | No
         CaseError: unreadable files, shapes that differ, a side below 16 (the thinnest one of a volume does not count),
             NaN or infinity inside the structure, a constant image, or a mask that is empty, covers everything or holds
             other values.
-        ValueError: ``num_classes`` or ``window`` is out of range.
+        ValueError: ``num_classes`` or ``intensity_window`` is out of range.
     """
     if not 2 <= num_classes <= 256:
         raise ValueError(f"num_classes is {num_classes}, must be 2 to 256")
-    stored, values = read_case(case, window)
+    stored, values = read_case(case, intensity_window)
     reason = _shape_problem(stored, values) or _image_problem(stored)
     if reason:
         raise CaseError(case.id, reason)
@@ -91,14 +91,14 @@ def _either(first: np.ndarray | None, second: np.ndarray | None) -> np.ndarray |
     return first | second
 
 
-def read_case(case: Case, window: tuple[float, float] | None = None) -> tuple[StoredImage, np.ndarray]:
+def read_case(case: Case, intensity_window: IntensityWindow | None = None) -> tuple[StoredImage, np.ndarray]:
     """Read image and label of a case as they are, see `read_image` and `read_label`.
 
     Raises:
         CaseError: one of them cannot be read; it is named with its folder, because both may have one name.
-        ValueError: ``window`` is out of range.
+        ValueError: ``intensity_window`` is out of range.
     """
-    stored = _named(case, case.image, lambda: read_image(case.image, window))
+    stored = _named(case, case.image, lambda: read_image(case.image, intensity_window))
     return stored, _named(case, case.label, lambda: read_label(case.label, stored))
 
 
@@ -115,7 +115,8 @@ def _named(case: Case, path: Path, read: Callable[[], T]) -> T:
     try:
         return read()
     except CodecError as error:
-        folder = path if error.name != path.name and path.is_dir() else path.parent
+        is_within = path.is_dir() and error.name.split("/")[0] != path.name
+        folder = path if is_within else path.parent
         raise CaseError(case.id, f"{folder.name}/{error}") from error
 
 
@@ -131,12 +132,20 @@ def _shape_problem(stored: StoredImage, values: np.ndarray) -> str | None:
 
 
 def _image_problem(stored: StoredImage) -> str | None:
-    color = stored.color
+    images = stored.each()
+    for number, image in enumerate(images):
+        if reason := _values_problem(image):
+            return f"channel {number}: {reason}" if len(images) > 1 else reason
+    return None
+
+
+def _values_problem(image: StoredImage) -> str | None:
+    color = image.color
     if color.dtype.kind == "f":
         color = color[np.isfinite(color)]
         if not color.size:
             return "all values of the image are NaN or infinite; export it again or remove the case"
-    low, high = sorted(stored.window)
+    low, high = sorted(image.ends)
     darkest, brightest = float(color.min()), float(color.max())
     if darkest == brightest:
         return f"the image is constant ({darkest:g}); export it again or remove the case"

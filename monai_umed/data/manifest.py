@@ -7,7 +7,9 @@ from statistics import mean
 from typing import Any
 
 from ..io.atomic import write_atomically
+from ..io.joint_path import first_file
 from ..io.json_fields import FieldError, parse_fields
+from ..io.stored import IntensityWindow
 
 TOOL = "monai_umed"
 """Name of the program, as manifests give it."""
@@ -18,10 +20,11 @@ MANIFEST = "manifest.json"
 UNFINISHED = ".unfinished"
 """Marks a folder as ours while it has no manifest yet, and lists the finished cases."""
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 """Version of the manifest's layout; raised when a reader of the old one would go wrong.
 
-The second names the checksum of a ``dataset.json``; a release without one still has the first.
+The second names the checksum of a ``dataset.json``, the third has channels with windows of their own; a release without
+these still has the first.
 """
 
 
@@ -36,20 +39,24 @@ class CaseRecord:
     Attributes:
         id: id of the case.
         image: protected image relative to the dataset's folder, with ``/``: a file, the ``.img`` file of a NIfTI
-            pair, or a folder of slices.
-        label: label, relative to the dataset's folder, with ``/``.
+            pair, a folder of slices, or the files of several channels (``x_{0000,0001}.nii.gz``).
+        label: label, relative to the dataset's folder, with ``/``; of several masks as of several channels.
         source: name of the original image file or folder.
         sha256_before: checksum of the original image, see `sha256_path` for one of several files.
         sha256_after: checksum of the protected image.
         label_sha256: checksum of the label.
         shape: ``(C, *spatial)`` of the stored array.
-        dtype: NumPy name of the stored type, for example ``"uint8"``.
-        window: stored values that map to 0 and 1.
-        max_abs_delta: largest change in stored units (gray levels).
+        dtype: NumPy name of the stored type, for example ``"uint8"``, or of each channel's if they differ.
+        intensity_window: stored values that map to 0 and 1, of all channels or of each.
+        max_abs_delta: largest change in stored units (gray levels), of all channels or of each.
         psnr: in dB; None if the image did not change.
         ssim: structural similarity.
         perturbed_fraction: share of the stored values that changed, in [0, 1].
+        channel_sha256: checksum of each file of the protected image, if its channels have files of their own.
         note: anything the owner must know, for example that JPEG input was written as PNG.
+        noise_rms: root mean square of what was to change, in window units, of each channel if they have windows of
+            their own; None in releases of earlier versions.
+        ciede2000: mean difference of color of RGB images; None for others, and in older manifests.
     """
 
     id: str
@@ -60,13 +67,22 @@ class CaseRecord:
     sha256_after: str
     label_sha256: str
     shape: tuple[int, ...]
-    dtype: str
-    window: tuple[float, float]
-    max_abs_delta: int | float
+    dtype: str | tuple[str, ...]
+    intensity_window: IntensityWindow
+    max_abs_delta: int | float | tuple[int | float, ...]
     psnr: float | None
     ssim: float
     perturbed_fraction: float
     note: str | None = None
+    channel_sha256: tuple[str, ...] | None = None
+    noise_rms: float | tuple[float, ...] | None = None
+    ciede2000: float | None = None
+
+    def entry(self) -> dict[str, Any]:
+        """Return its fields as the file has them, which calls the intensity window ``window``."""
+        if_given = ("channel_sha256", "ciede2000", "noise_rms")
+        fields = {"window" if name == "intensity_window" else name: value for name, value in asdict(self).items()}
+        return {name: value for name, value in fields.items() if name not in if_given or value is not None}
 
 
 @dataclass(frozen=True)
@@ -96,6 +112,8 @@ class Manifest:
         quarantined: cases that were left out.
         dataset_json_sha256: checksum of the ``dataset.json`` in the folder; None if there is none.
         ignore_label: value of the labels that is no class, whose pixels were left as they are; None if there is none.
+        unlabeled: images of the dataset that have no label and were left out; None if there are none.
+        advice: what `monai-umed advise` said about the setting; None if it was not asked.
         commitment_sha256: checksum of what was held back, and of how its use will be proven, see
             :mod:`monai_umed.evaluation.proof.reserve`; None without a reserve.
     """
@@ -109,6 +127,8 @@ class Manifest:
     quarantined: list[Quarantined] = field(default_factory=list)
     dataset_json_sha256: str | None = None
     ignore_label: int | None = None
+    unlabeled: int | None = None
+    advice: str | None = None
     commitment_sha256: str | None = None
 
     def save(self, path: str | Path) -> None:
@@ -121,11 +141,12 @@ class Manifest:
             ManifestError: a number is NaN or infinite, which JSON cannot hold.
             OSError: the file cannot be written.
         """
-        content = {"format": FORMAT_VERSION, **asdict(self)}
+        content = {"format": FORMAT_VERSION, **asdict(self), "cases": [record.entry() for record in self.cases]}
+        if not any(isinstance(record.intensity_window[0], tuple) for record in self.cases):
+            content["format"] = 1 if self.dataset_json_sha256 is None else 2
         if self.dataset_json_sha256 is None:
             del content["dataset_json_sha256"]
-            content["format"] = 1
-        for name in ("ignore_label", "commitment_sha256"):  # older versions read what has none
+        for name in ("ignore_label", "unlabeled", "advice", "commitment_sha256"):
             if content[name] is None:
                 del content[name]
         content["cases"].sort(key=lambda record: record["id"])
@@ -136,10 +157,20 @@ class Manifest:
             raise ManifestError(f"{Path(path).name}: {error}; measure() gives None instead of infinity") from error
         write_atomically(path, (text + "\n").encode("ascii"))
 
+    @property
+    def merges_masks(self) -> bool:
+        """Whether several masks of an image were its label together."""
+        return any(first_file(record.label) != record.label for record in self.cases)
+
     def mean_fidelity(self) -> dict[str, float | None]:
         """Mean ``psnr`` in dB, None if no image changed, and mean ``ssim`` of the cases; there must be one."""
         psnr = [case.psnr for case in self.cases if case.psnr is not None]
         return {"psnr": mean(psnr) if psnr else None, "ssim": mean(case.ssim for case in self.cases)}
+
+    def mean_ciede2000(self) -> float | None:
+        """Mean difference of color of the cases that have colors; None if there are none."""
+        found = [case.ciede2000 for case in self.cases if case.ciede2000 is not None]
+        return mean(found) if found else None
 
     @staticmethod
     def load(path: str | Path) -> "Manifest":
@@ -174,7 +205,7 @@ def _parse_manifest(content: Any) -> Manifest:
         raise FieldError(f"field 'format' is {version!r}, must be a version number; restore the file from a copy")
     if version > FORMAT_VERSION:
         raise FieldError(f"field 'format' is {version}, this version reads up to {FORMAT_VERSION}; update the package")
-    cases = [CaseRecord(**fields) for fields in _parse_list(content, "cases", CaseRecord)]
+    cases = [CaseRecord(**fields) for fields in _parse_list(content, "cases", CaseRecord, window="intensity_window")]
     quarantined = [Quarantined(**fields) for fields in _parse_list(content, "quarantined", Quarantined)]
     _check_names(cases)
     _check_unique(cases)
@@ -182,12 +213,12 @@ def _parse_manifest(content: Any) -> Manifest:
     return Manifest(**header, cases=cases, quarantined=quarantined)
 
 
-def _parse_list(content: dict[str, Any], name: str, record_type: type) -> list[dict[str, Any]]:
-    """Take the list ``name`` out of ``content`` and check its items."""
+def _parse_list(content: dict[str, Any], name: str, record_type: type, **names: str) -> list[dict[str, Any]]:
+    """Take the list ``name`` out of ``content`` and check its items; ``names`` are those of fields that differ."""
     items = content.pop(name, None)
     if not isinstance(items, list):
         raise FieldError(f"field {name!r} must be a list; restore the file from a copy")
-    return [parse_fields(record_type, item, f"{name}[{number}].") for number, item in enumerate(items)]
+    return [parse_fields(record_type, item, f"{name}[{number}].", names=names) for number, item in enumerate(items)]
 
 
 def _check_names(cases: list[CaseRecord]) -> None:

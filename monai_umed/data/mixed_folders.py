@@ -9,12 +9,12 @@ from ..io.image_files import is_pair_header, link_out, pair_problem
 from ..io.listing import visible
 from ..io.suffixes import SUPPORTED, split_name
 from .case import Case, Found
-from .pairing import Kind, Pairing, bare_mark, further_label, is_label, pair_names
+from .pairing import Kind, Pairing, bare_mark, further_label, is_label, merge_further, pair_names
 
 _DOCUMENTS = (".json", ".txt", ".csv", ".tsv", ".md", ".pdf", ".xlsx", ".html", ".yaml", ".yml")
 
 
-def scan_mixed(dataset: Path) -> Found:
+def scan_mixed(dataset: Path, *, merge_masks: bool = False) -> Found:
     """Find cases in a folder, or in its subfolders, that hold images beside their labels.
 
     Labels are told by their marks (``x_mask.png``, ``segmentation-0.nii``, ``label.nii.gz``). They are paired with
@@ -24,6 +24,7 @@ def scan_mixed(dataset: Path) -> Found:
 
     Args:
         dataset: existing folder.
+        merge_masks: whether several masks of an image are its label together.
 
     Returns:
         Cases, which a release leaves in their folders, and offenders; no cases if this is no such dataset.
@@ -41,7 +42,7 @@ def scan_mixed(dataset: Path) -> Found:
         if link_out(folder, dataset):
             found.offenders.append(f"{folder.name}: a link that leaves the dataset's folder; copy what it points to")
         else:
-            _scan_one(found, dataset, folder)
+            _scan_one(found, dataset, folder, merge_masks)
     return found
 
 
@@ -49,7 +50,7 @@ def _is_image(path: Path) -> bool:
     return path.is_file() and split_name(path.name)[1] in SUPPORTED
 
 
-def _scan_one(found: Found, dataset: Path, folder: Path) -> None:
+def _scan_one(found: Found, dataset: Path, folder: Path, merge_masks: bool) -> None:
     files: dict[Kind, dict[str, Path]] = {"image": {}, "label": {}}
     for path in visible(folder):
         name = path.relative_to(dataset).as_posix()
@@ -72,16 +73,20 @@ def _scan_one(found: Found, dataset: Path, folder: Path) -> None:
             found.offenders.append(f"{name}: same name as {files[kind][stem].name}; rename one of them, with its pair")
         else:
             files[kind][stem] = path
-    for case_id, image, label in _pairs(found, files, dataset):
+    for case_id, image, label in _pairs(found, files, dataset, merge_masks):
         found.cases.append(Case(case_id, image, label, dataset))
 
 
-def _pairs(found: Found, files: dict[Kind, dict[str, Path]], dataset: Path) -> Iterator[tuple[str, Path, Path]]:
+def _pairs(
+    found: Found, files: dict[Kind, dict[str, Path]], dataset: Path, merge_masks: bool
+) -> Iterator[tuple[str, Path, Path]]:
     images, labels = files["image"], files["label"]
     pairing = pair_names(images.keys(), labels.keys())
     if len(images) == len(labels) == 1:
         [stem], [label_stem] = images, labels
         pairing = Pairing({next(iter(pairing.pairs), stem): (stem, label_stem)})
+    if merge_masks:
+        labels = merge_further(pairing, labels)
     for name, (stem, label_stem) in pairing.pairs.items():
         image = images[stem]
         folder = image.parent.relative_to(dataset)
@@ -91,6 +96,8 @@ def _pairs(found: Found, files: dict[Kind, dict[str, Path]], dataset: Path) -> I
         name = files[kind][stem].relative_to(dataset).as_posix()
         if kind == "image":
             cure = "add it as NAME_mask.*, move the image away, or list all cases in a dataset.json"
+            if len(labels) == 1 and len(images) > 1:
+                cure += ', channels of one case as {"image": ["t1.nii.gz", "t2.nii.gz"], "label": "seg.nii.gz"}'
             found.offenders.append(f"{name}: no label beside it; {cure}")
         else:
             found.offenders.append(

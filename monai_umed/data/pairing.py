@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from ..io.image_files import files_of
+from ..io.joint_path import joint_path
+
 Kind = Literal["image", "label"]
 
 # What may follow the name of a case after a separator; 0000 is the first channel of nnU-Net.
@@ -79,8 +82,30 @@ def further_label(stem: str, labels: Mapping[str, Path]) -> str | None:
     if match is None or match["first"] not in labels:
         return None
     first, second = labels[match["first"]].name, labels[stem].name
-    merge = "ImageChops.lighter(Image.open(FIRST), Image.open(SECOND)).save(FIRST)"
-    return f"a second mask beside {first}; merge them, for images with Pillow's {merge}, and move {second} away"
+    return f"a second mask beside {first}; unite both with --merge-masks (merge_masks=True), or move {second} away"
+
+
+def merge_further(pairing: Pairing, labels: Mapping[str, Path]) -> dict[str, Path]:
+    """Put second masks of a case (``x_mask_1`` beside ``x_mask``) to the first, and take them out of ``pairing.alone``.
+
+    Args:
+        pairing: of images and ``labels``; changed.
+        labels: all labels by their names without ending.
+
+    Returns:
+        The labels by the same names, a first one with its further ones in one path, see
+        `monai_umed.io.joint_path`; those whose names cannot be joined stay alone.
+    """
+    paired = {label for _, label in pairing.pairs.values()}
+    merged = dict(labels)
+    for kind, stem in sorted(pairing.alone):
+        match = _NUMBERED.fullmatch(stem) if kind == "label" else None
+        if match is None or match["first"] not in paired:
+            continue
+        if joined := joint_path([*files_of(merged[match["first"]]), labels[stem]]):
+            merged[match["first"]] = joined
+            del pairing.alone[kind, stem]
+    return merged
 
 
 def pair_names(images: AbstractSet[str], labels: AbstractSet[str]) -> Pairing:

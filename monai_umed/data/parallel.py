@@ -14,7 +14,7 @@ from .manifest import Quarantined
 T = TypeVar("T")
 
 
-def track(items: Iterable[T], total: int, title: str, unit: str = "case", disable: bool = False) -> Iterable[T]:
+def track(items: Iterable[T], total: int, *, title: str, unit: str = "case", disable: bool = False) -> Iterable[T]:
     """Yield the items behind a progress bar.
 
     Without a bar tqdm stays out of it: even a disabled one takes a lock that forked processes share, and that one which
@@ -26,6 +26,7 @@ def track(items: Iterable[T], total: int, title: str, unit: str = "case", disabl
 def map_cases(
     function: Callable[[Case], T],
     cases: Sequence[Case],
+    *,
     title: str,
     num_workers: int,
     progress: bool,
@@ -44,7 +45,7 @@ def map_cases(
     torch.set_num_threads(max(1, threads // num_workers))  # nested threads would fight for the same cores
     try:
         with ThreadPoolExecutor(num_workers) as pool:
-            results = list(track(pool.map(attempt, cases), len(cases), title, disable=not progress))
+            results = list(track(pool.map(attempt, cases), len(cases), title=title, disable=not progress))
     finally:
         torch.set_num_threads(threads)
     good = [result for result in results if not isinstance(result, Quarantined)]

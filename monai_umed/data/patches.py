@@ -11,12 +11,12 @@ from torch.nn import functional as F
 Box = tuple[slice, ...]
 
 
-def choose_boxes(label: torch.Tensor, size: Sequence[int], count: int, id: str) -> list[Box]:
-    """Boxes of at most ``size`` to cut out of an image, the same ones every time.
+def choose_boxes(label: torch.Tensor, roi_size: Sequence[int], count: int, id: str) -> list[Box]:
+    """Boxes of at most ``roi_size`` to cut out of an image, the same ones every time.
 
     Args:
         label: class numbers ``(1, *spatial)``.
-        size: window, one number per spatial axis.
+        roi_size: window, one number per spatial axis.
         count: how many boxes, if the image is larger than the window along any axis; else one holds all of it.
         id: name of the case, from which the places are drawn.
 
@@ -25,7 +25,7 @@ def choose_boxes(label: torch.Tensor, size: Sequence[int], count: int, id: str) 
         foreground in its middle, if there is any, as far as the border permits; the others lie anywhere.
     """
     spatial = tuple(label.shape[1:])
-    lengths = [min(window, side) for window, side in zip(size, spatial, strict=True)]
+    lengths = [min(window, side) for window, side in zip(roi_size, spatial, strict=True)]
     if lengths == list(spatial):
         return [tuple(slice(0, side) for side in spatial)]
     generator = torch.Generator().manual_seed(zlib.crc32(id.encode()))
@@ -44,33 +44,33 @@ def choose_boxes(label: torch.Tensor, size: Sequence[int], count: int, id: str) 
     return boxes
 
 
-def pad_to(array: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
-    """Surround ``(C, *spatial)`` evenly with zeros up to ``size``, as MONAI's sliding windows do."""
-    missing = [max(0, window - side) for window, side in zip(size, array.shape[1:], strict=True)]
+def pad_to(array: torch.Tensor, roi_size: Sequence[int]) -> torch.Tensor:
+    """Surround ``(C, *spatial)`` evenly with zeros up to ``roi_size``, as MONAI's sliding windows do."""
+    missing = [max(0, window - side) for window, side in zip(roi_size, array.shape[1:], strict=True)]
     padding = [pad for total in reversed(missing) for pad in (total // 2, total - total // 2)]
     return F.pad(array, padding)
 
 
-def tile(array: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
+def tile(array: torch.Tensor, roi_size: Sequence[int]) -> torch.Tensor:
     """The windows that hold all of ``(C, *spatial)``, side by side around its middle, with zeros beyond its border.
 
     Returns:
         ``(windows, C, *size)``; one window if the array is not larger than it. :func:`untile` puts them together again.
     """
-    counts = [-(-side // window) for side, window in zip(array.shape[1:], size, strict=True)]
-    padded = pad_to(array, [count * window for count, window in zip(counts, size, strict=True)])
-    for axis, window in enumerate(size, start=1):
+    counts = [-(-side // window) for side, window in zip(array.shape[1:], roi_size, strict=True)]
+    padded = pad_to(array, [count * window for count, window in zip(counts, roi_size, strict=True)])
+    for axis, window in enumerate(roi_size, start=1):
         padded = padded.unfold(axis, window, window)  # counts take the place of sides, windows are added at the end
     return padded.movedim(0, len(counts)).flatten(0, len(counts) - 1)
 
 
 def untile(windows: torch.Tensor, spatial: Sequence[int]) -> torch.Tensor:
     """An array of size ``spatial`` from the windows that :func:`tile` made of it, ``(C, *spatial)``."""
-    size, dims = windows.shape[2:], len(spatial)
-    counts = [-(-side // window) for side, window in zip(spatial, size, strict=True)]
+    roi_size, dims = windows.shape[2:], len(spatial)
+    counts = [-(-side // window) for side, window in zip(spatial, roi_size, strict=True)]
     # (n1, .., nd, C, s1, .., sd) to (C, n1, s1, .., nd, sd)
     order = [dims, *(axis for k in range(dims) for axis in (k, dims + 1 + k))]
-    sides = [count * window for count, window in zip(counts, size, strict=True)]
+    sides = [count * window for count, window in zip(counts, roi_size, strict=True)]
     padded = windows.reshape(*counts, *windows.shape[1:]).permute(order).reshape(-1, *sides)
     starts = [(side - old) // 2 for side, old in zip(sides, spatial, strict=True)]
     return padded[(slice(None), *(slice(start, start + old) for start, old in zip(starts, spatial, strict=True)))]

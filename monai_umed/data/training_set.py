@@ -13,6 +13,7 @@ from monai.data import Dataset
 from torch.nn import functional as F
 
 from ..functional import resize
+from ..io.stored import IntensityWindow
 from .case import Case, CaseError, DatasetError
 from .cases import Section, find_cases
 from .loading import LoadedCase, load_case
@@ -33,7 +34,7 @@ SLICES = 16
 class Bounds(Protocol):
     """What a protector tells of a case before it changes it: how far each pixel may move."""
 
-    def limits(
+    def native_bounds(
         self, image: torch.Tensor, label: torch.Tensor, spacing: Sequence[float] | None, levels: float | None
     ) -> torch.Tensor:
         """Largest change of every pixel as a share of the window, ``(regions, *spatial)``.
@@ -77,12 +78,13 @@ class TrainingDataset(Dataset):
 def _limits(
     loaded: LoadedCase,
     protector: Bounds,
+    *,
     image: torch.Tensor,
     label: torch.Tensor,
     spacing: Sequence[float] | None,
 ) -> torch.Tensor:
     try:
-        return protector.limits(image, label, spacing, loaded.stored.levels)
+        return protector.native_bounds(image, label, spacing, loaded.stored.levels)
     except ValueError as error:
         raise CaseError(loaded.case.id, str(error)) from error
 
@@ -103,33 +105,33 @@ def _parts(loaded: LoadedCase, axis: int | None) -> Iterator[tuple[str, torch.Te
         yield slice_id(loaded.case.id, index), image.select(axis + 1, index), label.select(axis + 1, index)
 
 
-def _resampled(loaded: LoadedCase, size: Sequence[int], protector: Bounds | None, axis: int | None) -> Iterator[dict]:
+def _resampled(loaded: LoadedCase, grid: Sequence[int], protector: Bounds | None, axis: int | None) -> Iterator[dict]:
     """The whole case on the grid, or its slices across ``axis`` that a protector of slices perturbs."""
     spacing = _spacing(loaded, axis)
     for name, image, label in _parts(loaded, axis):
-        item = {"id": name, "image": resize(image[None], size)[0]}
-        item["label"] = F.interpolate(label[None].to(torch.float32), size=tuple(size), mode="nearest")[0]
+        item = {"id": name, "image": resize(image[None], grid)[0]}
+        item["label"] = F.interpolate(label[None].to(torch.float32), size=tuple(grid), mode="nearest")[0]
         if protector is not None:
             # The exploiter's grid sees the average of what the file can hold, so bounds are averaged the same way.
-            bounds = _limits(loaded, protector, image, label, spacing)
-            item["bounds"] = resize(bounds[None], size)[0].clamp_(min=0)
+            bounds = _limits(loaded, protector, image=image, label=label, spacing=spacing)
+            item["bounds"] = resize(bounds[None], grid)[0].clamp_(min=0)
         yield item
 
 
-def _windows(loaded: LoadedCase, size: Sequence[int], protector: Bounds | None, axis: int | None) -> Iterator[dict]:
+def _windows(loaded: LoadedCase, grid: Sequence[int], protector: Bounds | None, axis: int | None) -> Iterator[dict]:
     """All of a case, or of its slices across ``axis`` that a protector of slices perturbs, in windows side by side."""
     spacing = _spacing(loaded, axis)
     for name, image, label in _parts(loaded, axis):
         values = {"image": image, "label": label.to(torch.float32)}
         if protector is not None:
-            values["bounds"] = _limits(loaded, protector, image, label, spacing)
-        tiles = {key: tile(value, size) for key, value in values.items()}
+            values["bounds"] = _limits(loaded, protector, image=image, label=label, spacing=spacing)
+        tiles = {key: tile(value, grid) for key, value in values.items()}
         for index in range(len(tiles["image"])):
             own = window_id(name, index, len(tiles["image"]))
             yield {"id": own, **{key: windows[index] for key, windows in tiles.items()}}
 
 
-def _patches(loaded: LoadedCase, size: Sequence[int], protector: Bounds | None, axis: int | None) -> Iterator[dict]:
+def _patches(loaded: LoadedCase, grid: Sequence[int], protector: Bounds | None, axis: int | None) -> Iterator[dict]:
     """Some windows of the volume or of its slices across ``axis``, with zeros around if it is smaller."""
     case, spacing = loaded.case, _spacing(loaded, axis)
     volume, classes = torch.from_numpy(loaded.stored.scaled()), torch.from_numpy(loaded.label)
@@ -140,45 +142,47 @@ def _patches(loaded: LoadedCase, size: Sequence[int], protector: Bounds | None, 
             for index in choose_slices(classes, axis, SLICES, background=protector is None)
         ]
     for name, image, label in parts:
-        for box in choose_boxes(label, size, PATCHES, name):
+        for box in choose_boxes(label, grid, PATCHES, name):
             at = (slice(None), *box)
             item = {"image": image[at], "label": label[at].to(torch.float32)}
             if protector is not None:
-                item["bounds"] = _limits(loaded, protector, image[at], label[at], spacing)
-            yield {"id": case.id, **{key: pad_to(value, size) for key, value in item.items()}}
+                item["bounds"] = _limits(loaded, protector, image=image[at], label=label[at], spacing=spacing)
+            yield {"id": case.id, **{key: pad_to(value, grid) for key, value in item.items()}}
 
 
 def _items(
     case: Case,
-    size: Sequence[int],
+    grid: Sequence[int],
+    *,
     protector: Bounds | None,
     num_classes: int,
-    window: tuple[float, float] | None,
+    intensity_window: IntensityWindow | None,
     slice_axis: int | None,
     layout: Layout,
 ) -> list[dict]:
-    loaded = load_case(case, num_classes, window)
+    loaded = load_case(case, num_classes, intensity_window)
     dims = len(loaded.stored.shape)
-    if dims != (len(size) if slice_axis is None else 3):
+    if dims != (len(grid) if slice_axis is None else 3):
         cure = "protect volumes and slices as two datasets, or volumes slice by slice"
-        raise CaseError(case.id, f"is {dims}D, the grid {tuple(size)} is {len(size)}D; {cure}")
+        raise CaseError(case.id, f"is {dims}D, the grid {tuple(grid)} is {len(grid)}D; {cure}")
     if layout == "windows":
-        return list(_windows(loaded, size, protector, slice_axis))
+        return list(_windows(loaded, grid, protector, slice_axis))
     if dims == 2 or layout == "resampled":
-        return list(_resampled(loaded, size, protector, None if dims == 2 else slice_axis))
+        return list(_resampled(loaded, grid, protector, None if dims == 2 else slice_axis))
     if layout == "patches":
-        return list(_patches(loaded, size, protector, slice_axis))
+        return list(_patches(loaded, grid, protector, slice_axis))
     label = torch.from_numpy(loaded.label).to(torch.float32)
     return [{"id": case.id, "image": torch.from_numpy(loaded.stored.scaled()), "label": label}]
 
 
 def load_training_set(
     dataset_dir: DatasetDir,
-    size: Sequence[int],
+    grid: Sequence[int],
+    *,
     section: Section = "all",
     protector: Bounds | None = None,
     num_classes: int = 2,
-    window: tuple[float, float] | None = None,
+    intensity_window: IntensityWindow | None = None,
     num_workers: int = 2,
     progress: bool = True,
     slice_axis: int | None = None,
@@ -191,14 +195,14 @@ def load_training_set(
 
     Args:
         dataset_dir: folder with images and masks, see :func:`monai_umed.data.cases.find_cases`.
-        size: grid of images, window of volumes; one number per spatial axis.
+        grid: grid of images, window of volumes; one number per spatial axis.
         section: ``"train"``, ``"test"`` or ``"all"``.
         protector: if given, its bounds at each image's native size are added, for images averaged over the grid.
         num_classes: classes of the masks, background included.
-        window: intensities that map to 0 and 1, see :func:`monai_umed.data.codec.read_image`.
+        intensity_window: intensities that map to 0 and 1, see :func:`monai_umed.data.codec.read_image`.
         num_workers: threads that read.
         progress: whether to show a progress bar.
-        slice_axis: axis along which volumes become images for networks that see images; ``size`` is that of a slice.
+        slice_axis: axis along which volumes become images for networks that see images; ``grid`` is that of a slice.
         layout: of volumes: ``"patches"``; ``"whole"``, each at its own size; ``"resampled"`` as images are; or
             ``"windows"``, all of each in windows side by side, of images too. With a ``slice_axis`` the last two give
             all slices with foreground, and ids are those that protectors know slices and windows by.
@@ -209,9 +213,19 @@ def load_training_set(
     cases = find_cases(dataset_dir, section)
 
     def items_of(case: Case) -> list[dict]:
-        return _items(case, size, protector, num_classes, window, slice_axis, layout)
+        return _items(
+            case,
+            grid,
+            protector=protector,
+            num_classes=num_classes,
+            intensity_window=intensity_window,
+            slice_axis=slice_axis,
+            layout=layout,
+        )
 
-    found, quarantined = map_cases(items_of, cases, f"read {Path(dataset_dir).name} ({section})", num_workers, progress)
+    found, quarantined = map_cases(
+        items_of, cases, title=f"read {Path(dataset_dir).name} ({section})", num_workers=num_workers, progress=progress
+    )
     if found:
         channels = Counter(int(items[0]["image"].shape[0]) for items in found).most_common(1)[0][0]
         quarantined += [

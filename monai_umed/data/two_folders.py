@@ -1,12 +1,24 @@
-"""A dataset that consists of images and labels in two places, or whose labels hold a value that is no class."""
+"""A dataset that consists of images and labels in two places, or whose labels are to be read in a way of their own."""
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 _LARGEST_VALUE = 65535
+
+
+def check_ignore_label(value: int) -> int:
+    """Return a value of labels that is no class, if it can be one.
+
+    Raises:
+        ValueError: it is not in 1 to 65535.
+    """
+    if not 1 <= value <= _LARGEST_VALUE:
+        raise ValueError(f"ignore_label is {value}, must be 1 to {_LARGEST_VALUE}; 255 is usual")
+    return value
 
 
 @dataclass(frozen=True)
@@ -29,20 +41,22 @@ class TwoFolders(os.PathLike[str]):
 
 
 @dataclass(frozen=True)
-class VoidLabels(os.PathLike[str]):
-    """A dataset in whose labels one value marks pixels that nobody has judged; as a path it is that of the dataset.
+class ReadAs(os.PathLike[str]):
+    """A dataset whose labels are read in a way that they do not tell; as a path it is that of the dataset.
 
     Attributes:
         dataset: where it is.
-        ignore_label: the value, 1 to 65535. Pixels that have it are of no class and stay as they are.
+        ignore_label: value, 1 to 65535, of pixels that nobody has judged: they are of no class and stay as they are.
+        merge_masks: whether several masks of one image (``x_mask.png``, ``x_mask_1.png``) are its label together.
     """
 
     dataset: str | TwoFolders
-    ignore_label: int
+    ignore_label: int | None = None
+    merge_masks: bool = False
 
     def __post_init__(self) -> None:
-        if not 1 <= self.ignore_label <= _LARGEST_VALUE:
-            raise ValueError(f"ignore_label is {self.ignore_label}, must be 1 to {_LARGEST_VALUE}; 255 is usual")
+        if self.ignore_label is not None:
+            check_ignore_label(self.ignore_label)
 
     def __fspath__(self) -> str:
         return os.fspath(self.dataset)
@@ -51,8 +65,8 @@ class VoidLabels(os.PathLike[str]):
         return str(self.dataset)
 
 
-DatasetDir = str | Path | TwoFolders | VoidLabels
-"""Where a dataset is: its folder, a datalist, or two folders; and which value of its labels is no class, if one is."""
+DatasetDir = str | Path | TwoFolders | ReadAs
+"""Where a dataset is: its folder, a datalist, or two folders; and how its labels are read, if in a way of their own."""
 
 
 def places_of(dataset: DatasetDir) -> tuple[str, str | None]:
@@ -62,20 +76,32 @@ def places_of(dataset: DatasetDir) -> tuple[str, str | None]:
         >>> mu.places_of(work / "data")[1] is None
         True
     """
-    if isinstance(dataset, VoidLabels):
+    if isinstance(dataset, ReadAs):
         dataset = dataset.dataset
     return (dataset.images, dataset.labels) if isinstance(dataset, TwoFolders) else (str(dataset), None)
 
 
+def reading_of(dataset: DatasetDir) -> dict[str, Any]:
+    """How the labels of a dataset are read, as settings with the names of `ReadAs`; nothing where that is as usual."""
+    if not isinstance(dataset, ReadAs):
+        return {}
+    settings = {"ignore_label": dataset.ignore_label, "merge_masks": dataset.merge_masks}
+    return {name: value for name, value in settings.items() if value}
+
+
 def as_dataset(
-    dataset_dir: str | Path, labels_dir: str | Path | None = None, *, ignore_label: int | None = None
-) -> str | TwoFolders | VoidLabels:
+    dataset_dir: DatasetDir,
+    labels_dir: str | Path | None = None,
+    *,
+    ignore_label: int | None = None,
+    merge_masks: bool = False,
+) -> str | TwoFolders | ReadAs:
     """What :func:`monai_umed.data.cases.find_cases` takes, from settings of which all but the first may be missing.
 
     Args:
         dataset_dir: the dataset's folder, or its images alone.
         labels_dir: the labels if ``dataset_dir`` holds images alone.
-        ignore_label: value of labels that is no class, see :class:`VoidLabels`.
+        ignore_label, merge_masks: see :class:`ReadAs`.
 
     Raises:
         ValueError: ``ignore_label`` is out of range.
@@ -84,7 +110,10 @@ def as_dataset(
         >>> mu.as_dataset("images")
         'images'
     """
-    dataset: str | TwoFolders = str(dataset_dir)
+    if isinstance(dataset_dir, ReadAs):
+        ignore_label, merge_masks = ignore_label or dataset_dir.ignore_label, merge_masks or dataset_dir.merge_masks
+        dataset_dir = dataset_dir.dataset
+    dataset = dataset_dir if isinstance(dataset_dir, TwoFolders) else str(dataset_dir)
     if labels_dir is not None:
         dataset = TwoFolders(str(Path(dataset_dir).resolve()), str(Path(labels_dir).resolve()))
-    return dataset if ignore_label is None else VoidLabels(dataset, ignore_label)
+    return ReadAs(dataset, ignore_label, merge_masks) if ignore_label is not None or merge_masks else dataset

@@ -2,7 +2,9 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any, TypeAlias, cast
 
+from ..io.stored import IntensityWindow
 from ..io.suggest import did_you_mean
 
 # Level -/+ half the width in HU. Lung (-600, 1500) and bone (400, 1800; there for the spine) are the typical values of
@@ -15,15 +17,20 @@ WINDOWS: dict[str, tuple[float, float]] = {
 """Displayed values (HU) that map to 0 and 1, by the name of the preset."""
 
 
-def as_window(value: str | Sequence[float] | None) -> tuple[float, float] | None:
-    """Window from a preset's name, from text or from numbers.
+GivenWindow: TypeAlias = str | Sequence[float] | Sequence[str | Sequence[float]]
+"""A window, or one per channel, as users give it."""
+
+
+def as_window(value: GivenWindow | None) -> IntensityWindow | None:
+    """Window from a preset's name, from text or from numbers; or one per channel.
 
     Args:
-        value: name in `WINDOWS`, ``"lo,hi"`` or two numbers, in displayed units (HU in CT); None for what
+        value: name in `WINDOWS`, ``"lo,hi"`` or two numbers, in displayed units (HU in CT), or a list of these, one per
+            channel, in text with semicolons between them (``"ct-soft;0,20"``); None for what
             `monai_umed.data.codec.read_image` takes by default: the file's own window, the full range or percentiles.
 
     Returns:
-        Displayed values that map to 0 and 1, or None.
+        Displayed values that map to 0 and 1, of all channels or of each, or None.
 
     Raises:
         ValueError: it is none of these (the nearest name is offered), or not two different finite numbers.
@@ -34,10 +41,17 @@ def as_window(value: str | Sequence[float] | None) -> tuple[float, float] | None
     """
     if value is None:
         return None
+    several = value.split(";") if isinstance(value, str) else value
+    if len(several) > 1 and not all(isinstance(window, float | int) for window in several):
+        return tuple(_as_pair(window) for window in several)
+    return _as_pair(value)
+
+
+def _as_pair(value: object) -> tuple[float, float]:
     if isinstance(value, str) and value.strip() in WINDOWS:
         return WINDOWS[value.strip()]
     try:
-        low, high = map(float, value.split(",") if isinstance(value, str) else value)
+        low, high = (float(end) for end in (value.split(",") if isinstance(value, str) else cast(Any, value)))
     except (TypeError, ValueError) as error:
         hint = did_you_mean(str(value).lower(), WINDOWS)
         ways = f"two numbers such as -160,240, or one of {', '.join(WINDOWS)}"

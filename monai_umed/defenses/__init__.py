@@ -1,4 +1,4 @@
-"""What an exploiter may do to undo the protection."""
+"""Defenses: what an exploiter may do to overcome the protection."""
 
 from .base import Composed, Defense, Items, Materials, Objective
 from .registry import DEFENSES, Entry, defense_entry

@@ -1,4 +1,4 @@
-"""Training on the hardest variants of each image: adversarial training, and the worst of several augmentations."""
+"""Train on the hardest variants of each image: adversarial training, and the worst of several augmentations."""
 
 from __future__ import annotations
 
@@ -16,43 +16,41 @@ def projected_ascent(
     image: torch.Tensor,
     label: torch.Tensor,
     objective: Objective,
+    *,
     radius: float,
     steps: int,
     step: float,
     generator: torch.Generator,
 ) -> torch.Tensor:
-    """Climb the loss near every image by signed gradients, from a random start (Madry et al. 2018, Sec. 2.1).
-
-    No gradient reaches the network's parameters.
+    """Maximize the loss near every image by signed gradients, from a random start (Madry et al. 2018, Sec. 2.1).
 
     Args:
         image: ``(B, C, *spatial)`` in [0, 1].
-        label: what ``objective`` takes.
+        label: label for ``objective``.
         objective: loss of every case, ``(B,)``, differentiable in the image.
-        radius: largest change of any pixel, a share of the [0, 1] window.
-        steps: gradients per image.
-        step: length of a step in the units of ``radius``.
-        generator: source of randomness, on the CPU.
+        radius: largest change of any pixel, as a fraction of the [0, 1] window.
+        steps: gradient steps per image.
+        step: length of a step, as a fraction of the [0, 1] window.
+        generator: random generator on the CPU.
 
     Returns:
-        A tensor of the image's shape, in [0, 1] and without history.
+        Images of the same shape in [0, 1], see :func:`monai_umed.functional.projected_gradient.minimize`.
     """
     start = (2 * torch.rand(image.shape, generator=generator) - 1).to(image)
-    return minimize(lambda adversary: -objective(adversary, label), image, radius, steps, step, radius * start)
+    return minimize(
+        lambda adversary: -objective(adversary, label), image, radius, steps=steps, step_size=step, start=radius * start
+    )
 
 
 @dataclass(frozen=True)
 class AdversarialTraining(Defense):
-    """Adversarial images instead of the files', all of them (Madry et al. 2018, arXiv 1706.06083).
+    """Train on adversarial images only (Madry et al. 2018, arXiv 1706.06083).
 
     Args:
-        radius: largest change of any pixel, a share of the [0, 1] window. What the files were changed by can only be
-            covered if it is no larger.
-        steps: gradients per image; training takes so many times longer.
-        step: length of a step as a share of the radius.
-
-    Raises:
-        ValueError: if an argument is out of range.
+        radius: largest change of any pixel, as a fraction of the [0, 1] window; it can only cover perturbations that
+            are not larger.
+        steps: gradient steps per image, each of which takes about as long as a step of ordinary training.
+        step: length of a step as a fraction of the radius.
     """
 
     radius: float
@@ -62,32 +60,31 @@ class AdversarialTraining(Defense):
     def __post_init__(self) -> None:
         if not 0 < self.radius <= 1:
             raise ValueError(
-                f"radius is {self.radius}; it must be above 0 and at most 1, a share of the [0, 1] window."
+                f"radius is {self.radius}; it must be above 0 and at most 1, a fraction of the [0, 1] window."
             )
         if self.steps < 1:
             raise ValueError(f"steps is {self.steps}; it must be at least 1.")
         if not (math.isfinite(self.step) and self.step > 0):
-            raise ValueError(f"step is {self.step}; it must be positive, a share of the radius.")
+            raise ValueError(f"step is {self.step}; it must be positive, a fraction of the radius.")
 
     def batch(
         self, image: torch.Tensor, label: torch.Tensor, objective: Objective, generator: torch.Generator
     ) -> tuple[torch.Tensor, torch.Tensor]:
         step = self.step * self.radius
-        return projected_ascent(image, label, objective, self.radius, self.steps, step, generator), label
+        return projected_ascent(
+            image, label, objective, radius=self.radius, steps=self.steps, step=step, generator=generator
+        ), label
 
 
 @dataclass(frozen=True)
 class WorstOf(Defense):
-    """Of several strong augmentations the one with the largest loss (UEraser, Qin et al. 2023, arXiv 2303.15127).
+    """Train on the strong augmentation with the largest loss (UEraser, Qin et al. 2023, arXiv 2303.15127).
 
-    The paper takes a single draw once the first part of the training is over; here the worst one is taken throughout.
+    The paper draws only once after the first part of the training; here the worst draw is used throughout.
 
     Args:
-        draws: augmentations per case; 1 is the paper's fast variant, without a choice.
-        probability: of plasma brightness, plasma contrast and shuffled colors, each.
-
-    Raises:
-        ValueError: if an argument is out of range.
+        draws: augmentations per case; 1 is the paper's fast variant.
+        probability: see :func:`monai_umed.defenses.strong_augmentation.strong_augmentation`.
     """
 
     draws: int = 5

@@ -1,4 +1,4 @@
-"""MONAI's dictionary transforms as an exploiter's augmentation of plain tensors."""
+"""Use MONAI's dictionary transforms as an exploiter's augmentation of plain tensors."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ LINEAR = {2: "bilinear", 3: "trilinear"}
 
 
 class Augment(Randomizable, Transform):
-    """Runs MONAI's dictionary transforms on plain tensors; they are made when the first item of a size comes.
+    """Apply MONAI's dictionary transforms, which are built at the first item of a size, to plain tensors.
 
-    Image and label come back as plain tensors, the image clipped to [0, 1], the label in its own dtype. The tensors
-    of the item are not changed.
+    The results are plain tensors, the image clipped to [0, 1], the label in its own dtype. The tensors of the item are
+    not changed.
 
     Args:
-        make: makes the transforms for a spatial size; what they do may depend on the number and length of the axes,
-            which :meth:`~monai_umed.defenses.Defense.augmentation` does not know.
+        make: builds the transforms for a spatial size, which :meth:`~monai_umed.defenses.Defense.augmentation` does not
+            know.
     """
 
     def __init__(self, make: Callable[[tuple[int, ...]], Sequence[Transform]]) -> None:
@@ -38,7 +38,7 @@ class Augment(Randomizable, Transform):
         size = tuple(data[Keys.IMAGE].shape[1:])
         if size not in self._made:
             self._made[size] = Compose(self.make(size)).set_random_state(state=self.R)
-        # MONAI's coarse dropout writes into the tensor that it is given
+        # MONAI's coarse dropout changes its input in place.
         result = self._made[size]({**data, Keys.IMAGE: data[Keys.IMAGE].clone()})
         image, label = (convert_to_tensor(result[key], track_meta=False) for key in BOTH)
         return {**result, Keys.IMAGE: image.clamp(0, 1), Keys.LABEL: label.to(data[Keys.LABEL].dtype)}

@@ -1,4 +1,4 @@
-"""What an exploiter may do to the data or to the training: the hooks, all of which do nothing by default."""
+"""The base of all defenses: hooks to change the data or the training, all of which do nothing by default."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ Objective = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
 def no_items() -> Items:
-    """The default of :class:`Materials`: the exploiter has nothing beside the files under test."""
+    """Return no items: by default, the exploiter has nothing besides the files under test."""
     return []
 
 
 @dataclass(frozen=True)
 class Materials:
-    """What an exploiter has beside the files that are under test.
+    """What an exploiter has besides the files under test.
 
     Items are dictionaries with ``id``, ``image`` ``(C, *spatial)`` in [0, 1] and ``label`` ``(1, *spatial)``, all on
-    the exploiter's grid and with its number of channels. They are read when they are asked for.
+    the exploiter's grid and with its number of channels. They are read on demand.
 
     Attributes:
-        build: makes an untrained network of the exploiter's architecture.
-        train: trains a network on items the ordinary way, in place, and returns it in evaluation mode.
+        build: builds an untrained network of the exploiter's architecture.
+        train: trains a network on items in the ordinary way, in place, and returns it in evaluation mode.
         is_encoder: tells from a parameter's name whether it belongs to the encoder of that architecture.
-        eps: largest change of the files under test, a share of the intensity window.
-        seed: of everything that a defense draws.
+        eps: largest change of the files under test, as a fraction of the intensity window.
+        seed: seed of all random numbers of a defense.
         num_classes: classes, background included.
-        device: where networks live.
+        device: device of the networks.
         clean: the clean originals of the training cases, under the same ids.
         foreign: clean images of another dataset.
-        foreign_protected: the same images under the same ids, protected with this very tool by the exploiter.
+        foreign_protected: the same images under the same ids, which the exploiter has protected with this tool.
     """
 
     build: Callable[[], torch.nn.Module]
@@ -52,51 +52,57 @@ class Materials:
 
 
 class Defense:
-    """Ordinary training. A subclass overrides the hooks of the moments at which it differs.
+    """Ordinary training. A subclass overrides the hooks where it differs.
 
     Attributes:
-        needs: names of the :class:`Materials` that a defense cannot do without: ``"clean"``, ``"foreign"``,
-            ``"foreign_protected"``.
+        needs: names of the required :class:`Materials`: ``"clean"``, ``"foreign"``, ``"foreign_protected"``.
+
+    Raises:
+        ValueError: If a subclass is created with an argument that is out of range.
     """
 
     needs: frozenset[str] = frozenset()
 
     def grid(self, size: Sequence[int]) -> tuple[int, ...]:
-        """The grid to train and test on instead of ``size``."""
+        """Return the grid to train and test on instead of ``size``."""
         return tuple(size)
 
     def preprocess(self, image: torch.Tensor) -> torch.Tensor:
-        """Filter one image ``(C, *spatial)`` in [0, 1]; done to training and test images, as in any pipeline."""
+        """Filter an image ``(C, *spatial)`` in [0, 1], for training and testing."""
         return image
 
     def prepare(self, items: Items, materials: Materials) -> Items:
-        """Change the training items once, before training; must not change what it is given in place."""
+        """Return changed training items, once before training; the input must not be changed."""
         return items
 
     def augmentation(self, materials: Materials) -> list[Transform]:
-        """MONAI dictionary transforms of ``image`` and ``label``, applied to every item at every epoch."""
+        """Return MONAI dictionary transforms of ``image`` and ``label``, applied to every item in every epoch."""
         return []
 
     def start(self, network: torch.nn.Module, materials: Materials) -> None:
-        """Set the network's weights, or freeze some, before training."""
+        """Set or freeze weights of the network before training."""
+
+    def epochs(self, epochs: int) -> int:
+        """How long to train instead of the recipe's epochs."""
+        return epochs
 
     def batch(
         self, image: torch.Tensor, label: torch.Tensor, objective: Objective, generator: torch.Generator
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Change one training batch.
+        """Change a training batch.
 
         Args:
             image: ``(B, C, *spatial)`` in [0, 1].
-            label: float, ``(B, 1, *spatial)`` for two classes, one channel a class, ``(B, classes, *spatial)``, for
-                more. Values between 0 and 1 are soft labels.
-            objective: loss of every case, ``(B,)``, under the network as it is now, in evaluation mode; differentiable
-                in the image.
-            generator: source of randomness, on the CPU.
+            label: float, ``(B, 1, *spatial)`` for two classes, ``(B, classes, *spatial)`` for more. Values between 0
+                and 1 are soft labels.
+            objective: loss of every case, ``(B,)``, of the current network in evaluation mode, differentiable in the
+                image.
+            generator: random generator on the CPU.
         """
         return image, label
 
     def prediction(self, logits: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
-        """Change what the training loss sees of the network's output; both as ``label`` in :meth:`batch`."""
+        """Change the logits that the training loss gets, which have the shape of ``label`` in :meth:`batch`."""
         return logits
 
     def attach(self, trainer: Engine, network: torch.nn.Module, materials: Materials) -> None:
@@ -106,12 +112,29 @@ class Defense:
         """Change the trained network in place."""
 
 
-class Composed(Defense):
-    """Several defenses, one after the other, at every hook.
+@dataclass(frozen=True)
+class Longer(Defense):
+    """Ordinary training of several times the recipe's epochs.
 
     Args:
-        defenses: in the order in which they are applied.
+        factor: how many times, at least 1.
+
+    Raises:
+        ValueError: if ``factor`` is out of range.
     """
+
+    factor: int = 4
+
+    def __post_init__(self) -> None:
+        if self.factor < 1:
+            raise ValueError(f"factor is {self.factor}; it must be at least 1.")
+
+    def epochs(self, epochs: int) -> int:
+        return self.factor * epochs
+
+
+class Composed(Defense):
+    """Several defenses, applied in their order at every hook."""
 
     def __init__(self, defenses: Sequence[Defense]) -> None:
         self.defenses = list(defenses)
@@ -138,6 +161,11 @@ class Composed(Defense):
     def start(self, network: torch.nn.Module, materials: Materials) -> None:
         for defense in self.defenses:
             defense.start(network, materials)
+
+    def epochs(self, epochs: int) -> int:
+        for defense in self.defenses:
+            epochs = defense.epochs(epochs)
+        return epochs
 
     def batch(
         self, image: torch.Tensor, label: torch.Tensor, objective: Objective, generator: torch.Generator

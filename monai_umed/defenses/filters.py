@@ -1,4 +1,4 @@
-"""Fixed filters, applied to training and test images alike, and training on another grid."""
+"""Fixed filters of training and test images, and training on another grid."""
 
 from __future__ import annotations
 
@@ -24,15 +24,12 @@ def _check(name: str, value: object, valid: bool, limit: str) -> None:
 class GaussianBlur(Defense):
     """Gaussian blur, 3 x 3 in UMed's test of robustness (Lin et al. 2024, Table 3).
 
-    Public code of other papers blurs with sigma 0.1, where the 3 x 3 kernel is the identity: all weight but 1e-21
-    of it is on the center. At 0.8 the center weighs 0.27 in 2D.
+    Public code of other papers has a sigma of 0.1, for which the 3 x 3 kernel is the identity, with all weight except
+    1e-21 on the center. For 0.8, the weight of the center is 0.27 in 2D.
 
     Args:
-        sigma: in pixels of the exploiter's grid.
-        kernel: pixels a side, odd.
-
-    Raises:
-        ValueError: if an argument is out of range.
+        sigma: standard deviation in pixels of the exploiter's grid.
+        kernel: width of the kernel in pixels, odd.
     """
 
     sigma: float = 0.8
@@ -48,14 +45,7 @@ class GaussianBlur(Defense):
 
 @dataclass(frozen=True)
 class Median(Defense):
-    """Median filter.
-
-    Args:
-        size: pixels a side, odd.
-
-    Raises:
-        ValueError: if ``size`` is even or below 3.
-    """
+    """Median filter, ``size`` pixels a side, an odd number of at least 3."""
 
     size: int = 3
 
@@ -68,14 +58,7 @@ class Median(Defense):
 
 @dataclass(frozen=True)
 class Jpeg(Defense):
-    """JPEG at the exploiter's grid, see :func:`jpeg`; the cure of Liu et al. 2023 ("Image Shortcut Squeezing").
-
-    Args:
-        quality: 1 to 100.
-
-    Raises:
-        ValueError: if ``quality`` is out of range.
-    """
+    """JPEG of a ``quality`` from 1 to 100 on the exploiter's grid (Liu et al. 2023, "Image Shortcut Squeezing")."""
 
     quality: int
 
@@ -88,14 +71,7 @@ class Jpeg(Defense):
 
 @dataclass(frozen=True)
 class BitDepth(Defense):
-    """Fewer gray levels, see :func:`posterize`: black stays 0 and white stays 1.
-
-    Args:
-        bits: per channel, 1 to 16.
-
-    Raises:
-        ValueError: if ``bits`` is out of range.
-    """
+    """Fewer gray levels, 1 to 16 ``bits`` per channel; black stays 0 and white stays 1."""
 
     bits: int
 
@@ -108,7 +84,7 @@ class BitDepth(Defense):
 
 @dataclass(frozen=True)
 class Grayscale(Defense):
-    """Colors replaced by luma, see :func:`grayscale`; without effect on images of one channel."""
+    """Colors replaced by luma, see :func:`grayscale`; images without three channels do not change."""
 
     def preprocess(self, image: torch.Tensor) -> torch.Tensor:
         return grayscale(image)
@@ -116,7 +92,7 @@ class Grayscale(Defense):
 
 @dataclass(frozen=True)
 class Half(Defense):
-    """Half the size and back, see :func:`halve`; networks still see the grid they would see without it."""
+    """Half the size and back, see :func:`halve`, so that networks still see the same grid."""
 
     def preprocess(self, image: torch.Tensor) -> torch.Tensor:
         return halve(image)
@@ -129,9 +105,6 @@ class Contrast(Defense):
     Args:
         gamma: exponent; below 1 brightens.
         contrast: factor of the distance from the image's mean.
-
-    Raises:
-        ValueError: if an argument is not positive.
     """
 
     gamma: float = 0.7
@@ -147,16 +120,12 @@ class Contrast(Defense):
 
 @dataclass(frozen=True)
 class TrainingSize(Defense):
-    """Trains and tests on another grid; give ``factor`` or ``size``. Warns if that leaves the grid as it is.
+    """Training and testing on another grid, given by either ``factor`` or ``size``; warns if it does not change.
 
     Args:
-        factor: of every side, which is then rounded to the nearest multiple of 32 (at least 32), the halves up, so
-            that all networks accept it: 128 becomes 192 with 1.5 and 64 with 0.5.
-        size: the grid itself, multiples of 32.
-
-    Raises:
-        ValueError: if both or none are given, one is out of range, or ``size`` has another number of axes than the
-            grid that it replaces.
+        factor: factor of every side, which is rounded to the nearest multiple of 32 (at least 32, halves up) that all
+            networks accept: 128 becomes 192 with 1.5 and 64 with 0.5.
+        size: the grid itself, multiples of 32, as many numbers as the grid has axes.
     """
 
     factor: float | None = None

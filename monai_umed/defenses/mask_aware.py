@@ -1,4 +1,4 @@
-"""Defenses that use the published masks, which tell where the files were changed."""
+"""Defenses that use the published masks, which reveal where the files were changed."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ from ..functional.filters import gaussian_blur
 from .base import Defense, Items, Materials
 
 REGIONS = ("mask", "image")
-CUT = 3  # standard deviations after which a Gaussian ends
-DOUBT = 1e-7  # of a certain prediction: about the least that float32 can tell from none next to 1
+CUT = 3  # standard deviations after which a Gaussian is cut off
+DOUBT = 1e-7  # distance of a certain prediction from 1, about the smallest that float32 can represent there
 
 Filter = Callable[[torch.Tensor], torch.Tensor]
 
 
 def grown(label: torch.Tensor, band: int) -> torch.Tensor:
-    """The foreground of class numbers ``(1, *spatial)`` and what lies within ``band`` pixels of it, boolean."""
+    """Return the foreground of class numbers ``(1, *spatial)`` and all within ``band`` pixels of it, boolean."""
     foreground = label > 0
     return foreground | contour_band(foreground, (band,) * (label.ndim - 1))
 
 
 def faded(region: torch.Tensor, sigma: float) -> torch.Tensor:
-    """Weights that are 1 on a region ``(1, *spatial)`` and fall smoothly to 0 within six ``sigma`` of it, in pixels."""
+    """Return weights that are 1 on a region ``(1, *spatial)`` and fall to 0 within six ``sigma``, in pixels."""
     reach = math.ceil(CUT * sigma)
     return gaussian_blur(grown(region, reach).to(torch.float32), sigma, 2 * reach + 1)
 
 
 def changed(items: Items, change: Filter, weigh: Filter) -> Items:
-    """New items in whose images ``change`` counts as much as the weight says that ``weigh`` makes of the label.
+    """Return new items whose images are blended with changed ones, by weights that depend on the label.
 
     Args:
-        items: with ``image`` ``(C, *spatial)`` in [0, 1] and ``label`` ``(1, *spatial)``.
-        change: from one image to another of the same shape and range.
-        weigh: from a label to weights ``(1, *spatial)`` in [0, 1].
+        items: dictionaries with ``image`` ``(C, *spatial)`` in [0, 1] and ``label`` ``(1, *spatial)``.
+        change: maps an image to another one of the same shape and range.
+        weigh: maps a label to the weights of the changed image, ``(1, *spatial)`` in [0, 1].
     """
 
     def blend(image: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
@@ -53,19 +53,16 @@ def _check_band(band: int) -> None:
 
 @dataclass(frozen=True)
 class DenoiseInMask(Defense):
-    """Training images smoothed by a Gaussian where they were changed, and nowhere else; test images stay as they are.
+    """Gaussian smoothing of training images where they were changed; test images are not smoothed.
 
-    Smoothness that follows the mask is a stamp itself, and one that is missing on test images; a seam around it would
-    be the strongest one. So the smoothing sees the pixels on both sides of the border and fades out over six sigma.
-    What remains is the difference in texture, which ``region="image"`` takes away, at the price of details outside.
+    Smoothness that follows the mask is itself a stamp, which test images lack, and a seam around it would be the
+    strongest. So smoothing uses the pixels on both sides of the border and fades out over six sigma. A difference in
+    texture remains, which ``region="image"`` removes, at the cost of details outside.
 
     Args:
-        sigma: of the Gaussian, in pixels.
-        band: how far from the foreground the files are taken to be changed, in pixels.
-        region: ``"mask"``, foreground and band; ``"image"``, everywhere.
-
-    Raises:
-        ValueError: if an argument is out of range.
+        sigma: standard deviation of the Gaussian in pixels.
+        band: assumed distance of changed pixels from the foreground, in pixels.
+        region: ``"mask"`` for foreground and band, ``"image"`` for the whole image.
     """
 
     sigma: float = 1.0
@@ -87,16 +84,13 @@ class DenoiseInMask(Defense):
 
 @dataclass(frozen=True)
 class QuantizeInMask(Defense):
-    """Training images with their low bits rounded away where they were changed; test images stay as they are.
+    """Rounding of training images to fewer levels where they were changed; test images are not rounded.
 
-    No pixel moves by more than half a step, so that no seam is larger than that.
+    No pixel changes by more than half a step, which also limits seams.
 
     Args:
-        levels: distance of the values that remain, in 1/255.
-        band: how far from the foreground the files are taken to be changed, in pixels.
-
-    Raises:
-        ValueError: if an argument is out of range.
+        levels: distance of the remaining levels, in 1/255.
+        band: see :class:`DenoiseInMask`.
     """
 
     levels: int = 8
@@ -114,16 +108,13 @@ class QuantizeInMask(Defense):
 
 @dataclass(frozen=True)
 class IgnoreBorder(Defense):
-    """Training without the contour band: there the loss sees the label itself instead of the network's output.
+    """Training without the contour band, where the loss gets the label itself instead of the network's output.
 
-    So cross-entropy is nothing more than the entropy of the label, 0 but for soft ones, Dice counts the band as found,
-    and no gradient comes from it. A soft label has a band wherever it changes, around either of two mixed masks.
+    There, cross-entropy is the entropy of the label, 0 except for soft labels, Dice counts the band as found, and
+    gradients are zero. A soft label has a band wherever it changes, for example around both of two mixed masks.
 
     Args:
-        radius: of the band, in pixels to each side of the border between two classes.
-
-    Raises:
-        ValueError: if the radius is not a positive whole number.
+        radius: half-width of the band in pixels, a positive whole number.
     """
 
     radius: int = 2

@@ -13,14 +13,14 @@ from .base import Defense, Materials
 
 
 def keep_statistics(network: torch.nn.Module, is_frozen: Callable[[str], bool], trainer: Engine) -> None:
-    """Let the frozen normalization layers use, and not move, their running statistics while a trainer runs.
+    """Let frozen normalization layers use their running statistics without updating them while a trainer runs.
 
-    MONAI's trainer puts the whole network into training mode before every step, so each layer puts itself back.
+    MONAI's trainer sets the whole network to training mode before every step, so each layer resets itself.
 
     Args:
-        network: what is trained.
+        network: network that is trained.
         is_frozen: tells from the name of a parameter or buffer whether its module is frozen.
-        trainer: when it completes, the layers are as they were.
+        trainer: the trainer, after which the layers no longer reset themselves.
     """
 
     def use_running_statistics(module: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
@@ -40,16 +40,16 @@ def keep_statistics(network: torch.nn.Module, is_frozen: Callable[[str], bool], 
 
 @dataclass(frozen=True)
 class PretrainedEncoder(Defense):
-    """Start from an encoder that was trained on clean images of another dataset.
+    """Training from an encoder that was trained on clean images of another dataset.
 
-    Weights and running statistics of the encoder travel; the decoder stays as it was drawn. A frozen encoder computes
-    the same features in training as in testing: neither its weights nor its running statistics move.
+    Weights and running statistics of the encoder are copied; the decoder starts from random weights. Neither the
+    weights nor the running statistics of a frozen encoder change.
 
     Args:
         frozen: train the decoder only.
 
     Raises:
-        ValueError: when used, if there are no foreign images, or if no parameter counts as one of the encoder.
+        ValueError: If there are no foreign images, or no parameter belongs to the encoder, when training starts.
     """
 
     needs = frozenset({"foreign"})

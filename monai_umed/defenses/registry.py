@@ -8,14 +8,16 @@ from dataclasses import dataclass
 from ..io.suggest import did_you_mean
 from .adversarial import AdversarialTraining, WorstOf
 from .augmentation import Cutout, GammaContrast, NNUNet, RandomNoise
-from .base import Composed, Defense
-from .clean_data import CleanPartAlone, CleanStatistics, EarlyStopping, LastLayerRefit, PartlyProtected
+from .base import Composed, Defense, Longer
+from .clean_data import CleanPartAlone, CleanStatistics, EarlyStopping, PartlyProtected
+from .color import ChannelStandardize, ColorJitter, GrayWorld
 from .filters import BitDepth, Contrast, GaussianBlur, Grayscale, Half, Jpeg, Median, TrainingSize
-from .geometric_augmentation import Affine, Flips, RandomCrop
+from .geometric_augmentation import Affine, Elastic, Flips, RandomCrop, RandomInterpolation
 from .mask_aware import DenoiseInMask, IgnoreBorder, QuantizeInMask
 from .mixing import CutMix, Mixup
 from .pretrained import PretrainedEncoder
-from .purifier import ToolAwarePurifier
+from .purifier import AverageSubtract, LeakedPairs, ToolAwarePurifier
+from .refit import FullRefit, LastLayerRefit
 
 
 @dataclass(frozen=True)
@@ -53,20 +55,29 @@ def _refit(percent: int) -> Entry:
     return Entry(lambda eps: LastLayerRefit(percent / 100), f"last layer refit on {percent} % clean data", False)
 
 
+def _refit_all(percent: int) -> Entry:
+    return Entry(lambda eps: FullRefit(percent / 100), f"all layers trained on with {percent} % clean data", False)
+
+
+def _leaked_pairs(count: int) -> Entry:
+    summary = f"a network trained on {count} leaked originals and their protected files removes it"
+    return Entry(lambda eps: LeakedPairs(count), summary, False, own_ceiling=False)
+
+
 def _adversarial(radius: float) -> Entry:
     summary = f"adversarial training, radius {radius} eps"
     return Entry(lambda eps: AdversarialTraining(radius * eps), summary, False)
 
 
 def _partly(percent: int) -> dict[str, Entry]:
-    share = percent / 100
+    fraction = percent / 100
     alone = f"clean-{100 - percent}"
     return {
         f"partly-{percent}": Entry(
-            lambda eps: PartlyProtected(share), f"{percent} % of the files are protected", False, alone
+            lambda eps: PartlyProtected(fraction), f"{percent} % of the files are protected", False, alone
         ),
         alone: Entry(
-            lambda eps: CleanPartAlone(share),
+            lambda eps: CleanPartAlone(fraction),
             f"only the {100 - percent} % that are clean",
             False,
             control=True,
@@ -85,6 +96,9 @@ DEFENSES: dict[str, Entry] = {
     **{f"jpeg-{quality}": _jpeg(quality) for quality in (90, 75, 60, 30, 10)},
     **{f"bits-{bits}": _bit_depth(bits) for bits in (6, 4, 2)},
     "grayscale": Entry(lambda eps: Grayscale(), "colors replaced by luma"),
+    "gray-world": Entry(lambda eps: GrayWorld(), "white balance: channels scaled to one mean"),
+    "channel-standardize": Entry(lambda eps: ChannelStandardize(), "channels brought to one mean and deviation"),
+    "color-jitter": Entry(lambda eps: ColorJitter(), "random turns of hue and factors of channels"),
     "half-size": Entry(lambda eps: Half(), "half the size and back"),
     "train-smaller": Entry(lambda eps: TrainingSize(0.5), "trains on half the grid"),
     "train-larger": Entry(lambda eps: TrainingSize(1.5), "trains on a grid one and a half times as large"),
@@ -93,6 +107,8 @@ DEFENSES: dict[str, Entry] = {
     "nnunet": Entry(lambda eps: NNUNet(), "nnU-Net's default augmentation"),
     "flips": Entry(lambda eps: Flips(), "mirrored at random"),
     "affine": Entry(lambda eps: Affine(), "random rotation of up to 20 degrees and zoom"),
+    "elastic": Entry(lambda eps: Elastic(), "smoothly bent by up to 4 pixels"),
+    "coin": Entry(lambda eps: RandomInterpolation(), "every pixel shifted by up to 2 pixels at random (COIN)"),
     "random-crop": Entry(lambda eps: RandomCrop(), "random crops of seven eighths of each side"),
     "cutout": Entry(lambda eps: Cutout(), "a box of half the side erased"),
     "mixup": Entry(lambda eps: Mixup(), "images and labels mixed"),
@@ -111,7 +127,10 @@ DEFENSES: dict[str, Entry] = {
     ),
     "quantize-mask": Entry(lambda eps: QuantizeInMask(), "low bits removed inside the mask"),
     "ignore-border": Entry(lambda eps: IgnoreBorder(), "contour band left out of the loss"),
+    "average-subtract": Entry(lambda eps: AverageSubtract(), "mean residue of all regions subtracted"),
+    "long": Entry(lambda eps: Longer(4), "four times the epochs"),
     **{f"refit-{percent}": _refit(percent) for percent in (1, 5, 10)},
+    **{f"refit-all-{percent}": _refit_all(percent) for percent in (1, 5, 10)},
     **{name: entry for percent in (20, 40, 60, 80) for name, entry in _partly(percent).items()},
     **{f"adversarial-{radius}": _adversarial(radius) for radius in (0.5, 1, 2)},
     "purifier": Entry(
@@ -121,6 +140,7 @@ DEFENSES: dict[str, Entry] = {
         False,
         own_ceiling=False,
     ),
+    **{f"leaked-pairs-{count}": _leaked_pairs(count) for count in (5, 20, 50)},
 }
 
 

@@ -1,4 +1,4 @@
-"""Augmentation as strong as UEraser's: plasma fractals, shuffled colors, one operation of TrivialAugment."""
+"""UEraser's strong augmentation: plasma fractals, shuffled colors, and one operation of TrivialAugment."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from itertools import combinations
 import torch
 from torch.nn import functional as F
 
-ROUGHNESS = (0.3, 0.7)  # of plasma fractals, as UEraser's authors set it
-INTENSITY = (0.5, 1.0)  # of plasma brightness, theirs too
+ROUGHNESS = (0.3, 0.7)  # range for plasma fractals, from UEraser
+INTENSITY = (0.5, 1.0)  # range for plasma brightness, from UEraser
 
 
 def plasma(count: int, size: Sequence[int], generator: torch.Generator) -> torch.Tensor:
-    """Cloudy random fields: octaves of noise, each twice as fine and weaker by the field's roughness.
+    """Draw cloudy random fields: octaves of noise, each twice as fine and weaker by the field's roughness.
 
-    That is midpoint displacement, the idea of the diamond-square algorithm (Fournier et al. 1982), on a grid of any
-    size and of 2 or 3 axes.
+    This is midpoint displacement, the idea of the diamond-square algorithm (Fournier et al. 1982), on a grid of any
+    size in 2D or 3D.
 
     Args:
-        count: fields to draw, each of its own roughness.
-        size: the spatial axes.
-        generator: source of randomness, on the CPU.
+        count: number of fields, each of its own roughness.
+        size: spatial size of the fields.
+        generator: random generator on the CPU.
 
     Returns:
-        ``(count, 1, *size)``; every field reaches from 0 to 1.
+        Fields ``(count, 1, *size)``, each of which ranges from 0 to 1.
     """
     low, high = ROUGHNESS
     roughness = (low + (high - low) * torch.rand(count, generator=generator)).reshape(-1, *[1] * (len(size) + 1))
@@ -68,7 +68,7 @@ def _turn(tensor: torch.Tensor, draw: float) -> torch.Tensor:
 
 
 def _shift(tensor: torch.Tensor, draw: float) -> torch.Tensor:
-    """Along one axis by up to a seventh of it; the outermost pixels repeat, so that one-hot labels stay one-hot."""
+    """Shift along one axis by up to a seventh; the outermost pixels repeat, so that one-hot labels stay one-hot."""
     axis, along = divmod(draw * (tensor.ndim - 1), 1)
     length = tensor.shape[1 + int(axis)]
     offset = round((2 * along - 1) * length / 7)
@@ -86,31 +86,27 @@ INTENSITY_OPERATIONS: dict[str, Operation] = {
     "posterize": _posterize,
     "solarize": lambda image, draw: torch.where(image > draw, 1 - image, image),
 }
-"""Operations on one image ``(C, *spatial)`` in [0, 1]; the number in [0, 1) is all that is random about them."""
+"""Operations on an image ``(C, *spatial)`` in [0, 1], with a random number in [0, 1) that determines the result."""
 
 SPATIAL_OPERATIONS: dict[str, Operation] = {
     "flip": lambda tensor, draw: tensor.flip(1 + int(draw * (tensor.ndim - 1))),
     "turn": _turn,
     "shift": _shift,
 }
-"""The same, for an image and its label alike."""
+"""Operations that apply to an image and its label."""
 
 
 def trivial_augment(
     image: torch.Tensor, label: torch.Tensor, generator: torch.Generator
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """One random operation of random strength per case (Müller and Hutter 2021, arXiv 2103.10158).
+    """Apply one random operation of random strength to every case (Müller and Hutter 2021, arXiv 2103.10158).
 
-    Strengths are those of the paper's wide space. Of its spatial operations there are only those that move pixels as
-    they are, since a label must not be interpolated.
+    Strengths are those of the paper's wide space. Its spatial operations that would interpolate labels are left out.
 
     Args:
         image: ``(B, C, *spatial)`` in [0, 1].
         label: ``(B, 1 or classes, *spatial)``.
-        generator: source of randomness, on the CPU.
-
-    Returns:
-        Image and label of the same shapes.
+        generator: random generator on the CPU.
     """
     names = [*INTENSITY_OPERATIONS, *SPATIAL_OPERATIONS]
     chosen = torch.randint(len(names), (len(image),), generator=generator)
@@ -126,16 +122,13 @@ def trivial_augment(
 def strong_augmentation(
     image: torch.Tensor, label: torch.Tensor, probability: float, generator: torch.Generator
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """UEraser's augmentation: plasma brightness, plasma contrast, shuffled colors, one operation of TrivialAugment.
+    """Apply plasma brightness, plasma contrast, shuffled colors, and one operation of TrivialAugment, as UEraser does.
 
     Args:
         image: ``(B, C, *spatial)`` in [0, 1]; the channels are shuffled if there are three.
-        label: ``(B, 1 or classes, *spatial)``; moves with the image.
-        probability: of each of the first three, for each case.
-        generator: source of randomness, on the CPU.
-
-    Returns:
-        Image and label of the same shapes.
+        label: ``(B, 1 or classes, *spatial)``, transformed like the image.
+        probability: probability of each of the first three, for each case.
+        generator: random generator on the CPU.
     """
     count, channels, size = len(image), image.shape[1], image.shape[2:]
     chosen = (torch.rand(3, count, generator=generator) < probability).to(image.device)

@@ -1,23 +1,21 @@
-"""Elements that make a DICOM file a derived image.
+"""The elements that make a DICOM file a derived image.
 
-Elements that a written file has different from its source, and why:
+A written file differs from its source in these elements, also if the perturbation is zero:
 
-* Pixel Data: the perturbed values, always uncompressed. Lossy compression would erase the perturbation, lossless
-  compression needs further packages. Of compressed color, Photometric Interpretation and Planar Configuration follow;
-  padding bytes after the last pixel are dropped.
-* Transfer Syntax UID: Explicit VR Little Endian, the one that every reader knows; group lengths (retired) go with it.
-* SOP Instance UID, Media Storage SOP Instance UID: the standard demands new ones for other pixels. They are computed
+* Pixel Data: the perturbed values, always uncompressed: lossy compression would erase the perturbation, and lossless
+  compression needs further packages. For compressed color, Photometric Interpretation and Planar Configuration change
+  accordingly. Padding bytes after the last pixel are dropped.
+* Transfer Syntax UID: Explicit VR Little Endian, which every reader supports; (retired) group lengths are dropped.
+* SOP Instance UID, Media Storage SOP Instance UID: the standard requires new ones for other pixels. They are computed
   from the old one and the pixels, so that equal pixels give equal files.
-* Series Instance UID: a series must not mix originals and derived images. Computed from the old one, for a series
-  folder also from all its pixels; files that are cases of their own but share a series share one afterwards, too.
-* Image Type and Frame Type: the first value becomes ``DERIVED``. Derivation Description: says what was done, after
-  what was there.
+* Series Instance UID: a series must not mix originals and derived images. The new one is computed from the old one,
+  for a series folder also from all its pixels; single files of one series still share one afterwards.
+* Image Type and Frame Type: the first value becomes ``DERIVED``. Derivation Description: a sentence is appended.
 * Smallest and Largest Image Pixel Value, if present: those of the new pixels. Those of the series are widened.
 
-They differ in every written file, with a perturbation of zero as well. Study and Frame of Reference UID stay, and so do
-Lossy Image Compression and its ratio. Private elements stay, too: should a vendor keep a second copy of the image
-there (or a thumbnail in Icon Image Sequence), that copy is not protected. References from other files, such as a
-DICOM SEG, still name the old UIDs.
+Study and Frame of Reference UID stay, and so do Lossy Image Compression and its ratio. Private elements stay, too: if a
+vendor keeps a second copy of the image there (or a thumbnail in Icon Image Sequence), that copy is not protected.
+References from other files, such as a DICOM SEG, still name the old UIDs.
 """
 
 from collections.abc import Sequence
@@ -30,12 +28,12 @@ _MAX_DERIVATION = 1024  # characters that the element holds
 
 
 def mark_derived(dataset: Any, digest: str, series_entropy: Sequence[str]) -> None:
-    """Give a dataset the elements of a derived image.
+    """Give a dataset the elements of a derived image, in place.
 
     Args:
-        dataset: all elements; changed in place.
+        dataset: all elements of a file.
         digest: checksum of its new pixels.
-        series_entropy: what the new Series Instance UID depends on besides the old one.
+        series_entropy: texts that the new Series Instance UID depends on besides the old one.
     """
     dataset.SOPInstanceUID = uid.generate_uid(entropy_srcs=[dataset.SOPInstanceUID, digest])
     dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
@@ -52,7 +50,7 @@ def mark_derived(dataset: Any, digest: str, series_entropy: Sequence[str]) -> No
 
 
 def update_extremes(dataset: Any, low: int, high: int) -> None:
-    """Bring the elements that name the smallest and largest pixel, where present, to the new pixels."""
+    """Update the elements for the smallest and largest pixel value, if present."""
     extremes = {"SmallestImagePixelValue": low, "LargestImagePixelValue": high}
     if dataset.get("SmallestPixelValueInSeries") is not None:
         extremes["SmallestPixelValueInSeries"] = min(low, dataset.SmallestPixelValueInSeries)

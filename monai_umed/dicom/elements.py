@@ -1,4 +1,4 @@
-"""Elements of a DICOM file, found wherever several frames keep them, with errors that name the file."""
+"""Read elements of a DICOM file, also those that multi-frame files keep elsewhere, with errors that name the file."""
 
 import io
 from collections.abc import Iterator, Sequence
@@ -17,18 +17,18 @@ from ..io.source import Source
 from ..io.stored import CodecError
 
 AGAIN = "fetch or export it again"
-"""Cure for damaged files."""
+"""The cure for damaged files."""
 
 
 @dataclass(frozen=True, eq=False)
 class DicomFile:
-    """One file, read and checked.
+    """A DICOM file that was read and checked.
 
     Attributes:
         name: file name, for errors.
-        dataset: all elements but the pixels.
+        dataset: all elements except the pixels.
         pixels: stored values ``([frames,] rows, columns)`` or ``(rows, columns, 3)``.
-        content: the whole file as Explicit VR Little Endian, but without pixels.
+        content: the whole file in Explicit VR Little Endian, without pixels.
     """
 
     name: str
@@ -38,14 +38,11 @@ class DicomFile:
 
 
 def read_elements(source: Source) -> Any:
-    """All elements of a file. One that begins without preamble and header gets the header that its elements imply.
-
-    Args:
-        source: DICOM file.
+    """Read all elements of a file; if preamble and header are missing, add the header that the elements imply.
 
     Raises:
-        CodecError: compressed pixels in a file whose header is missing.
-        Exception: whatever pydicom raises, see `dicom_errors`.
+        CodecError: If the header is missing and the pixels are compressed.
+        Exception: If pydicom cannot read the file, see `dicom_errors`.
     """
     content = source.read_bytes()
     dataset: Any = pydicom.dcmread(io.BytesIO(content), force=lacks_preamble(content))
@@ -60,7 +57,7 @@ def read_elements(source: Source) -> Any:
 
 
 def read_some(path: Path, keywords: Sequence[str]) -> Any:
-    """Some elements of a file, without its pixels; raises whatever pydicom raises."""
+    """Read some elements of a file without its pixels; errors of pydicom are passed on."""
     with path.open("rb") as file:
         bare = lacks_preamble(file.read(132))
         file.seek(0)
@@ -69,20 +66,20 @@ def read_some(path: Path, keywords: Sequence[str]) -> Any:
 
 @contextmanager
 def dicom_errors(name: str) -> Iterator[None]:
-    """Turn whatever pydicom raises on a damaged file into a `CodecError` that names the file."""
+    """Convert errors that pydicom raises for a damaged file to a `CodecError` that names the file."""
     try:
         yield
     except (CodecError, FileNotFoundError):
         raise
     except InvalidDicomError as error:
         raise CodecError(name, "no DICOM file", "export it again, or move it away") from error
-    except Exception as error:  # lazily parsed elements raise a dozen unrelated types
+    except Exception as error:  # elements that are parsed late raise a dozen unrelated types
         detail = str(error).strip().splitlines() or ["no details"]
         raise CodecError(name, f"cannot be read ({type(error).__name__}: {detail[0]})", AGAIN) from error
 
 
 def frame_values(dataset: Any, sequence: str, keyword: str) -> list[Any]:
-    """Values of an element: that shared by all frames, else one per frame, else the file's own; without empty ones."""
+    """Return the values of an element that are set: that of all frames, else one per frame, else the file's own."""
     for groups in ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"):
         items = [group[sequence].value[0] for group in dataset.get(groups) or () if sequence in group]
         if values := [item[keyword].value for item in items if item.get(keyword) is not None]:

@@ -1,4 +1,4 @@
-"""Where the voxels of DICOM files lie in the patient."""
+"""The positions of DICOM voxels in the patient."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,40 +8,41 @@ import numpy as np
 from ..io.stored import CodecError
 from .elements import DicomFile, frame_values
 
-# Positions are decimal text, often of two digits: a slice may miss its place by this share of the slice distance.
+# Positions are decimal text, often of two digits: a slice may deviate by this fraction of the slice distance.
 _STEP_TOLERANCE = 0.1
 _FLAT = 1e-3
-"""Area of a pixel, as a share of a rectangle with its sides, at which its sides are taken for one line."""
+"""Area of a pixel, as a fraction of a rectangle with its sides, below which its sides count as parallel."""
 
 
 def stack_affine(
     name: str,
     labels: Sequence[str],
+    *,
     positions: np.ndarray,
     orientation: Sequence[float],
     pixel_spacing: Sequence[float],
 ) -> tuple[np.ndarray, tuple[float, float, float]]:
-    """Geometry of equally spaced slices.
+    """Return the affine and the spacing of equally spaced slices.
 
     Args:
         name: file or folder, for errors.
         labels: name of each slice, for errors.
-        positions: ``(slices, 3)``, Image Position (Patient) in mm, in the order of the slices, at least two.
+        positions: Image Position (Patient) in mm of at least two slices in their order, ``(slices, 3)``.
         orientation: Image Orientation (Patient), 6 numbers.
-        pixel_spacing: Pixel Spacing in mm: between rows, between columns.
+        pixel_spacing: Pixel Spacing in mm, between rows and between columns.
 
     Returns:
-        ``(affine, spacing)``: 4 x 4 from voxel ``(i, j, k, 1)`` to LPS mm, and mm along ``i``, ``j``, ``k``.
+        A 4 x 4 matrix from voxel ``(i, j, k, 1)`` to LPS mm, and the spacing in mm along ``i``, ``j``, ``k``.
 
     Raises:
-        CodecError: a slice is missing, doubled, or out of line.
+        CodecError: If a slice is missing, repeated, or out of line.
     """
     along_row, along_column = np.reshape(orientation, (2, 3)).astype(float)
     steps = np.diff(positions, axis=0)
     median = np.median(steps, axis=0)
     distance = abs(float(median @ np.cross(along_row, along_column)))
     if min(distance, *pixel_spacing) <= 0:
-        raise CodecError(name, "its slices do not lie behind each other", "keep one stack of slices, without repeats")
+        raise CodecError(name, "its slices do not form a stack", "keep one stack of slices, without repeats")
     deviation = np.linalg.norm(steps - median, axis=1)
     if (deviation > _STEP_TOLERANCE * distance).any():
         worst = int(deviation.argmax())
@@ -60,13 +61,13 @@ def stack_affine(
 
 @dataclass(frozen=True, eq=False)
 class FramesGeometry:
-    """Where the frames of one file lie, as far as it says.
+    """Where the frames of a file are in the patient, as far as the file says.
 
     Attributes:
-        affine: of several frames, 4 x 4 from voxel ``(i, j, k, 1)`` to LPS mm, ``k`` counts frames in ``order``.
-        spacing: mm along rows and columns of a single frame, along ``i``, ``j`` and ``k`` of several.
-        grid: ``affine``, or that of a single frame: from ``(row, column, 0, 1)`` to LPS mm.
-        order: numbers of the stored frames in the order in which they lie behind each other; None as they are stored.
+        affine: for several frames, 4 x 4 matrix from voxel ``(i, j, k, 1)`` to LPS mm; ``k`` counts along ``order``.
+        spacing: in mm between rows and between columns of a single frame, or along ``i``, ``j`` and ``k``.
+        grid: ``affine``, or for a single frame a matrix from ``(row, column, 0, 1)`` to LPS mm.
+        order: numbers of the stored frames in their order in space; None for the order in which they are stored.
     """
 
     affine: np.ndarray | None = None
@@ -76,13 +77,10 @@ class FramesGeometry:
 
 
 def frames_geometry(file: DicomFile) -> FramesGeometry:
-    """Where the frames of a file lie; frames that are stored from either end to the other keep their order.
-
-    Args:
-        file: file of one or several frames.
+    """Return where the frames of a file are; frames that are stored in spatial order, or its reverse, keep it.
 
     Raises:
-        CodecError: frames that are no even stack in any order.
+        CodecError: If the frames are not an evenly spaced stack in any order.
     """
     dataset = file.dataset
     pixel_spacing = frame_values(dataset, "PixelMeasuresSequence", "PixelSpacing") or frame_values(
@@ -102,12 +100,14 @@ def frames_geometry(file: DicomFile) -> FramesGeometry:
     order = _stack_order(places, orientations[0])
     labels = [f"frame {number + 1}" for number in order or range(len(places))]
     sorted_places = places if order is None else places[list(order)]
-    affine, spacing = stack_affine(file.name, labels, sorted_places, orientations[0], (rows, columns))
+    affine, spacing = stack_affine(
+        file.name, labels, positions=sorted_places, orientation=orientations[0], pixel_spacing=(rows, columns)
+    )
     return FramesGeometry(affine, spacing, affine, order)
 
 
 def _stack_order(positions: np.ndarray, orientation: Sequence[float]) -> tuple[int, ...] | None:
-    """Frames along the normal of the image plane; None if they are stored so, or exactly the other way round."""
+    """Return the order of frames along the normal of the image plane; None if it or its reverse is that of the file."""
     row, column = np.reshape(orientation, (2, 3)).astype(float)
     heights = positions @ np.cross(row, column)
     steps = np.diff(heights)
@@ -119,7 +119,7 @@ def _stack_order(positions: np.ndarray, orientation: Sequence[float]) -> tuple[i
 def _plane_grid(
     positions: Sequence[Sequence[float]], orientations: Sequence[Sequence[float]], pixel_spacing: tuple[float, float]
 ) -> np.ndarray | None:
-    """Place of a single frame, None if the file does not tell or what it tells is no plane."""
+    """Return the matrix of a single frame, None if the file does not give it or its axes are parallel."""
     if [np.size(value) for value in (*positions, *orientations)] != [3, 6]:
         return None
     along_row, along_column = np.reshape(orientations[0], (2, 3)).astype(float)

@@ -1,4 +1,4 @@
-"""DICOM files of one or several frames: pixels are replaced, all elements but those of a derived image are kept."""
+"""DICOM files of one or several frames: replace the pixels, keep all elements except those of a derived image."""
 
 import hashlib
 import io
@@ -20,7 +20,7 @@ from .scale import display_window, displayed_scale
 
 _NOT_IMAGES = {
     uid.RTStructureSetStorage: (
-        "it holds contours (RTSTRUCT), no pixels",
+        "it has contours (RTSTRUCT) instead of pixels",
         "convert them to a label map on the image's grid (.nii.gz, .nrrd), for example with 3D Slicer",
     ),
     uid.SegmentationStorage: ("it is a segmentation (DICOM SEG), no image", "use it as the label of its series"),
@@ -33,9 +33,8 @@ class DicomHeader:
     """What is needed to write a DICOM file again.
 
     Attributes:
-        name: file name, for errors.
-        content: the whole file as Explicit VR Little Endian, but without pixels.
-        order: numbers of the stored frames in the order of the array's slices; None as they are stored.
+        name, content: see `DicomFile`.
+        order: numbers of the stored frames in the order of the array's slices; None for the order of the file.
     """
 
     name: str
@@ -47,35 +46,35 @@ def decode_dicom(source: Source) -> Decoded:
     """Decode a DICOM image of one or several frames.
 
     ``MONOCHROME1`` files show small values bright. They get a negative slope: displayed values are those of the
-    ``MONOCHROME2`` file of equal looks, ``(lowest + highest of the stored bits - value) * Rescale Slope + Intercept``.
-    0 is black and 1 is white in the window of every image of a dataset then.
+    ``MONOCHROME2`` file that looks the same, ``(lowest + highest of the stored bits - value) * Rescale Slope +
+    Intercept``. Thus 0 is black and 1 is white in the window of every image of a dataset.
 
-    ``window`` is the full range for 8 bits, else the file's first linear window if it shows anything. Where it is None,
-    percentiles of the values within ``limits`` are the choice: padding is no part of the image.
+    ``intensity_window`` is the full range for 8 bits, else the file's first linear window if any value is within it,
+    else None: then use percentiles of the values within ``value_range``, since padding is not part of the image.
 
-    ``limits`` protects padding (Pixel Padding Value to Range Limit): no value within it may change or appear. Of
-    the values below and above it, those may be perturbed which most of the image is made of.
+    ``value_range`` protects padding (Pixel Padding Value to Range Limit): no padding value may change or appear. It is
+    the side of the padding, below or above, on which most of the image's values are.
 
     Args:
-        source: DICOM file, uncompressed or with any compression, also lossy, for which pydicom finds a decoder.
+        source: DICOM file, uncompressed or in any compression, also lossy, for which pydicom has a decoder.
 
     Returns:
         uint8, int8, uint16 or int16 array ``(1 or 3, H, W)``, or ``(1, i, j, k)`` for several frames, with ``i`` along
         the columns, ``j`` along the rows and ``k`` along the frames, in their stored order unless their positions
-        are an even stack in another one. ``spacing`` is in mm; ``affine`` is None for single frames and for frames
-        without positions, ``grid`` also for single frames that do not tell where they lie.
+        are an evenly spaced stack in another one. ``spacing`` is in mm; ``affine`` is None for single frames and for
+        frames without positions, ``grid`` for any frames without a position.
 
     Raises:
-        CodecError: damaged file, no image, palette, uncompressed YBR, color of several frames or more than 8 bits,
-            bits in use above the stored ones, values mapped by a table or by frame, frames that are no even stack, big
-            endian, digital signatures, or a decoder that is not installed.
+        CodecError: If the file is damaged, signed, big endian, or not an image; has a palette, uncompressed YBR, or
+            color of several frames or of more than 8 bits; uses bits above the stored ones; maps values by a table or
+            per frame; has frames that are not an evenly spaced stack; or needs a decoder that is not installed.
     """
     file = read_file(source)
     slope, intercept = displayed_scale(file)
     with dicom_errors(source.name):
         geometry = frames_geometry(file)
-        limits = allowed_limits([file], file.pixels)
-        window = display_window([file], file.pixels)
+        value_range = allowed_limits([file], file.pixels)
+        intensity_window = display_window([file], file.pixels)
     pixels = file.pixels if geometry.order is None else file.pixels[list(geometry.order)]
     if file.dataset.SamplesPerPixel == 3:
         array = np.moveaxis(pixels, -1, 0)
@@ -88,22 +87,22 @@ def decode_dicom(source: Source) -> Decoded:
         spacing=geometry.spacing,
         slope=slope,
         intercept=intercept,
-        window=window,
-        limits=limits,
+        intensity_window=intensity_window,
+        value_range=value_range,
         affine=geometry.affine,
         grid=geometry.grid,
     )
 
 
 def encode_dicom(array: np.ndarray, source: StoredImage) -> bytes:
-    """Encode a DICOM file with the elements of its source; `monai_umed.dicom.derived` lists what differs.
+    """Encode a DICOM file with the elements of its source, except those that `monai_umed.dicom.derived` lists.
 
     Args:
         array: stored values, shape and dtype as ``source.array``.
         source: image with the header from `decode_dicom`.
 
     Raises:
-        CodecError: a changed value is or becomes padding, or needs more than the stored bits.
+        CodecError: If a changed value is or becomes padding, or needs more than the stored bits.
     """
     header = source.header
     check_limits(header.name, array, source)
@@ -115,14 +114,7 @@ def encode_dicom(array: np.ndarray, source: StoredImage) -> bytes:
 
 
 def read_file(source: Source) -> DicomFile:
-    """Read and check one image file.
-
-    Args:
-        source: DICOM file.
-
-    Raises:
-        CodecError: see `decode_dicom`.
-    """
+    """Read and check one image file; errors are those of `decode_dicom`."""
     with dicom_errors(source.name):
         dataset = read_elements(source)
         _check_kind(source.name, dataset)
@@ -142,7 +134,7 @@ def read_file(source: Source) -> DicomFile:
             if keyword in dataset:
                 del dataset[keyword]
         content = _transcode(source.name, dataset)
-        # On a few pixels, so that elements that cannot be written are known before anything is computed.
+        # Encode a few pixels, to learn whether all elements can be written before anything is computed.
         encode_file(pixels[:1], content)
         return DicomFile(source.name, dataset, pixels, content)
 
@@ -153,7 +145,7 @@ def encode_file(pixels: np.ndarray, content: bytes, *series_entropy: str) -> byt
     Args:
         pixels: ``([frames,] rows, columns)`` or ``(rows, columns, 3)``.
         content: from `DicomFile`.
-        series_entropy: what the new Series Instance UID depends on besides the old one.
+        series_entropy: texts that the new Series Instance UID depends on besides the old one.
     """
     dataset: Any = pydicom.dcmread(io.BytesIO(content))
     ordered = np.moveaxis(pixels, -1, 0) if dataset.get("PlanarConfiguration") == 1 else pixels
@@ -177,7 +169,7 @@ def _check_kind(name: str, dataset: Any) -> None:
 
 
 def _transcode(name: str, dataset: Any) -> bytes:
-    """The file as Explicit VR Little Endian."""
+    """Encode the file as Explicit VR Little Endian."""
     if dataset.original_encoding[0]:  # implicit: text is decoded and encoded again, otherwise bytes are copied
         texts = (str(element.value) for element in dataset.iterall() if element.VR in CUSTOMIZABLE_CHARSET_VR)
         if any("\N{REPLACEMENT CHARACTER}" in text for text in texts):

@@ -1,6 +1,6 @@
-"""The DICOM modules, loaded when the first DICOM file turns up: all other formats need no pydicom, or an old one.
+"""The DICOM modules, imported at the first DICOM file, since other formats work without pydicom or with an old one.
 
-MONAI Label holds its environment at pydicom 2, which can neither decode nor write what this package promises.
+MONAI Label requires pydicom 2, which can neither decode nor write all that this package supports.
 """
 
 from __future__ import annotations
@@ -17,18 +17,11 @@ from ..io.source import Source
 from ..io.stored import CodecError, Decoded, StoredImage
 
 MIN_PYDICOM = 3
-"""First major version whose decoders and writers keep the promises of `monai_umed.dicom.image`."""
+"""First major version whose decoders and writers suffice for `monai_umed.dicom.image`."""
 
 
 def require_pydicom(name: str) -> None:
-    """Refuse a DICOM file where pydicom is missing or too old.
-
-    Args:
-        name: the file's name, for the error.
-
-    Raises:
-        CodecError: names the version that was found, the one that is needed and what to do.
-    """
+    """Raise `CodecError`, naming the file ``name``, the versions and the cure, if pydicom is missing or too old."""
     try:
         found = version("pydicom")
     except PackageNotFoundError:
@@ -81,7 +74,7 @@ def encode_series(array: np.ndarray, source: StoredImage) -> dict[str, bytes]:
 
 
 def is_segmentation(path: Path) -> bool:
-    """See `monai_umed.dicom.segmentation.is_segmentation`; raises CodecError where pydicom is no help."""
+    """See `monai_umed.dicom.segmentation.is_segmentation`; raises `CodecError` if pydicom is missing or too old."""
     require_pydicom(path.name)
     from . import segmentation as dicom_segmentation
 
@@ -89,7 +82,7 @@ def is_segmentation(path: Path) -> bool:
 
 
 def only_segmentation(path: Path) -> Path:
-    """The DICOM SEG in a folder that holds nothing else, as archives deliver it; else ``path`` itself."""
+    """Return the DICOM SEG in a folder that contains nothing else, as archives deliver it; else ``path`` itself."""
     files = visible(path) if path.is_dir() else []
     return files[0] if len(files) == 1 and is_dicom(files[0]) and is_segmentation(files[0]) else path
 

@@ -1,4 +1,4 @@
-"""Pixels of a DICOM file in stored units, and which of their values may be perturbed."""
+"""Decode the pixels of a DICOM file in stored units, and find which of their values may be perturbed."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,12 +16,12 @@ _PLUGINS = [
     (uid.JPEG2000TransferSyntaxes, "pip install pylibjpeg pylibjpeg-openjpeg"),
     (uid.JPEGTransferSyntaxes, "pip install pylibjpeg pylibjpeg-libjpeg"),
 ]
-# By default pydicom clears the bits above the stored ones: an overlay in them would be lost without a word.
+# By default, pydicom clears the bits above the stored ones, so that an overlay in them would be lost silently.
 _DECODING: Any = {"correct_unused_bits": False}
 
 
 def read_pixels(name: str, dataset: Any) -> np.ndarray:
-    """Stored values; color that was compressed becomes RGB, in the elements as well."""
+    """Return the stored values; compressed color becomes RGB, and the elements that describe it change accordingly."""
     syntax = dataset.file_meta.TransferSyntaxUID
     if not syntax.is_compressed:
         _check_layout(name, dataset)
@@ -46,13 +46,13 @@ def read_pixels(name: str, dataset: Any) -> np.ndarray:
 
 
 def bit_range(dataset: Any) -> tuple[int, int]:
-    """Smallest and largest value that the stored bits hold."""
+    """Return the smallest and largest value that the stored bits can represent."""
     levels = 1 << dataset.BitsStored
     return (-levels // 2, levels // 2 - 1) if dataset.PixelRepresentation else (0, levels - 1)
 
 
 def allowed_limits(files: Sequence[DicomFile], values: np.ndarray) -> tuple[int, int]:
-    """Smallest and largest value that may be perturbed or written, see `decode_dicom`.
+    """Return the smallest and largest value that may be perturbed or written, see `decode_dicom`.
 
     Args:
         files: files of one pixel layout.
@@ -70,9 +70,9 @@ def allowed_limits(files: Sequence[DicomFile], values: np.ndarray) -> tuple[int,
 
 
 def check_limits(name: str, array: np.ndarray, source: StoredImage) -> None:
-    """Raise `CodecError` if values outside ``source.limits`` changed or came into being."""
+    """Raise `CodecError` if values outside ``source.value_range`` have changed or are new."""
     info = np.iinfo(array.dtype)
-    low, high = source.limits or (info.min, info.max)
+    low, high = source.value_range or (info.min, info.max)
     if (low, high) == (info.min, info.max):
         return
     before = source.array

@@ -1,4 +1,4 @@
-"""What stored values of DICOM files mean and how they are shown: slope, intercept, window."""
+"""Slope, intercept and window of DICOM files: what stored values mean and how they are displayed."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from .pixels import bit_range
 
 
 def displayed_scale(file: DicomFile) -> tuple[float, float]:
-    """Slope and intercept of displayed values, see `decode_dicom`; `CodecError` if they are no straight line."""
+    """Return slope and intercept of displayed values, see `decode_dicom`; `CodecError` if they are not linear."""
     slope, intercept = _modality_scale(file)
     if file.dataset.PhotometricInterpretation == "MONOCHROME1":
         low, high = bit_range(file.dataset)
@@ -19,14 +19,14 @@ def displayed_scale(file: DicomFile) -> tuple[float, float]:
 
 
 def display_window(files: Sequence[DicomFile], values: np.ndarray) -> tuple[float, float] | None:
-    """Stored values that the files themselves show as black and white, see `decode_dicom`.
+    """Return the stored values that the files display as black and white, see `decode_dicom`.
 
     Args:
         files: files of one pixel layout.
         values: all their stored values.
 
     Returns:
-        The window, None if there is none, if it is no straight line, or if the files disagree.
+        The window; None if it is missing, not linear or without a value inside, or if the files disagree.
     """
     dataset = files[0].dataset
     if dataset.BitsStored <= 8:
@@ -58,7 +58,7 @@ def _modality_scale(file: DicomFile) -> tuple[float, float]:
 
 
 def _linear_window(file: DicomFile) -> tuple[float, float] | None:
-    """The file's first window in stored units, low end first."""
+    """Return the file's first window in stored units, low end first."""
     ends = []
     for keyword in ("WindowCenter", "WindowWidth"):
         values = {float(np.ravel(value)[0]) for value in frame_values(file.dataset, "FrameVOILUTSequence", keyword)}
@@ -67,7 +67,7 @@ def _linear_window(file: DicomFile) -> tuple[float, float] | None:
         ends.append(values.pop())
     center, width = ends
     functions = set(frame_values(file.dataset, "FrameVOILUTSequence", "VOILUTFunction")) or {"LINEAR"}
-    # The standard's LINEAR counts levels, so that its two ends lie one less than the width apart.
+    # The standard's LINEAR counts levels, so that the distance of its two ends is the width minus one.
     shift = {"LINEAR": 0.5, "LINEAR_EXACT": 0.0}.get(functions.pop())
     if functions or shift is None or width <= 2 * shift or "VOILUTSequence" in file.dataset:
         return None

@@ -1,4 +1,4 @@
-"""Labels in DICOM SEG files, brought to the grid of their image."""
+"""Read labels from DICOM SEG files onto the grid of their image."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,19 +19,19 @@ _PICTURE_CURE = (
 
 
 def is_segmentation(path: Path) -> bool:
-    """Whether a file is a DICOM SEG of any kind; False for whatever cannot be read."""
+    """Return whether a file is a DICOM SEG of any kind; False if it cannot be read."""
     try:
         kind = read_some(path, ["SOPClassUID"]).get("SOPClassUID")
-    except Exception:  # whoever reads it next says what is wrong
+    except Exception:  # whatever is wrong is reported when the file is read as an image
         return False
     return kind in (uid.SegmentationStorage, _LABEL_MAP_STORAGE)
 
 
 def highest_segment(path: Path) -> int:
-    """Largest Segment Number that a SEG file declares; its pixels are not read.
+    """Return the largest Segment Number that a SEG file declares, without reading its pixels.
 
     Raises:
-        CodecError: it declares none, or the file is damaged.
+        CodecError: If it declares none, or the file is damaged.
     """
     with dicom_errors(path.name):
         dataset = read_some(path, ["SegmentSequence"])
@@ -41,20 +41,19 @@ def highest_segment(path: Path) -> int:
 def decode_segmentation(path: Path, grid: np.ndarray | None, shape: Sequence[int]) -> np.ndarray:
     """Read a DICOM SEG onto the grid of an image.
 
-    Frames are placed by their position in the patient, slices without a frame are background. On a single image without
-    a position, as an X-ray is, frames without a position are taken row by row.
+    Frames are placed by their position in the patient; slices without a frame are background. If neither a single image
+    nor the frames have a position, as with X-rays, pixels correspond row by row.
 
     Args:
         path: SEG file of type BINARY.
-        grid: the image's, from `decode_series` or `decode_dicom`.
-        shape: the image's ``(i, j, k)``, or ``(rows, columns)`` of a single one.
+        grid: the image's grid, from `decode_series` or `decode_dicom`.
+        shape: the image's ``(i, j, k)``, or ``(rows, columns)`` of a single image.
 
     Returns:
-        ``(1, *shape)`` class numbers: Segment Number, or 0. uint8, or uint16 with segments above 255.
+        Class numbers ``(1, *shape)``, the Segment Number or 0, as uint8, or as uint16 if a segment is above 255.
 
     Raises:
-        CodecError: another type of segmentation, segments that overlap, frames that do not lie on the image's grid, or
-            a damaged file.
+        CodecError: If the file is damaged or of another type, segments overlap, or frames are not on the image's grid.
     """
     with dicom_errors(path.name):
         dataset = read_elements(path)
@@ -73,7 +72,9 @@ def decode_segmentation(path: Path, grid: np.ndarray | None, shape: Sequence[int
                 _check_size(path.name, mask.shape, shape)
                 index = 0
             else:
-                index = _slice_index(path.name, number, placed[number], mask.T.shape, affine, sides)
+                index = _slice_index(
+                    path.name, number, frame=placed[number], frame_shape=mask.T.shape, affine=affine, shape=sides
+                )
             plane = volume[:, :, index]
             if np.setdiff1d(plane[mask.T], (0, segments[number])).size:
                 reason = f"segments overlap in frame {number + 1}"
@@ -83,12 +84,12 @@ def decode_segmentation(path: Path, grid: np.ndarray | None, shape: Sequence[int
 
 
 def _columns_first(grid: np.ndarray | None) -> np.ndarray | None:
-    """Grid of a single image with its columns as first axis, as in a volume."""
+    """Return the grid of a single image with its columns as first axis, as in a volume."""
     return None if grid is None else grid[:, [1, 0, 2, 3]]
 
 
 def _frame_grids(name: str, dataset: Any, count: int, affine: np.ndarray | None) -> list[np.ndarray] | None:
-    """Place of each frame; None if neither frames nor image tell theirs."""
+    """Return the matrix of each frame; None if neither the frames nor the image have a position."""
     if not frame_values(dataset, "PlanePositionSequence", "ImagePositionPatient"):
         if affine is None:
             return None
@@ -108,14 +109,14 @@ def _frame_grids(name: str, dataset: Any, count: int, affine: np.ndarray | None)
 
 
 def _check_size(name: str, frame_shape: Sequence[int], shape: Sequence[int]) -> None:
-    """Refuse a frame of another size than a single image without a position."""
+    """Refuse a frame whose size differs from that of a single image without a position."""
     if tuple(frame_shape) != tuple(shape):
         reason = f"frames of {tuple(frame_shape)} rows and columns, its image has {tuple(shape)}"
         raise CodecError(name, reason, "pair it with the image that it was drawn on")
 
 
 def _per_frame(dataset: Any, sequence: str, keyword: str, count: int) -> list[Any]:
-    """One value per frame."""
+    """Return one value per frame."""
     values = frame_values(dataset, sequence, keyword)
     if len(values) not in (1, count):
         raise ValueError(f"{len(values)} values of {keyword} for {count} frames")
@@ -123,11 +124,11 @@ def _per_frame(dataset: Any, sequence: str, keyword: str, count: int) -> list[An
 
 
 def _slice_index(
-    name: str, number: int, frame: np.ndarray, frame_shape: Sequence[int], affine: np.ndarray, shape: Sequence[int]
+    name: str, number: int, *, frame: np.ndarray, frame_shape: Sequence[int], affine: np.ndarray, shape: Sequence[int]
 ) -> int:
-    """Slice of the image's grid on which a frame lies."""
+    """Return the slice of the image's grid on which a frame is."""
     corners = grid_corners((*frame_shape, 1))
-    # The frame has no third axis; any will do, because its corners have none either.
+    # The frame has no third axis. Zeros suffice, because all its corners have the same third coordinate.
     moved = np.linalg.solve(affine, frame @ corners)
     index = round(float(moved[2, 0]))
     expected = corners + np.array([[0], [0], [index], [0]])

@@ -21,7 +21,7 @@ from .scale import display_window, displayed_scale
 _ONE_GRID = "move localizers and other images to a folder of their own"
 _ONE_KIND = "keep one kind of image per folder"
 _ONE_SCALE = "convert the series to float32 in one .nii.gz or .nrrd file"
-# What all slices of one volume have in common, with what to do if they do not.
+# The elements that all slices of a volume must share, with the cure if they do not.
 _COMMON = {
     "SeriesInstanceUID": "keep one series per folder",
     "Rows": _ONE_GRID,
@@ -32,7 +32,7 @@ _COMMON = {
     "BitsAllocated": _ONE_KIND,
     "BitsStored": _ONE_KIND,
     "PixelRepresentation": _ONE_KIND,
-    # PET: one stored unit means something else in every slice, so no window fits them all.
+    # In PET, a stored unit has another meaning in every slice, so that no window fits them all.
     "RescaleSlope": _ONE_SCALE,
     "RescaleIntercept": _ONE_SCALE,
 }
@@ -42,9 +42,10 @@ _PLACE = {
     "PixelSpacing": "distance between rows and between columns in mm",
 }
 _PLACE_CURE = (
-    "set it in every slice with pydicom (dataset.{keyword} = [...]; save_as), or move localizers and other images away"
+    "set it in every slice with pydicom (dataset.{keyword} = [...]; save_as), or move localizers and other images "
+    "away; if nobody knows it, delete ImagePositionPatient from every slice, and they are taken by Instance Number"
 )
-# Decimal text of the same number may be rounded differently from slice to slice.
+# The same number may be rounded to different decimal texts in different slices.
 _RELATIVE_TOLERANCE = 1e-4
 
 
@@ -54,7 +55,7 @@ class SeriesHeader:
 
     Attributes:
         name: name of the folder, for errors.
-        files: file names and contents without pixels, see `DicomHeader`, in the order of the slices.
+        files: file names and contents without pixels, see `DicomFile`, in the order of the slices.
     """
 
     name: str
@@ -62,17 +63,14 @@ class SeriesHeader:
 
 
 def decode_series(folder: Path) -> Decoded:
-    """Decode a folder of single-frame DICOM files, one series, as a volume.
+    """Decode a folder with one series of single-frame DICOM files as a volume, see `decode_slices`.
 
     Args:
-        folder: folder with the slices and nothing else; hidden files and those of operating systems are ignored.
-
-    Returns:
-        See `decode_slices`.
+        folder: folder with the slices and nothing else, except for hidden files and those of operating systems.
 
     Raises:
-        CodecError: the reasons of `decode_slices`, or a folder within it.
-        FileNotFoundError: ``folder`` does not exist.
+        CodecError: If it contains a folder, or for the reasons of `decode_slices`.
+        FileNotFoundError: If ``folder`` does not exist.
     """
     paths = visible(folder)
     if subfolders := [path.name for path in paths if path.is_dir()]:
@@ -81,11 +79,11 @@ def decode_series(folder: Path) -> Decoded:
 
 
 def decode_slices(name: str, slices: Sequence[Source]) -> Decoded:
-    """Decode single-frame DICOM files, one series, as a volume.
+    """Decode the single-frame DICOM files of one series as a volume.
 
-    Slices are ordered by Image Position (Patient) along the normal of the image plane, never by name or number. Where
-    no slice has a position, Instance Number counts them, and where the volume lies and how large its voxels are is
-    unknown. Window and limits are those of `decode_dicom`, over all slices; no window if the slices disagree.
+    Slices are ordered by Image Position (Patient) along the normal of the image plane, never by name. If no slice has
+    a position, they are ordered by Instance Number, and position and spacing are unknown. Window and range are those of
+    `decode_dicom` over all slices; there is no window if the slices disagree.
 
     Args:
         name: name of the folder, for errors.
@@ -96,9 +94,9 @@ def decode_slices(name: str, slices: Sequence[Source]) -> Decoded:
         NIfTI and NRRD files, and of ITK's series reader. ``spacing`` is in mm along ``i``, ``j``, ``k``.
 
     Raises:
-        CodecError: the reasons of `decode_dicom`, fewer than two slices, color, several series, sizes, orientations,
-            pixel types or rescale slopes (as in PET), slices that are missing or doubled, or some without a place.
-            The message names the slices.
+        CodecError: If there are fewer than two slices, or color; if series, sizes, orientations, pixel types or rescale
+            slopes differ (as in PET); if a slice is missing or repeated, or only some have a position; or for the
+            reasons of `decode_dicom`. The message names the slices.
     """
     if len(slices) < 2:
         raise CodecError(name, f"a series of {len(slices)} files", "put all its slices into one folder")
@@ -109,7 +107,7 @@ def decode_slices(name: str, slices: Sequence[Source]) -> Decoded:
         placed = any(file.dataset.get("ImagePositionPatient") is not None for file in files)
         affine, spacing = _sort_by_place(name, files) if placed else _sort_by_number(name, files)
         array = np.stack([file.pixels.T for file in files], axis=-1)[None]
-        limits, window = allowed_limits(files, array), display_window(files, array)
+        value_range, intensity_window = allowed_limits(files, array), display_window(files, array)
     contents = tuple((file.name, file.content) for file in files)
     slope, intercept = displayed_scale(files[0])
     return Decoded(
@@ -119,25 +117,25 @@ def decode_slices(name: str, slices: Sequence[Source]) -> Decoded:
         spacing=spacing,
         slope=slope,
         intercept=intercept,
-        window=window,
-        limits=limits,
+        intensity_window=intensity_window,
+        value_range=value_range,
         affine=affine,
         grid=affine,
     )
 
 
 def encode_series(array: np.ndarray, source: StoredImage) -> dict[str, bytes]:
-    """Encode a series, one file per file of the source; `monai_umed.dicom.derived` lists what differs.
+    """Encode a series, file by file; `monai_umed.dicom.derived` lists the elements that differ from the source.
 
     Args:
         array: ``(1, i, j, k)`` stored values, shape and dtype as ``source.array``.
         source: image with the header from `decode_series`.
 
     Returns:
-        Contents by file name, names as in the source. All share one new Series Instance UID.
+        Contents by the file names of the source. All files share one new Series Instance UID.
 
     Raises:
-        CodecError: a changed value is or becomes padding, or needs more than the stored bits.
+        CodecError: If a changed value is or becomes padding, or needs more than the stored bits.
     """
     header = source.header
     check_limits(header.name, array, source)
@@ -152,7 +150,7 @@ def encode_series(array: np.ndarray, source: StoredImage) -> dict[str, bytes]:
 
 
 def _sort_by_place(name: str, files: list[DicomFile]) -> tuple[np.ndarray, tuple[float, ...]]:
-    """Sort slices along the normal of their plane; affine and size of voxels in mm, see `stack_affine`."""
+    """Sort slices along the normal of their plane; return their geometry, see `stack_affine`."""
     for file in files:
         for keyword, meaning in _PLACE.items():
             if file.dataset.get(keyword) is None:
@@ -164,11 +162,13 @@ def _sort_by_place(name: str, files: list[DicomFile]) -> tuple[np.ndarray, tuple
     files.sort(key=lambda file: float(np.dot(normal, _position(file))))
     positions = np.stack([_position(file) for file in files])
     pixel_spacing = [float(size) for size in dataset.PixelSpacing]
-    return stack_affine(name, [file.name for file in files], positions, orientation, pixel_spacing)
+    return stack_affine(
+        name, [file.name for file in files], positions=positions, orientation=orientation, pixel_spacing=pixel_spacing
+    )
 
 
 def _sort_by_number(name: str, files: list[DicomFile]) -> tuple[None, None]:
-    """Sort slices that do not tell where they lie by Instance Number."""
+    """Sort slices without positions by Instance Number."""
     numbers: dict[int, str] = {}
     for file in files:
         number = file.dataset.get("InstanceNumber")
@@ -190,7 +190,7 @@ def _sort_by_number(name: str, files: list[DicomFile]) -> tuple[None, None]:
 
 
 def _check_slice(folder: str, file: DicomFile, first: DicomFile) -> None:
-    """Refuse a file that is no slice of the same volume as the first one."""
+    """Refuse a file that does not belong to the same volume as the first one."""
     where = f"{folder}/{file.name}"
     if file.pixels.ndim != 2:
         raise CodecError(where, "color or several frames", "put it into a folder of its own, as a case of its own")

@@ -18,7 +18,8 @@ from ..data.training_set import Layout, load_training_set
 from ..data.two_folders import DatasetDir
 from ..defenses import Items
 from ..io.checksum import sha256_path
-from ..io.stored import CodecError
+from ..io.image_files import is_complete
+from ..io.stored import CodecError, IntensityWindow
 
 MIN_TEST_CASES = 10
 
@@ -32,9 +33,9 @@ class Files:
         clean_dir: their clean originals under the same names; others in the folder are ignored.
         test_dir: clean files on which networks are scored.
         test_section: ``"train"``, ``"test"`` or ``"all"`` of ``test_dir``.
-        size: grid that exploiters train on; of volumes the window, two numbers if they are cut into slices.
+        grid: grid that exploiters train on; of volumes the window, two numbers if they are cut into slices.
         num_classes: classes, background included.
-        window: intensities that map to 0 and 1, see :func:`monai_umed.data.codec.read_image`.
+        intensity_window: intensities that map to 0 and 1, see :func:`monai_umed.data.codec.read_image`.
         slice_axis: across which volumes are cut into slices, for networks that see images; None for other datasets.
     """
 
@@ -43,9 +44,9 @@ class Files:
     _: KW_ONLY
     test_dir: DatasetDir
     test_section: Section = "test"
-    size: tuple[int, ...] = (128, 128)
+    grid: tuple[int, ...] = (128, 128)
     num_classes: int = 2
-    window: tuple[float, float] | None = None
+    intensity_window: IntensityWindow | None = None
     slice_axis: int | None = None
 
 
@@ -108,7 +109,7 @@ def check_folders(files: Files) -> Facts:
     eps, levels, offenders, channels = 0.0, 0.0, [], 1
     for id, pair in pairs.items():
         try:
-            before, after = (read_image(case.image, files.window) for case in pair)
+            before, after = (read_image(case.image, files.intensity_window) for case in pair)
         except CodecError as error:
             offenders.append(f"{id}: {error}")
             continue
@@ -118,8 +119,10 @@ def check_folders(files: Files) -> Facts:
                 "protect the original again"
             )
             continue
-        change = float(np.abs(after.color.astype(np.float64) - before.color.astype(np.float64)).max())
-        eps, levels, channels = max(eps, change / before.width), max(levels, change), len(before.color)
+        channels = len(before.color)
+        for first, second in zip(before.each(), after.each(), strict=True):
+            change = float(np.abs(second.color.astype(np.float64) - first.color.astype(np.float64)).max())
+            eps, levels = max(eps, change / abs(first.width)), max(levels, change)
     if offenders:
         raise DatasetError(str(files.protected_dir), offenders)
     return Facts(
@@ -141,16 +144,16 @@ def _some(names: Iterable[str]) -> str:
 def _digest(cases: Sequence[Case]) -> str:
     digest = hashlib.sha256()
     for case in cases:
-        for path in (case.image, case.label):
+        for path in filter(is_complete, (case.image, case.label)):  # whoever reads the case says what it lacks
             digest.update(case.id.encode())
             digest.update(bytes.fromhex(sha256_path(path)))
     return digest.hexdigest()
 
 
 @lru_cache(maxsize=12)
-def _read_items(folder: Any, section: Section, size: tuple[int, ...], **reading: Any) -> tuple[dict, ...]:
+def _read_items(folder: Any, section: Section, grid: tuple[int, ...], **reading: Any) -> tuple[dict, ...]:
     """Cases of a folder, see :func:`load_training_set`; the last few folders and grids stay in memory."""
-    return tuple(load_training_set(folder, size, section, progress=False, **reading).items)
+    return tuple(load_training_set(folder, grid, section=section, progress=False, **reading).items)
 
 
 class Folders:
@@ -159,24 +162,24 @@ class Folders:
     Args:
         files: where they lie.
         facts: from :func:`check_folders`.
-        size: grid of images, window of volumes.
+        grid: grid of images, intensity_window of volumes.
         layout: of volumes to train on, see :func:`monai_umed.data.training_set.load_training_set`.
     """
 
-    def __init__(self, files: Files, facts: Facts, *, size: tuple[int, ...], layout: Layout = "patches") -> None:
+    def __init__(self, files: Files, facts: Facts, *, grid: tuple[int, ...], layout: Layout = "patches") -> None:
         self.files = files
         self.facts = facts
-        self.size = size
+        self.grid = grid
         self.layout = layout
 
     @property
-    def window(self) -> tuple[int, ...] | None:
+    def roi_size(self) -> tuple[int, ...] | None:
         """What slides over volumes or their slices when they are tested; None for images, which are on one grid."""
-        return self.size if len(self.size) == 3 or self.files.slice_axis is not None else None
+        return self.grid if len(self.grid) == 3 or self.files.slice_axis is not None else None
 
     def _read(self, folder: DatasetDir, section: Section, layout: Layout) -> Items:
-        reading = {name: getattr(self.files, name) for name in ("num_classes", "window", "slice_axis")}
-        return list(_read_items(folder, section, self.size, layout=layout, **reading))
+        reading = {name: getattr(self.files, name) for name in ("num_classes", "intensity_window", "slice_axis")}
+        return list(_read_items(folder, section, self.grid, layout=layout, **reading))
 
     def protected(self) -> Items:
         """The files under test."""
@@ -193,7 +196,7 @@ class Folders:
 
     def foreign(self, folder: str, section: Section) -> Items:
         """Another dataset with two classes, brought to the number of channels of this one."""
-        items = _read_items(folder, section, self.size)
+        items = _read_items(folder, section, self.grid)
         return [{**item, "image": match_channels(item["image"], self.facts.in_channels)} for item in items]
 
 

@@ -85,7 +85,7 @@ class Matrix:
         defense = cell.defense if defense_entry(cell.defense).own_ceiling else "none"
         return Cell(cell.exploiter, defense, "clean", cell.seed)
 
-    def check_grid(self, size: tuple[int, ...]) -> None:
+    def check_grid(self, grid: tuple[int, ...]) -> None:
         """Refuse a grid that one of the networks cannot take; better now than in the middle of the night.
 
         Raises:
@@ -93,7 +93,7 @@ class Matrix:
         """
         for exploiter in self.exploiters:
             for entry in self.entries.values():
-                check_exploiter(exploiter, self.network_size, entry.make(4 / 255).grid(size))
+                check_exploiter(exploiter, self.network_size, entry.make(4 / 255).grid(grid))
 
 
 def with_controls(defenses: Sequence[str]) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
-"""Patterns that only the owner of a key can make again, and that differ from one key to the next.
+"""Patterns that differ between keys and that only the owner of a key can reproduce.
 
-A pattern that is the same for everybody can be learned on other images and taken off. The key decides where the fit
-starts; it is no part of what is published, and neither are the generators.
+A pattern that is the same for everybody can be learned on other images and removed. The key determines where the fit
+starts; neither the key nor the generators are published.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from ..networks import UMedPerturbator
 from ..sealing.keys import derive_key, read_key
 
 BAND = (0.2, 0.37)
-"""Cycles per pixel of the pattern: coarse enough for blur and JPEG, fine enough to stand out from anatomy. Patches of
-more than :data:`USUAL` pixels are for coarser patterns, with as many waves as one of so many."""
+"""Frequencies of the pattern in cycles per pixel: coarse enough for blur and JPEG, fine enough to differ from anatomy.
+Patches of more than :data:`USUAL` pixels have coarser patterns, as many waves per patch as one of that size."""
 
 USUAL = 8
 
@@ -24,19 +24,19 @@ _SMALLEST = 4
 
 
 def key_tile(key: bytes, patch: int, spatial_dims: int) -> torch.Tensor:
-    """A tile of black and white that repeats without a seam.
+    """Draw a tile of black and white that repeats without a seam.
 
     Args:
         key: 32 secret bytes.
-        patch: pixels a side, at least 4. Of the waves within :data:`BAND` 4 x 4 pixels hold 8, 8 x 8 and more hold 16
-            for the key to choose from.
+        patch: pixels a side, at least 4. The key chooses from 8 waves within :data:`BAND` for 4 x 4 pixels, from 16
+            for 8 x 8 and more.
         spatial_dims: 2 or 3.
 
     Returns:
-        -1 and 1, shape ``(patch,) * spatial_dims``.
+        A tensor of -1 and 1, shape ``(patch,) * spatial_dims``.
 
     Raises:
-        ValueError: if the patch is too small to leave a choice.
+        ValueError: If the patch is too small to leave a choice.
     """
     if patch < _SMALLEST:
         raise ValueError(f"patch is {patch}; a pattern from a key needs at least {_SMALLEST} pixels a side.")
@@ -51,25 +51,34 @@ def key_tile(key: bytes, patch: int, spatial_dims: int) -> torch.Tensor:
 
 
 def start_from_key(perturbator: UMedPerturbator, key_file: str | Path) -> None:
-    """Let both generators start from a tile of the key; they must not have started from the checkerboard.
+    """Let both generators start from the tile of a key instead of the checkerboard.
 
     Args:
         perturbator: new generators with ``checkerboard=False`` and patches of at least 4 pixels a side.
         key_file: see :func:`monai_umed.sealing.keys.new_key`.
 
     Raises:
-        KeyFileError: if the file cannot be used.
-        ValueError: if patches are too small.
+        KeyFileError: If the file cannot be used.
+        ValueError: If patches are too small.
     """
     tile = key_tile(read_key(key_file), perturbator.patch, perturbator.spatial_dims)
     for generator in (perturbator.contour, perturbator.texture):
         generator.start_from(tile)
 
 
-def key_mark(key_file: str | Path) -> str:
-    """Eight digits that tell keys apart in records of a run and say nothing about the pattern.
+def key_number(key_file: str | Path) -> int:
+    """A number that only the owner of the key can compute, to choose among tints.
 
     Raises:
         KeyFileError: if the file cannot be used.
+    """
+    return int.from_bytes(derive_key(read_key(key_file), "tint 1"), "big")
+
+
+def key_mark(key_file: str | Path) -> str:
+    """Return eight digits that distinguish keys in records of a run without revealing the pattern.
+
+    Raises:
+        KeyFileError: If the file cannot be used.
     """
     return derive_key(read_key(key_file), "key mark 1").hex()[:8]

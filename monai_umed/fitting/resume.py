@@ -1,4 +1,4 @@
-"""Interrupted fits go on where they stopped: a checkpoint after every epoch, loaded at the next start."""
+"""Resume an interrupted fit from a checkpoint that is saved after every epoch."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from .umed_trainer import UMedTrainer
 
 
 def make_resumable(trainer: UMedTrainer, folder: str | Path) -> None:
-    """Save the whole state of a fit after every epoch and start from the last state found in ``folder``.
+    """Save the whole state of a fit after every epoch, and start from the last state in ``folder``.
 
-    The order of the cases depends on seed and epoch only, so a resumed fit ends with the weights of one that was
+    The order of the cases depends on seed and epoch only, so that a resumed fit ends with the weights of one that was
     never interrupted.
 
     Args:
         trainer: a trainer that has not run yet.
-        folder: where the checkpoint lies; the last one only is kept.
+        folder: folder of the checkpoint, of which only the last is kept.
     """
     folder = Path(folder)
     # MONAI writes to a temporary file and renames it, so the newest file is always whole.

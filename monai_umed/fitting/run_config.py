@@ -7,14 +7,12 @@ from typing import Any
 
 
 def run_config(name: str, overrides: dict[str, Any], overlays: Sequence[str] = ()) -> None:
-    """Run a config of the bundle with overrides, those left out that were not given.
-
-    Heavy imports happen here, so that ``--help`` answers at once.
+    """Run a config of the bundle with overrides; heavy imports happen here, so that ``--help`` is fast.
 
     Args:
-        name: file below the bundle's ``configs``.
-        overrides: values by id; None leaves the config's own.
-        overlays: further files there, merged in this order; later ones win.
+        name: file in the bundle's ``configs``.
+        overrides: values by id; None keeps that of the config.
+        overlays: further files there, merged in this order; later ones take precedence.
     """
     import logging
 
@@ -22,7 +20,7 @@ def run_config(name: str, overrides: dict[str, Any], overlays: Sequence[str] = (
 
     from ..io.bundle_folder import bundle_root
 
-    # They warn of configs from strangers and of the missing logging file; each logger has a level of its own.
+    # They warn of untrusted configs and of the missing logging file; each logger has a level of its own.
     for module in ("monai", "monai.bundle.scripts", "monai.bundle.workflows"):
         logging.getLogger(module).setLevel(logging.ERROR)
     given = {key: value for key, value in overrides.items() if value is not None}

@@ -1,4 +1,4 @@
-"""Invisibility as an input: spend no more of the budget than a given PSNR allows."""
+"""Invisibility as an input: lower eps until files reach a given PSNR."""
 
 from __future__ import annotations
 
@@ -10,19 +10,20 @@ import torch
 from ..data.case import Case, CaseError, DatasetError
 from ..data.loading import LoadedCase, load_case
 from ..functional import EPS_LIMIT
-from ..io.fidelity import measure
+from ..io.fidelity import compare
 from ..io.quantize import add_delta
+from ..io.stored import IntensityWindow
 from ..protectors import Protector, UMed
 from ..protectors.channels import perturb_as_known
 
 SAMPLE = 32
-"""Cases that PSNR is measured on, evenly spaced among those that the protector is fitted to."""
+"""About how many cases PSNR is measured on, evenly spaced among those that the protector is fitted to."""
 
-_STEPS = 9  # halvings: shares of eps are found to 0.2 %
+_STEPS = 9  # halvings, which find a fraction of eps to 0.2 %
 
 
 def _largest(share_is_fine: Callable[[float], bool], high: float = 1.0) -> tuple[float, float]:
-    """Largest share up to ``high`` that is fine and smallest that is not, apart by a last halving; 0 if none is."""
+    """Bisect for the largest fraction up to ``high`` that is fine, 0 if none is, and the smallest that is not."""
     low = 0.0
     for _ in range(_STEPS):
         middle = (low + high) / 2
@@ -35,20 +36,21 @@ def _mean_psnr(protector: Protector, loaded: Sequence[LoadedCase]) -> float:
     for case in loaded:
         stored = case.stored
         image, label = torch.from_numpy(stored.scaled()), torch.from_numpy(case.label)
-        perturbation = perturb_as_known(protector, image, label, stored.spacing, stored.levels, case.case.id)
+        perturbation = perturb_as_known(
+            protector, image, label, spacing=stored.spacing, levels=stored.levels, case_id=case.case.id
+        )
         delta, bound = perturbation.kept_from(case.outside)
-        protected = add_delta(stored, delta.numpy(), bound.numpy())
-        psnr = measure(stored.color, protected[: len(stored.color)], stored.width).psnr
+        psnr = compare(stored, stored.with_values(add_delta(stored, delta.numpy(), bound.numpy()))).psnr
         if psnr is not None:
             values.append(psnr)
     return fmean(values) if values else float("inf")
 
 
-def _load_some(cases: Sequence[Case], num_classes: int, window: tuple[float, float] | None) -> list[LoadedCase]:
+def _load_some(cases: Sequence[Case], num_classes: int, intensity_window: IntensityWindow | None) -> list[LoadedCase]:
     loaded, reasons = [], []
     for index in range(0, len(cases), max(1, len(cases) // SAMPLE)):
         try:
-            loaded.append(load_case(cases[index], num_classes, window))
+            loaded.append(load_case(cases[index], num_classes, intensity_window))
         except CaseError as error:
             reasons.append(str(error))
     if not loaded:
@@ -60,32 +62,34 @@ def reach_psnr(
     protector: Protector,
     cases: Sequence[Case],
     target: float,
+    *,
     num_classes: int = 2,
-    window: tuple[float, float] | None = None,
+    intensity_window: IntensityWindow | None = None,
     most: float = 1.0,
 ) -> float:
-    """Lower a fitted protector's ``eps`` until files are close enough.
+    """Lower a fitted protector's ``eps`` until files reach a PSNR.
 
-    Grey levels are whole numbers, so a slightly lower eps costs UMed's contour a whole level at once: 2.5 dB from 4 to
-    3 of 255. Where that would spend less than allowed, eps stays and texture and background give way, if that is
-    enough. What comes closest to the target is taken.
+    Gray levels are whole numbers, so a slightly lower eps costs UMed's contour a whole level at once: 2.5 dB from 4 to
+    3 of 255. As an alternative for UMed, eps stays above that step and texture and background are lowered instead. The
+    result is the alternative that is closest to the target.
 
     Args:
-        protector: fitted; ``eps``, and UMed's ``texture_share`` and ``background_share``, are changed in place.
-        cases: what PSNR is measured on, :data:`SAMPLE` of them.
-        target: mean PSNR in dB that files must have at least.
-        num_classes, window: as in :func:`monai_umed.release.protect.protect_dataset`.
-        most: largest multiple of its ``eps`` that the protector may be given; above 1 only to compare methods, since
-            noise that was fitted to one limit is stretched to another.
+        protector: fitted protector, whose ``eps``, and for UMed ``texture_share`` and ``background_share``, are changed
+            in place.
+        cases: cases from which a :data:`SAMPLE` is measured.
+        target: smallest allowed mean PSNR of the files in dB.
+        num_classes, intensity_window: see :func:`monai_umed.release.protect.protect_dataset`.
+        most: largest allowed multiple of the protector's ``eps``. Use more than 1 only to compare methods, because it
+            stretches noise beyond the limit that it was fitted to.
 
     Returns:
-        The mean PSNR in dB of the sample.
+        The mean PSNR of the sample in dB.
 
     Raises:
-        ValueError: if nothing that is left of the budget reaches the target.
-        DatasetError: if none of the sample can be used.
+        ValueError: If the target cannot be reached without leaving all files unchanged.
+        DatasetError: If no case of the sample can be used.
     """
-    loaded = _load_some(cases, num_classes, window)
+    loaded = _load_some(cases, num_classes, intensity_window)
     eps, umed = protector.eps, protector if isinstance(protector, UMed) else None
     texture, background = (1.0, 0.0) if umed is None else (umed.texture_share, umed.background_share)
 
@@ -97,7 +101,7 @@ def reach_psnr(
 
     best = psnr(most, 1)
     if best >= target:
-        return best if best < float("inf") else psnr(1, 1)  # what changes nothing needs no more of eps either
+        return best if best < float("inf") else psnr(1, 1)  # nothing changes, so eps stays
     fine, too_much = _largest(lambda part: psnr(part, 1) >= target, most)
     attempts = [(fine, 1.0)]
     if umed is not None:

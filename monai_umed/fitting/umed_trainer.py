@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -14,35 +14,33 @@ from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 
 from ..functional import add_bounded, check_eps, resize
-from ..functional.projected_gradient import minimize
-from ..networks import InTurn, UMedPerturbator
+from ..networks import UMedPerturbator
 from ..protectors import bound_noise
 from ..training.distributed import unwrapped
 from ..training.precision import autocast
-from .transformations import Transformation, transform_batch
 
 
 def trains_surrogate(epoch: int, generator_epochs: int, warmup_epochs: int) -> bool:
-    """Whether the surrogate (True) or the generators (False) are updated in a 1-based epoch.
+    """Return whether an epoch, counted from 1, trains the surrogate (True) or the generators (False).
 
-    Without warm-up this is Algorithm 1: with four generator epochs every fifth epoch belongs to the surrogate.
+    Without warm-up, this is Algorithm 1: with four generator epochs, every fifth epoch trains the surrogate.
     """
     return epoch <= warmup_epochs or (epoch - warmup_epochs) % (generator_epochs + 1) == 0
 
 
 def perturb_batch(
-    perturbator: UMedPerturbator, image: torch.Tensor, bounds: torch.Tensor, eps: float, native_scale: int = 1
+    perturbator: UMedPerturbator, image: torch.Tensor, *, bounds: torch.Tensor, eps: float, native_scale: int = 1
 ) -> torch.Tensor:
-    """Protect a batch on the working grid, differentiable with respect to the generators (Eq. 6).
+    """Protect a batch on the working grid, differentiably with respect to the generators (Eq. 6).
 
     Args:
         perturbator: the generators.
         image: ``(B, C, *spatial)`` in [0, 1].
         bounds: ``(B, regions, *spatial)`` in [0, 1] units, see :func:`monai_umed.protectors.bound_noise`.
         eps: see :class:`monai_umed.protectors.UMed`.
-        native_scale: how many times larger than the working grid the files are taken to be. The noise then makes the
-            way that it makes in practice, to the size of the file and back by an exploiter's resizing, so that a
-            pattern too fine to survive it earns nothing. 1 is the paper, whose files have the size of the grid.
+        native_scale: factor by which files are assumed to be larger than the working grid. The noise is then resampled
+            as in practice, to the size of the file and back by an exploiter, so that patterns too fine to survive it do
+            not pay off. In the paper it is 1: files have the size of the grid.
     """
     raw = perturbator(image).to(image.dtype)
     if native_scale == 1:
@@ -55,42 +53,33 @@ def perturb_batch(
 
 
 class UMedTrainer(SupervisedTrainer):
-    """Trains the two generators and the surrogate in turn; all of them minimize the same loss.
+    """A trainer of the two generators and the surrogate in turn, which all minimize the same loss.
 
-    ``network`` is the surrogate, or several as :class:`monai_umed.networks.InTurn`, one for each batch. In generator
-    epochs it is frozen and in evaluation mode, so that its normalization statistics neither drift nor leak between the
-    images of a batch; the paper does not say. Works with every MONAI handler; ``state.output`` holds ``image`` (as the
-    surrogate saw it), ``label``, ``pred`` and ``loss`` of each case, and ``state.trains_surrogate`` tells the two kinds
-    of epochs apart.
+    In generator epochs, the surrogate is frozen and in evaluation mode, so that its normalization statistics neither
+    drift nor leak between the images of a batch; the paper does not say. Every MONAI handler works: ``state.output``
+    has the ``image`` (as the surrogate saw it), ``label``, ``pred`` and ``loss`` of a batch, and
+    ``state.trains_surrogate`` distinguishes the two kinds of epochs.
 
     Args:
         device: where to run; networks are moved there.
-        max_epochs: all epochs, those of the generators and of the warm-up counted in (the ``e`` of Algorithm 1).
+        max_epochs: all epochs, including those of the generators and of the warm-up (``e`` in Algorithm 1).
         train_data_loader: batches with ``image`` ``(B, C, *spatial)`` in [0, 1], ``label`` ``(B, 1, *spatial)`` and
             ``bounds`` ``(B, regions, *spatial)``.
         network: surrogate segmentation network.
         optimizer: optimizer of the surrogate.
-        loss_function: of prediction and label; the paper's is cross-entropy plus Dice.
+        loss_function: loss of prediction and label; cross-entropy plus Dice in the paper.
         perturbator: the generators.
-        perturbator_optimizer: their optimizer.
-        eps: largest change of a pixel as a share of the [0, 1] window.
+        perturbator_optimizer: optimizer of the generators.
+        eps: largest change of any pixel, as a fraction of the [0, 1] window.
         generator_epochs: epochs of the generators between two of the surrogate; 4 in the paper.
-        warmup_epochs: epochs of the surrogate before the first of the generators. 0 is the paper, whose generators
-            spend their first epochs against a random network.
+        warmup_epochs: epochs of the surrogate before the first of the generators; 0 in the paper, whose generators
+            start against a random network.
         native_scale: see :func:`perturb_batch`.
-        transformations: random changes that every case makes on its way to the surrogate, in this order, in the
-            generators' steps and in the surrogate's. None is the paper.
-        adversarial_radius: how far from the files an exploiter's adversarial training is expected to go, as a share of
-            the [0, 1] window. Above 0, images are moved that far uphill first, so that generators and surrogate
-            minimize the worst case: robust error minimization (Fu et al. 2022, arXiv 2203.14533, Eq. 5).
-        adversarial_steps: gradients per image for that.
-        seed: of the transformations.
-        amp: compute in bfloat16 where it is safe, see :func:`monai_umed.training.precision.autocast`; it needs no loss
-            scaling.
-        kwargs: everything else that :class:`monai.engines.SupervisedTrainer` takes.
+        amp: use bfloat16 where it is safe, see :func:`monai_umed.training.precision.autocast`, without loss scaling.
+        kwargs: further arguments of :class:`monai.engines.SupervisedTrainer`.
 
     Raises:
-        ValueError: if ``eps`` or a number of epochs is out of range.
+        ValueError: If ``eps`` or a number of epochs is out of range.
     """
 
     def __init__(
@@ -107,10 +96,6 @@ class UMedTrainer(SupervisedTrainer):
         generator_epochs: int = 4,
         warmup_epochs: int = 0,
         native_scale: int = 1,
-        transformations: Sequence[Transformation] = (),
-        adversarial_radius: float = 0.0,
-        adversarial_steps: int = 3,
-        seed: int = 0,
         amp: bool = False,
         **kwargs: Any,
     ) -> None:
@@ -124,11 +109,6 @@ class UMedTrainer(SupervisedTrainer):
                 f"max_epochs is {max_epochs}, less than one full turn of {warmup_epochs} warm-up, {generator_epochs} "
                 f"generator and 1 surrogate epochs; use at least {warmup_epochs + generator_epochs + 1}."
             )
-        if not 0 <= adversarial_radius < 1 or adversarial_steps < 1:
-            raise ValueError(
-                f"adversarial_radius is {adversarial_radius} with {adversarial_steps} steps; it must be at least 0 and "
-                "below 1, a share of the [0, 1] window, with at least 1 step."
-            )
         kwargs.setdefault("prepare_batch", PrepareBatchExtraInput(extra_keys={"bounds": "bounds"}))
         super().__init__(
             device=device,
@@ -137,7 +117,7 @@ class UMedTrainer(SupervisedTrainer):
             network=network.to(device),
             optimizer=optimizer,
             loss_function=loss_function,
-            amp=False,  # MONAI's switch means CUDA with a gradient scaler
+            amp=False,  # MONAI's amp is for CUDA, with a gradient scaler
             **kwargs,
         )
         self.perturbator = perturbator.to(device)
@@ -146,14 +126,10 @@ class UMedTrainer(SupervisedTrainer):
         self.generator_epochs = generator_epochs
         self.warmup_epochs = warmup_epochs
         self.native_scale = native_scale
-        self.transformations = tuple(transformations)
-        self.adversarial_radius = adversarial_radius
-        self.adversarial_steps = adversarial_steps
-        self.seed = seed
         self.bfloat16 = amp
 
     def fit_state(self) -> dict[str, Any]:
-        """Everything a fit needs to go on exactly where it stopped, as MONAI's checkpoint handlers take it."""
+        """Return everything that MONAI's checkpoint handlers need to resume a fit exactly where it stopped."""
         return {
             "network": unwrapped(self.network),
             "optimizer": self.optimizer,
@@ -161,24 +137,6 @@ class UMedTrainer(SupervisedTrainer):
             "perturbator_optimizer": self.perturbator_optimizer,
             "trainer": self,
         }
-
-    def _harden(self, image: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
-        """Add what an adversary within the radius would, without a gradient of its own."""
-        if self.adversarial_radius == 0:
-            return image
-        network = unwrapped(self.network)
-        training = network.training
-        network.eval()
-        worst = minimize(
-            lambda adversary: -self.loss_function(self.inferer(adversary, network).float(), label),
-            image,
-            self.adversarial_radius,
-            self.adversarial_steps,
-            self.adversarial_radius / self.adversarial_steps * 1.5,
-            torch.zeros_like(image),
-        )
-        network.train(training)
-        return image + (worst - image).detach()
 
     def _iteration(self, engine: UMedTrainer, batchdata: dict[str, torch.Tensor]) -> dict:  # type: ignore[override]
         image, label, _, extra = engine.prepare_batch(
@@ -190,24 +148,19 @@ class UMedTrainer(SupervisedTrainer):
         engine.network.train(surrogate_turn).requires_grad_(surrogate_turn)
         engine.perturbator.train(not surrogate_turn).requires_grad_(not surrogate_turn)
 
-        # Over several processes, only what is trained goes through its wrapper, which would wait for gradients.
+        # With several processes, only what is trained is called through its wrapper, which waits for gradients.
         network = engine.network if surrogate_turn else unwrapped(engine.network)
         perturbator = unwrapped(engine.perturbator) if surrogate_turn else engine.perturbator
-        surrogate = unwrapped(network)
-        if isinstance(surrogate, InTurn):
-            surrogate.turn = engine.state.iteration
 
         optimizer.zero_grad(set_to_none=True)
-        # From the number of the batch, so that an interrupted fit goes on with the same draws.
-        draws = torch.Generator().manual_seed(engine.seed + 1_000_003 * engine.state.iteration)
         with autocast(image, engine.bfloat16):
-            protected = perturb_batch(perturbator, image, extra["bounds"], engine.eps, engine.native_scale)
-            protected, label = transform_batch(engine.transformations, protected, label, draws)
-            protected = engine._harden(protected, label)
+            protected = perturb_batch(
+                perturbator, image, bounds=extra["bounds"], eps=engine.eps, native_scale=engine.native_scale
+            )
             engine.state.output = {Keys.IMAGE: protected.detach(), Keys.LABEL: label}
             engine.state.output[Keys.PRED] = engine.inferer(protected, network)
             engine.fire_event(IterationEvents.FORWARD_COMPLETED)
-        # The loss is a mean over many pixels: bfloat16's 8 bits would be too few.
+        # The loss is a mean over many pixels, for which bfloat16's 8 bits are too few.
         engine.state.output[Keys.LOSS] = engine.loss_function(engine.state.output[Keys.PRED].float(), label).mean()
         engine.fire_event(IterationEvents.LOSS_COMPLETED)
         engine.state.output[Keys.LOSS].backward()

@@ -1,4 +1,4 @@
-"""Pure tensor functions: contour band, local binary patterns and bounded addition, channel first, 2D and 3D."""
+"""Pure tensor functions for 2D and 3D images, channel first: contour band, local binary patterns, bounded addition."""
 
 from .bounded_addition import EPS_LIMIT, add_bounded, check_eps
 from .contour_band import contour_band, half_widths

@@ -1,4 +1,7 @@
-"""Bounded addition: the only place in the package where a perturbation is clipped."""
+"""Check a perturbation bound, and add noise to an image within it.
+
+A method may clip its noise while it computes it, and :mod:`monai_umed.io.quantize` clips again in the units of a file.
+"""
 
 from __future__ import annotations
 
@@ -8,21 +11,21 @@ EPS_LIMIT = 32 / 255
 
 
 def check_eps(eps: float) -> float:
-    """Return ``eps`` if it is a usable perturbation bound.
+    """Return ``eps``, a fraction of the [0, 1] intensity window, if it is a valid perturbation bound.
 
     Raises:
-        ValueError: if ``eps`` is not in (0, 32/255]. It is a share of the [0, 1] intensity window, not a grey level.
+        ValueError: If ``eps`` is not in (0, 32/255].
     """
     if not 0 < eps <= EPS_LIMIT:
         raise ValueError(
-            f"eps is {eps}; it must be above 0 and at most 32/255 = {EPS_LIMIT:.4f}. It is a share of the [0, 1] "
-            "intensity window: write 4/255 = 0.0157 for four of 255 grey levels."
+            f"eps is {eps}; it must be above 0 and at most 32/255 = {EPS_LIMIT:.4f}. It is a fraction of the [0, 1] "
+            "intensity window: write 4/255 = 0.0157 for four of 255 gray levels."
         )
     return float(eps)
 
 
 class _StraightThroughClamp(torch.autograd.Function):
-    """Clamp whose gradient ignores the clamp, so that a saturated generator can still come back."""
+    """A clamp whose gradient is that of the identity, so that a saturated generator can still recover."""
 
     @staticmethod
     def forward(ctx, values, low, high):  # type: ignore[no-untyped-def]
@@ -34,16 +37,15 @@ class _StraightThroughClamp(torch.autograd.Function):
 
 
 def add_bounded(image: torch.Tensor, noise: torch.Tensor, bound: torch.Tensor) -> torch.Tensor:
-    """Add ``noise`` to ``image`` so that no pixel moves by more than ``bound`` or leaves [0, 1] (UMed, Eq. 4-6).
+    """Add ``noise`` to ``image`` so that no pixel changes by more than ``bound`` or leaves [0, 1] (UMed, Eq. 4-6).
 
     Args:
-        image: intensities in [0, 1], shape ``(..., C, *spatial)``.
+        image: intensities in [0, 1], shape ``(..., C, *spatial)``; pixels outside [0, 1] are returned unchanged.
         noise: perturbation in the same units, broadcastable to the image.
         bound: largest absolute change per pixel, not negative, broadcastable to the image.
 
     Returns:
-        The perturbed image. Where the image was already outside [0, 1] it stays as it is. The gradient with respect
-        to the noise passes through both clips unchanged.
+        The perturbed image. The gradient with respect to the noise passes through both clips unchanged.
     """
     low = torch.minimum(torch.maximum(-bound, -image), torch.zeros_like(image))
     high = torch.maximum(torch.minimum(bound, 1 - image), torch.zeros_like(image))

@@ -1,4 +1,4 @@
-"""The contour band of a label map: where its classes meet, a few pixels to each side."""
+"""The contour band of a label map: the pixels within a few pixels of a boundary between two classes."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ SIDES = ("both", "inner", "outer")
 def half_widths(
     radius: float, spatial_dims: int, unit: str = "pixel", spacing: Sequence[float] | None = None
 ) -> tuple[int, ...]:
-    """Turn a band radius into a half-width in pixels for every spatial axis.
+    """Convert the radius of a band into a half-width in pixels for every spatial axis.
 
     Args:
-        radius: distance from the boundary that the band covers, in ``unit``; positive.
+        radius: distance from the boundary that the band covers, in ``unit``; positive, and a whole number of pixels.
         spatial_dims: number of spatial axes, 2 or 3.
         unit: ``"pixel"`` or ``"mm"``.
-        spacing: size of a pixel along each axis in mm, needed for ``unit="mm"``.
+        spacing: size of a pixel along each axis in mm, required for ``unit="mm"``.
 
     Returns:
-        One half-width per axis. In mm an axis whose spacing is more than twice the radius gets 0: a band of 2 mm
+        One half-width per axis. In mm, an axis whose spacing is more than twice the radius gets 0: a band of 2 mm
         does not reach into a neighboring slice 5 mm away.
 
     Raises:
-        ValueError: if the radius is not positive, the unit is unknown, the spacing is missing or of another length,
-            or the band would be empty along every axis.
+        ValueError: If the radius is not positive or not whole in pixels, if the unit is unknown, if the spacing is
+            missing or has another length, or if the band would be empty along every axis.
     """
     if unit not in ("pixel", "mm"):
         raise ValueError(f"unit is {unit!r}; use 'pixel' or 'mm'.")
@@ -51,12 +51,12 @@ def half_widths(
 
 
 def _extremum(values: torch.Tensor, width: int, axis: int, largest: bool) -> torch.Tensor:
-    """Sliding maximum or minimum over ``2 * width + 1`` entries of one axis; the window is cut at the border."""
+    """Compute a sliding maximum or minimum over ``2 * width + 1`` entries of one axis, fewer at the border."""
     choose = torch.maximum if largest else torch.minimum
     size = values.shape[axis]
     reach = min(width, size - 1)
     result = values
-    covered = 0  # `result` holds the extremum over [i, i + covered]; doubling needs log2(width) passes, not width.
+    covered = 0  # `result` holds the extremum over [i, i + covered]; doubling takes log2(width) passes, not width
     while covered < reach:
         step = min(covered + 1, reach - covered)
         longer = result.clone()
@@ -65,8 +65,8 @@ def _extremum(values: torch.Tensor, width: int, axis: int, largest: bool) -> tor
         result, covered = longer, covered + step
     if reach == 0:
         return result
-    # [i, i + reach] joined with [i - reach, i], which is the same extremum `reach` entries earlier; the first
-    # `reach` windows are cut at the border, so they take the growing prefix instead.
+    # Join [i, i + reach] with [i - reach, i], which is the same extremum `reach` entries earlier. The first `reach`
+    # windows are cut at the border, so they take the growing prefix instead.
     both = result.clone()
     tail = both.narrow(axis, reach, size - reach)
     choose(tail, result.narrow(axis, 0, size - reach), out=tail)
@@ -78,22 +78,22 @@ def _extremum(values: torch.Tensor, width: int, axis: int, largest: bool) -> tor
 
 
 def contour_band(label: torch.Tensor, widths: Sequence[int], side: str = "both") -> torch.Tensor:
-    """Dilation minus erosion of every class at once (UMed's contour region :math:`y_c`, Lin et al. 2024, Eq. 4).
+    """Compute dilation minus erosion of all classes (UMed's contour region :math:`y_c`, Lin et al. 2024, Eq. 4).
 
-    A pixel belongs to the band if the box around it holds more than one class. For a binary mask that is exactly
-    dilation minus erosion with a box of ones; for several classes it is the union of their bands, so each boundary
-    between any two classes has one. Outside the image nothing is assumed, so the border of the image makes no band.
+    A pixel belongs to the band if the box around it contains more than one class. For a binary mask this is exactly
+    dilation minus erosion with a box of ones; for several classes it is the union of their bands. The border of the
+    image is no boundary.
 
     Args:
-        label: class of every pixel, shape ``(..., *spatial)``, any integer, boolean or integer-valued float type.
+        label: class numbers, shape ``(..., *spatial)``, of any integer, boolean or integer-valued float type.
         widths: half-width of the box along each of the last ``len(widths)`` axes, see :func:`half_widths`.
         side: ``"both"``, ``"inner"`` (foreground pixels only) or ``"outer"`` (background pixels only).
 
     Returns:
-        Boolean tensor of the label's shape and device.
+        A boolean tensor of the label's shape and on its device.
 
     Raises:
-        ValueError: if ``side`` is unknown or there are more widths than axes.
+        ValueError: If ``side`` is unknown or there are more widths than axes.
     """
     if side not in SIDES:
         raise ValueError(f"side is {side!r}; use one of {', '.join(SIDES)}.")
@@ -103,7 +103,7 @@ def contour_band(label: torch.Tensor, widths: Sequence[int], side: str = "both")
         label = label.to(torch.int64)
     values = label.to(torch.uint8) if label.dtype == torch.bool else label
     if values.dtype != torch.uint8 and values.numel() and values.min() >= 0 and values.max() <= 255:
-        values = values.to(torch.uint8)  # one byte per pixel: the passes below are limited by memory
+        values = values.to(torch.uint8)  # the passes below are limited by memory bandwidth, so use one byte per pixel
     largest = smallest = values
     for axis, width in zip(range(-len(widths), 0), widths, strict=True):
         largest = _extremum(largest, width, axis, largest=True)

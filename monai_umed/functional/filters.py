@@ -1,8 +1,9 @@
-"""Image filters that exploiters apply and that fits expect: one image in, one out, gradients where there are any."""
+"""Image filters that exploiters apply."""
 
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -18,12 +19,12 @@ LUMA = (0.299, 0.587, 0.114)  # of red, green and blue, ITU-R BT.601
 
 
 def gaussian_blur(image: torch.Tensor, sigma: float, kernel: int = 3) -> torch.Tensor:
-    """Blur every channel with a Gaussian that is cut off at ``kernel`` pixels a side and sums to one.
+    """Blur every channel with a normalized Gaussian kernel.
 
     Args:
-        image: ``(C, *spatial)`` in [0, 1]; beyond its border it goes on with its outermost pixels.
-        sigma: in pixels.
-        kernel: odd.
+        image: ``(C, *spatial)`` in [0, 1]; its border is padded with the outermost pixels.
+        sigma: standard deviation in pixels.
+        kernel: width of the kernel in pixels, odd.
     """
     reach = kernel // 2
     weights = torch.exp(-((torch.arange(-reach, reach + 1) / sigma) ** 2) / 2)
@@ -38,7 +39,7 @@ def gaussian_blur(image: torch.Tensor, sigma: float, kernel: int = 3) -> torch.T
 
 
 def median(image: torch.Tensor, size: int = 3) -> torch.Tensor:
-    """Median over ``size`` pixels a side, border and arguments as in :func:`gaussian_blur`."""
+    """Apply a median filter, ``size`` pixels a side, to an image as in :func:`gaussian_blur`, on the CPU."""
     window = (1, *[size] * (image.ndim - 1))
     return torch.from_numpy(ndimage.median_filter(image.numpy(), size=window, mode="nearest"))
 
@@ -50,13 +51,13 @@ def _through_jpeg(picture: np.ndarray, quality: int) -> np.ndarray:
 
 
 def jpeg(image: torch.Tensor, quality: int) -> torch.Tensor:
-    """Round to 8 bits, write as JPEG and read again.
+    """Round to 8 bits, compress as JPEG and decompress again.
 
     Args:
-        image: ``(C, H, W)`` or ``(C, H, W, D)`` in [0, 1]. Three channels are one RGB picture, with Pillow's usual
-            subsampling of the colors; any other number are as many gray pictures. Volumes go slice by slice along
-            their last axis.
-        quality: Pillow's, 1 to 100.
+        image: ``(C, H, W)`` or ``(C, H, W, D)`` in [0, 1]. Three channels are compressed as one RGB picture, with
+            Pillow's default chroma subsampling; otherwise each channel is a gray picture. Volumes are compressed
+            slice by slice along their last axis.
+        quality: Pillow's JPEG quality, 1 to 100.
     """
     if len(image) not in (1, 3):
         return torch.cat([jpeg(channel, quality) for channel in image.split(1)])
@@ -69,33 +70,68 @@ def jpeg(image: torch.Tensor, quality: int) -> torch.Tensor:
 
 
 def posterize(image: torch.Tensor, bits: int) -> torch.Tensor:
-    """Cut [0, 1] into ``2**bits`` equal intervals, and spread their numbers evenly from 0 to 1."""
+    """Quantize [0, 1] into ``2**bits`` equal intervals, whose levels are spaced evenly from 0 to 1."""
     levels = 2**bits
     return (image * levels).floor().clamp(max=levels - 1) / (levels - 1)
 
 
 def grayscale(image: torch.Tensor) -> torch.Tensor:
-    """Luma in all three channels; an image with another number of channels has no colors and stays as it is."""
+    """Replace all channels of an RGB image by its luma; return an image without three channels unchanged."""
     if len(image) != 3:
         return image
     luma = torch.tensordot(image.new_tensor(LUMA), image, dims=1).clamp(0, 1)
     return luma.repeat(3, *[1] * luma.ndim)
 
 
+def gray_world(image: torch.Tensor) -> torch.Tensor:
+    """White balance of ``(C, *spatial)``: every channel times what brings its mean to that of all, clipped to [0, 1].
+
+    A channel that is black stays black.
+    """
+    means = image.flatten(1).mean(1)
+    factors = torch.where(means > 0, means.mean() / means, 1.0)
+    return (image * factors.reshape(-1, *[1] * (image.ndim - 1))).clamp(0, 1)
+
+
+def standardize_channels(image: torch.Tensor) -> torch.Tensor:
+    """Every channel of ``(C, *spatial)`` to a mean of 0.5 and a standard deviation of 1/6, clipped to [0, 1].
+
+    That keeps what lies within three standard deviations. A channel of one value stays as it is.
+    """
+    flat = image.flatten(1)
+    mean, deviation = (value.reshape(-1, *[1] * (image.ndim - 1)) for value in (flat.mean(1), flat.std(1)))
+    return torch.where(deviation > 1e-6, 0.5 + (image - mean) / (6 * deviation), image).clamp(0, 1)
+
+
+def rotate_hue(image: torch.Tensor, angle: float) -> torch.Tensor:
+    """Turn the colors of ``(3, *spatial)`` about the axis of grays; not clipped, and no other image is changed.
+
+    Args:
+        image: in [0, 1].
+        angle: in radians; a third of a turn makes red green, green blue and blue red.
+    """
+    if len(image) != 3:
+        return image
+    axis = torch.full((3, 3), 1 / 3)
+    cross = torch.tensor([[0.0, -1.0, 1.0], [1.0, 0.0, -1.0], [-1.0, 1.0, 0.0]]) / math.sqrt(3)
+    turn = math.cos(angle) * (torch.eye(3) - axis) + axis + math.sin(angle) * cross
+    return torch.tensordot(turn.to(image), image, dims=1)
+
+
 def halve(image: torch.Tensor) -> torch.Tensor:
-    """Half the size by area, rounded up for odd sides, and back to the size of before linearly."""
+    """Downsample to half the size, rounded up, by area, and upsample to the original size by linear interpolation."""
     size = tuple(image.shape[1:])
     smaller = resize(image[None], [(length + 1) // 2 for length in size])
     return resize(smaller, size)[0].clamp(0, 1)
 
 
 def adjust_contrast(image: torch.Tensor, gamma: float, contrast: float) -> torch.Tensor:
-    """``image**gamma``, then its distance from its mean over all channels times ``contrast``, clipped to [0, 1]."""
+    """Compute ``image**gamma``, scale its distance from its mean over all channels by ``contrast``, clip to [0, 1]."""
     bent = image**gamma
     mean = bent.mean()
     return (mean + contrast * (bent - mean)).clamp(0, 1)
 
 
 def straight_through(function: Callable[..., torch.Tensor], image: torch.Tensor, *arguments: Any) -> torch.Tensor:
-    """``function(image, *arguments)`` with the gradient of the identity, where its own is none or useless."""
+    """Return ``function(image, *arguments)`` with the gradient of the identity instead of the function's own."""
     return image + (function(image.detach(), *arguments) - image).detach()

@@ -1,4 +1,4 @@
-"""Local binary patterns (LBP) and the per-pixel texture bound that UMed derives from them."""
+"""Local binary patterns (LBP), and the texture bound per pixel that UMed derives from them."""
 
 from __future__ import annotations
 
@@ -13,10 +13,7 @@ MODES = ("activity", "code")
 
 
 def luma(image: torch.Tensor) -> torch.Tensor:
-    """Reduce ``(C, *spatial)`` to one channel: BT.601 luma for three channels, the mean for any other number.
-
-    A color image has one texture, the one that the eye and a grayscale conversion see.
-    """
+    """Reduce ``(C, *spatial)`` to one channel: BT.601 luma for three channels, the mean for any other number."""
     if image.shape[0] == 1:
         return image
     if image.shape[0] == 3:
@@ -26,27 +23,27 @@ def luma(image: torch.Tensor) -> torch.Tensor:
 
 
 def _fractions(size: int, offset: float, device: torch.device) -> torch.Tensor:
-    """Bilinear weight of the farther sample for every position along an axis, rounded as ``position + offset`` is."""
+    """Return the weight of the farther sample at every position of an axis, rounded as ``position + offset`` is."""
     position = torch.arange(1, size - 1, dtype=torch.float64, device=device) + offset
     return position - position.floor()
 
 
 def lbp_code(image: torch.Tensor) -> torch.Tensor:
-    """LBP codes of 2D images from 8 samples on a circle of radius 1.
+    """Compute LBP codes of 2D images from 8 samples on a circle of radius 1.
 
-    Equals ``skimage.feature.local_binary_pattern(image, P=8, R=1, method="default")`` bit for bit on the interior
-    (all but the outermost rows and columns): diagonal samples are interpolated with the same weights in the same
-    order of operations, since in flat areas the code is decided by the rounding. Bit ``p`` is set if the sample at
-    angle ``2 pi p / 8``, counter-clockwise from the right, is at least as bright as the center.
+    Bit ``p`` is set if the sample at the angle ``2 pi p / 8``, counter-clockwise from the right, is at least as bright
+    as the center. All pixels but the outermost equal ``skimage.feature.local_binary_pattern(image, P=8, R=1,
+    method="default")`` bit for bit: diagonal samples are interpolated with the same weights in the same order of
+    operations, because rounding decides the code in flat areas.
 
     Args:
-        image: intensities, shape ``(..., H, W)``, any real type.
+        image: intensities, shape ``(..., H, W)``, of any real type.
 
     Returns:
-        ``uint8`` codes of the same shape. The outermost pixels take the code of the nearest interior pixel.
+        ``uint8`` codes of the same shape. The outermost pixels have the code of the nearest interior pixel.
 
     Raises:
-        ValueError: if the image is smaller than 3 x 3 pixels.
+        ValueError: If the image has fewer than 3 x 3 pixels.
     """
     height, width = image.shape[-2:]
     if min(height, width) < 3:
@@ -56,7 +53,7 @@ def lbp_code(image: torch.Tensor) -> torch.Tensor:
     up, down = (_fractions(height, sign * offset, image.device)[:, None] for sign in (-1, 1))
     left, right = (_fractions(width, sign * offset, image.device) for sign in (-1, 1))
     codes = torch.empty(values.shape, dtype=torch.uint8, device=image.device)
-    for code, plane in zip(codes, values, strict=True):  # one image at a time stays in the processor's cache
+    for code, plane in zip(codes, values, strict=True):  # a single image fits into the processor's cache
         center = plane[1:-1, 1:-1]
         to_right = (plane[:, 1:-1] * (1 - right)).add_(plane[:, 2:] * right)
         to_left = (plane[:, :-2] * (1 - left)).add_(plane[:, 1:-1] * left)
@@ -80,33 +77,32 @@ def lbp_code(image: torch.Tensor) -> torch.Tensor:
 
 
 def _half_neighborhood(spatial_dims: int) -> list[tuple[int, ...]]:
-    """One of each pair of opposite neighbors: 4 of 8 in a plane, 9 of the 18 in three orthogonal planes."""
+    """Return one of each pair of opposite neighbors: 4 of 8 in a plane, 9 of the 18 in three orthogonal planes."""
     steps = (step for step in product((-1, 0, 1), repeat=spatial_dims) if 0 < sum(map(abs, step)) <= 2)
     return [step for step in steps if step > (0,) * spatial_dims]
 
 
 def _overlap(size: int, step: int) -> tuple[slice, slice]:
-    """Slices of the pixels that have a neighbor ``step`` further along an axis, and of those neighbors."""
+    """Return slices of the pixels that have a neighbor ``step`` further along an axis, and of those neighbors."""
     return slice(max(0, -step), size - max(0, step)), slice(max(0, step), size - max(0, -step))
 
 
 def texture_activity(image: torch.Tensor, threshold: float = 1.5 / 255) -> torch.Tensor:
-    """Share of a pixel's neighbors that differ from it by more than ``threshold``.
+    """Return the fraction of each pixel's neighbors that differ from it by more than ``threshold``.
 
-    The raw LBP code is a label, not a strength: with "at least as bright" a perfectly flat patch gets the code 255,
-    and with it the largest budget exactly where a change is most visible. This measure is 0 there.
+    The raw LBP code is a label, not a strength: a perfectly flat patch has the code 255, hence the largest budget
+    exactly where a change is most visible. This measure is 0 there.
 
-    Neighbors are the 8 around a pixel in 2D. In 3D they are the 18 that lie in the three orthogonal planes through
-    the voxel, as in LBP-TOP: each plane keeps the meaning of the 2D pattern, and the 8 corner voxels, which are
-    farthest away and belong to none of the planes, stay out. Neighbors outside the image are not counted.
+    In 2D, the neighbors are the 8 around a pixel. In 3D, they are the 18 in the three orthogonal planes through the
+    voxel, as in LBP-TOP. Neighbors outside the image are not counted.
 
     Args:
         image: intensities in [0, 1] of one channel, shape ``(H, W)`` or ``(D, H, W)``.
         threshold: difference, in units of the [0, 1] window, that counts as texture. The default lies between one
-            and two of 255 grey levels, so that rounding never decides.
+            and two of 255 gray levels, so that rounding never decides.
 
     Returns:
-        ``float32`` tensor in [0, 1] of the same shape.
+        A ``float32`` tensor in [0, 1] of the same shape.
     """
     differing = torch.zeros(image.shape, dtype=torch.uint8, device=image.device)
     existing = torch.zeros(image.shape, dtype=torch.uint8, device=image.device)
@@ -120,19 +116,20 @@ def texture_activity(image: torch.Tensor, threshold: float = 1.5 / 255) -> torch
 
 
 def lbp_bound(image: torch.Tensor, mode: str = "activity", threshold: float = 1.5 / 255) -> torch.Tensor:
-    """Texture strength :math:`x_t` of every pixel in [0, 1] (UMed, Lin et al. 2024, Eq. 5).
+    """Compute the texture strength :math:`x_t` of every pixel (UMed, Lin et al. 2024, Eq. 5).
 
     Args:
-        image: intensities in [0, 1], shape ``(C, *spatial)`` with 2 or 3 spatial axes; color is reduced to luma.
-        mode: ``"activity"`` for :func:`texture_activity`; ``"code"`` for the LBP code divided by 255, the literal
-            reading of the paper, in 3D averaged over the three orthogonal planes through each voxel.
-        threshold: see :func:`texture_activity`; unused by ``"code"``.
+        image: intensities in [0, 1], shape ``(C, *spatial)`` with 2 or 3 spatial axes; reduced to one channel by
+            :func:`luma`.
+        mode: ``"activity"`` for :func:`texture_activity`, or ``"code"`` for the LBP code divided by 255, the literal
+            reading of the paper, averaged in 3D over the three orthogonal planes through each voxel.
+        threshold: see :func:`texture_activity`; ignored by ``"code"``.
 
     Returns:
-        ``float32`` tensor of shape ``(1, *spatial)``.
+        A ``float32`` tensor in [0, 1] of shape ``(1, *spatial)``.
 
     Raises:
-        ValueError: if the mode is unknown or the image has neither 2 nor 3 spatial axes.
+        ValueError: If the mode is unknown or the image has neither 2 nor 3 spatial axes.
     """
     if mode not in MODES:
         raise ValueError(f"mode is {mode!r}; use one of {', '.join(MODES)}.")

@@ -1,4 +1,4 @@
-"""Projected signed-gradient descent on images, for noise that helps a network and for noise that hurts it."""
+"""Projected signed-gradient descent on images, for noise that lowers a network's loss or, negated, raises it."""
 
 from __future__ import annotations
 
@@ -11,25 +11,26 @@ def minimize(
     objective: Callable[[torch.Tensor], torch.Tensor],
     image: torch.Tensor,
     bound: torch.Tensor | float,
+    *,
     steps: int,
     step_size: float,
     start: torch.Tensor,
 ) -> torch.Tensor:
-    """Descend a loss near every image by signed gradients (Madry et al. 2018, Sec. 2.1, with the opposite sign).
+    """Minimize a loss near every image by signed gradients (Madry et al. 2018, Sec. 2.1, with the opposite sign).
 
-    No gradient reaches the parameters of a network inside of ``objective``. To climb a loss, pass its negative.
+    To maximize a loss, pass its negative. Parameters of a network inside ``objective`` get no gradient.
 
     Args:
+        objective: differentiable loss of perturbed images, a scalar or one number per case. A case may change the
+            loss of another one by a positive factor only.
         image: ``(B, C, *spatial)`` in [0, 1].
-        objective: differentiable loss of perturbed images, a scalar or one number per case. Cases must not influence
-            each other's loss but by a positive factor.
-        bound: largest change of every pixel in the units of the image, broadcastable to it.
-        steps: gradients per image.
+        bound: largest change of every pixel, in the units of the image and broadcastable to it.
+        steps: number of gradient steps.
         step_size: length of a step in the units of the image.
-        start: noise to begin with, broadcastable to the image; what exceeds the bound is clipped.
+        start: initial noise, broadcastable to the image and clipped to the bound.
 
     Returns:
-        The perturbed images in [0, 1], without history.
+        The perturbed images in [0, 1], detached from the graph.
     """
     image = image.detach()
     low, high = (image - bound).clamp(0, 1), (image + bound).clamp(0, 1)

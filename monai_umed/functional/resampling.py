@@ -1,4 +1,4 @@
-"""Images on other grids, the way that MONAI's pipelines bring them there."""
+"""Resample images as MONAI's pipelines do."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 
 def resize(image: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
-    """Resample ``(B, C, *spatial)``: by area if no axis grows, the default of MONAI's ``Resize``, else linearly."""
+    """Resample ``(B, C, *spatial)`` by area if no axis grows, the default of MONAI's ``Resize``, else linearly."""
     before, size = tuple(image.shape[2:]), tuple(size)
     if before == size:
         return image

@@ -1,1 +1,1 @@
-"""Exact files: bytes in, bytes out, and the grey levels between."""
+"""Read and write image files exactly: bytes, and the stored values between them."""

@@ -15,31 +15,28 @@ _TEMPORARY = re.compile(r"\.[0-9a-f]{32}\.tmp")
 def write_atomically(path: str | Path, content: bytes, *, private: bool = False) -> None:
     """Write ``content`` to ``path`` so that a reader never sees half a file.
 
-    The bytes go to a hidden file in the same folder, are flushed to the disk and then renamed onto ``path``.
-    On any failure (also Ctrl-C) the hidden file is removed and an existing ``path`` is left as it was.
+    The bytes are written to a hidden file in the same folder, flushed to the disk and renamed to ``path``.
+    On any failure (also Ctrl-C), the hidden file is removed and an existing ``path`` stays as it was.
 
     Args:
-        path: target; its folder must exist.
+        path: target, whose folder must exist.
         content: whole content of the file.
-        private: whether nobody but its owner may read the file, whatever is usual there.
+        private: whether only the owner may read the file, whatever the default permissions are.
 
     Raises:
-        OSError: the folder is missing or read-only, or the disk is full.
+        OSError: If the folder is missing or read-only, or the disk is full.
     """
     write_together({Path(path): content}, private=private)
 
 
 def write_together(contents: Mapping[Path, bytes], *, private: bool = False) -> None:
-    """Write files as :func:`write_atomically` does, none of them before all are on the disk.
+    """Write several files like :func:`write_atomically`, and rename them once all are on the disk.
 
-    A kill or a fault while they are renamed may leave the first ones without the others; nothing else does.
-
-    Args:
-        contents: whole content of each file by its path, whose folder must exist; renamed in this order.
-        private: see :func:`write_atomically`.
+    Only a kill or a fault while they are renamed, in the order of ``contents``, may leave the first ones without the
+    others.
 
     Raises:
-        OSError: as :func:`write_atomically`.
+        OSError: For the reasons of :func:`write_atomically`.
     """
     temporaries = {path: _temporary(path) for path in contents}
     try:
@@ -55,18 +52,18 @@ def write_together(contents: Mapping[Path, bytes], *, private: bool = False) -> 
 def write_folder_atomically(path: str | Path, contents: Mapping[str, bytes]) -> None:
     """Write a folder of files so that a reader never sees some of them without the others.
 
-    The files go to a hidden folder beside ``path``, are flushed to the disk, and the folder is then renamed. A folder
-    that exists is moved aside first, because no system call that all platforms have replaces one; for that moment there
-    is none, and whoever is killed in it leaves both under hidden names, see `leftovers`. On any other failure (also
-    Ctrl-C) an existing folder is left as it was, or put back.
+    The files are written to a hidden folder beside ``path`` and flushed to the disk, and that folder is renamed. An
+    existing folder is moved aside first, because no portable system call replaces a folder. A process that is killed
+    between the two renames leaves both under hidden names, see `leftovers`. On any other failure (also Ctrl-C), an
+    existing folder stays as it was.
 
     Args:
-        path: target; the folder that it lies in must exist.
+        path: target, whose parent folder must exist.
         contents: whole content of each file by its name.
 
     Raises:
-        FileExistsError: ``path`` is no folder, or holds files of other names, which would be lost.
-        OSError: as :func:`write_atomically`.
+        FileExistsError: If ``path`` is not a folder, or contains files of other names, which would be lost.
+        OSError: For the reasons of :func:`write_atomically`.
     """
     path = Path(path)
     _check_replaceable(path, contents)
@@ -87,9 +84,9 @@ def write_folder_atomically(path: str | Path, contents: Mapping[str, bytes]) -> 
 
 
 def sync_folder(folder: Path) -> None:
-    """Bring the names in a folder to the disk; without it, a power cut may undo renames, though not what files hold.
+    """Flush the names in a folder to the disk, since a power cut may otherwise undo renames.
 
-    Nothing where folders cannot be opened (Windows).
+    Nothing happens where folders cannot be opened (Windows).
     """
     try:
         descriptor = os.open(folder, os.O_RDONLY)
@@ -102,7 +99,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def remove(path: Path) -> None:
-    """Remove a file, a folder with all that it holds, or a link but not what it points to; nothing if there is none."""
+    """Remove a file, a folder with its content, or a link but not its target, if it exists."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
@@ -110,25 +107,21 @@ def remove(path: Path) -> None:
 
 
 def leftovers(folder: Path) -> list[Path]:
-    """Hidden files and folders below ``folder`` that the functions of this module left when they were killed."""
+    """Return hidden files and folders below ``folder`` that functions of this module left when they were killed."""
     return [path for path in folder.rglob(".*.tmp") if is_temporary(path.name)]
 
 
 def is_temporary(name: str) -> bool:
-    """Whether a file or folder of this name is one that the functions of this module are writing, or have left."""
+    """Return whether ``name`` is that of a file or folder that functions of this module are writing, or left behind."""
     return _TEMPORARY.fullmatch(name) is not None
 
 
 def write_json(path: str | Path, content: Any) -> None:
-    """Write readable JSON, all at once or not at all.
-
-    Args:
-        path: target; its folder is made if needed.
-        content: what JSON can hold.
+    """Write ``content`` as indented JSON, atomically; the folder is created if needed.
 
     Raises:
-        ValueError: a number is NaN or infinite, which JSON cannot hold.
-        OSError: as :func:`write_atomically`.
+        ValueError: If a number is NaN or infinite, which JSON cannot represent.
+        OSError: For the reasons of :func:`write_atomically`.
     """
     text = json.dumps(content, indent=1, allow_nan=False)
     Path(path).parent.mkdir(parents=True, exist_ok=True)
@@ -136,7 +129,7 @@ def write_json(path: str | Path, content: Any) -> None:
 
 
 def _temporary(path: Path) -> Path:
-    # A short name of its own, because the target's name may already be as long as the file system allows.
+    # A short name, because the target's name may already be as long as the file system allows.
     return path.with_name(f".{uuid4().hex}.tmp")
 
 
@@ -153,6 +146,6 @@ def _write(path: Path, content: bytes, private: bool = False) -> None:
 
 def _check_replaceable(path: Path, contents: Mapping[str, bytes]) -> None:
     if path.is_symlink() or (path.exists() and not path.is_dir()):
-        raise FileExistsError(f"{path} is no folder; move it away or choose another name")
+        raise FileExistsError(f"{path} is not a folder; move it away or choose another name")
     if path.is_dir() and (others := sorted({entry.name for entry in path.iterdir()} - contents.keys())):
-        raise FileExistsError(f"{path} holds {others[0]!r}, which would be lost; choose another or an empty folder")
+        raise FileExistsError(f"{path} contains {others[0]!r}, which would be lost; choose another or an empty folder")

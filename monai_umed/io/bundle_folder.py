@@ -1,4 +1,4 @@
-"""Where the bundle lies, and where its runs write unless they are told where."""
+"""Locate the bundle, and the default output folder of its runs."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ _CHECKOUT = _PACKAGE.parent / "bundles"
 
 
 def bundle_root(name: str = "umed") -> str:
-    """Absolute path of a bundle: the current folder, ``bundles/NAME`` of a checkout, or the installed copy.
+    """Return the absolute path of a bundle: the current folder, ``bundles/NAME`` of a checkout, or the installed copy.
 
-    A folder counts if it holds ``configs/metadata.json`` with this package's name in it, so that starting another
-    bundle's command from that bundle's folder finds ours all the same.
+    A folder is accepted if its ``configs/metadata.json`` contains this package's name, so that the current folder may
+    be another bundle.
 
     Raises:
-        FileNotFoundError: if there is no such bundle; all places that were searched are named.
+        FileNotFoundError: If there is no such bundle; the message lists all places that were searched.
 
     Example:
         >>> mu.bundle_root().endswith("umed")
@@ -31,13 +31,13 @@ def bundle_root(name: str = "umed") -> str:
 
 
 def outputs_root(bundle: str | Path) -> str:
-    """Folder that runs write to unless they are told where: ``outputs`` in the bundle.
+    """Return the default output folder of runs: ``outputs`` in the bundle.
 
-    For the installed copy it is ``outputs`` in the current folder: nobody looks for results among installed packages,
-    where updates remove them and many a user may not write.
+    For the installed copy it is ``outputs`` in the current folder, because updates remove what is among installed
+    packages, and users may not be allowed to write there.
 
     Args:
-        bundle: the bundle's folder, as :func:`bundle_root` gives it.
+        bundle: the bundle's folder, from :func:`bundle_root`.
     """
     installed = Path(bundle).resolve().parent == _INSTALLED
     return str(Path.cwd() / "outputs" if installed else Path(bundle) / "outputs")

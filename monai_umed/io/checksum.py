@@ -9,16 +9,10 @@ from .image_files import parts_of
 
 
 def sha256_file(path: str | Path) -> str:
-    """SHA-256 of a file.
-
-    Args:
-        path: file of any size.
-
-    Returns:
-        64 lower-case hexadecimal digits.
+    """Return the SHA-256 of a file of any size as 64 lower-case hexadecimal digits.
 
     Raises:
-        OSError: the file cannot be read.
+        OSError: If the file cannot be read.
     """
     digest = hashlib.sha256()
     with Path(path).open("rb") as file:
@@ -28,29 +22,26 @@ def sha256_file(path: str | Path) -> str:
 
 
 def sha256_listing(checksums: Mapping[str, str]) -> str:
-    """Checksum of several files from those of each by name: of the list ``"<checksum>  <name>\\0"``, sorted by name.
+    """Return the checksum of the list ``"<checksum>  <name>\\0"``, sorted by name, for the checksums of several files.
 
-    For a folder it is what ``sha256sum -z * | sha256sum`` prints in it with ``LC_ALL=C``.
+    For a folder it equals the output of ``sha256sum -z * | sha256sum`` in it with ``LC_ALL=C``.
     """
     lines = sorted((os.fsencode(name), checksum) for name, checksum in checksums.items())
     return hashlib.sha256(b"".join(f"{checksum}  ".encode() + name + b"\0" for name, checksum in lines)).hexdigest()
 
 
 def sha256_path(path: str | Path) -> str:
-    """SHA-256 of an image or a label, whether it is one file or several.
+    """Return the SHA-256 of an image or a label of one or several files as 64 lower-case hexadecimal digits.
 
-    For a folder see `sha256_listing`; hidden files and those that operating systems leave behind do not count, see
-    `visible`. The two files of a NIfTI pair count under the names ``.hdr`` and ``.img``, so that the checksum does not
-    depend on what the pair is called, as little as that of one file does.
+    For the `visible` files of a folder see `sha256_listing`. The two files of a NIfTI pair have the names ``.hdr`` and
+    ``.img`` there, those of channels ``0000`` and so on, so that the checksum, like that of a single file, does not
+    depend on the name of the image.
 
     Args:
-        path: file, voxels of a pair (``.img``), or folder without subfolders.
-
-    Returns:
-        64 lower-case hexadecimal digits.
+        path: file, voxels of a pair (``.img``), path of several channels, or folder without subfolders.
 
     Raises:
-        OSError: a file is missing or cannot be read, or the folder holds another folder.
+        OSError: If a file is missing or cannot be read, or the folder contains another folder.
     """
     path = Path(path)
     parts = parts_of(path)

@@ -1,4 +1,4 @@
-"""Whole images in memory as their files hold them: one file, or the parts of a NIfTI pair or a DICOM series."""
+"""Read and write the bytes of whole images: one file, or the parts of a NIfTI pair, a DICOM series or channels."""
 
 import hashlib
 from collections.abc import Mapping
@@ -8,23 +8,21 @@ from typing import TypeAlias
 from .atomic import write_atomically, write_folder_atomically, write_together
 from .checksum import sha256_listing
 from .image_files import PAIR, part_path, parts_of
+from .joint_path import joint_files
 
 Content: TypeAlias = bytes | Mapping[str, bytes]
-"""A whole file, or the slices of a folder by their names, or header and voxels of a pair by ``.hdr`` and ``.img``."""
+"""The bytes of a file, or of slices, channels or masks by name, or of a pair by ``.hdr`` and ``.img``."""
 
 
 def read_content(path: str | Path) -> Content:
-    """Read all files of an image or a label.
+    """Read all files of an image or a label, see `parts_of`.
 
     Args:
-        path: file, voxels of a pair (``.img``), or folder without subfolders. Hidden files and those that
-            operating systems leave behind do not belong to it, see `visible`.
-
-    Returns:
-        The whole file, or all of them by name, see `parts_of`.
+        path: file, voxels of a pair (``.img``), path of several channels (``x_{0000,0001}.png``), or folder without
+            subfolders.
 
     Raises:
-        OSError: a file is missing or cannot be read, or the folder holds another folder.
+        OSError: If a file is missing or cannot be read, or the folder contains another folder.
     """
     path = Path(path)
     parts = parts_of(path)
@@ -32,20 +30,22 @@ def read_content(path: str | Path) -> Content:
 
 
 def write_content(path: str | Path, content: Content) -> None:
-    """Write what `read_content` gave; existing files are replaced.
+    """Write the result of `read_content` atomically, a pair and channels as in `write_together`.
 
-    All at once or not at all, but for a kill or a fault between the two names of a pair, see `write_together`.
+    Existing files are replaced.
 
     Args:
-        path: target; the folder that it lies in must exist. Of a pair, the voxels (``.img``).
+        path: target, for a pair its voxels (``.img``); the parent folder must exist.
         content: the whole image.
 
     Raises:
-        OSError: as `write_atomically` and `write_folder_atomically`.
+        OSError: For the reasons of `write_atomically` and `write_folder_atomically`.
     """
     path = Path(path)
     if isinstance(content, bytes):
         write_atomically(path, content)
+    elif channels := joint_files(path):
+        write_together({file: content[part] for part, file in channels.items()})
     elif content.keys() == set(PAIR):
         write_together({part_path(path, part): content[part] for part in PAIR})
     else:
@@ -53,7 +53,7 @@ def write_content(path: str | Path, content: Content) -> None:
 
 
 def sha256_content(content: Content) -> str:
-    """What `sha256_path` gives for the files with this content: 64 lower-case hexadecimal digits."""
+    """Return what `sha256_path` returns for files with this content."""
     if isinstance(content, bytes):
         return hashlib.sha256(content).hexdigest()
     return sha256_listing({name: sha256_content(file) for name, file in content.items()})

@@ -1,4 +1,4 @@
-"""Which files are DICOM: by their ending, or by how they begin where the ending is that of no other format."""
+"""Recognize DICOM files by their suffix, or by their first bytes if the suffix is not that of another format."""
 
 from pathlib import Path
 
@@ -7,19 +7,19 @@ from .suffixes import SUPPORTED, split_name
 
 DICOM_SUFFIX = ".dcm"
 _FURTHER = (".ima", ".dicom", ".dic", ".dc3")
-"""Endings that scanners and archives give DICOM files; every other ending is part of the name, as in 1.2.840.113."""
+"""Further suffixes that scanners and archives use; any other one is part of the name, as in 1.2.840.113."""
 
 _PREAMBLE = 128
 _HEAD = _PREAMBLE + 4
-# First groups of a file: the header about the file (2), else the first elements about the image (8), each with the
-# highest element that is the first one anywhere.
+# Groups that a file may begin with, the file's header (2) or the first elements of the image (8), and the highest
+# element of each that may be the first one.
 _FIRST_ELEMENTS = {0x0002: 0x0010, 0x0008: 0x0018}
 _LONGEST_FIRST = 1024
-"""Bytes that the first value may have: it is a number, a UID, a date or the name of a character set."""
+"""Largest length in bytes of the first value, which is a number, a UID, a date or the name of a character set."""
 
 
 def lacks_preamble(head: bytes) -> bool:
-    """Whether bytes are the start of a little endian DICOM file that begins with its first element, not a preamble.
+    """Return whether a little endian DICOM file begins with its first element instead of a preamble.
 
     Args:
         head: at least the first 132 bytes, or the whole of a shorter file.
@@ -34,10 +34,9 @@ def lacks_preamble(head: bytes) -> bool:
 
 
 def is_dicom(source: Source) -> bool:
-    """Whether a file is DICOM: its ending is ``.dcm``, or it begins so and its ending is that of no other format.
+    """Return whether a file has the suffix ``.dcm``, or begins like DICOM without the suffix of another format.
 
-    Args:
-        source: a file; of one that is missing, or a folder, the ending alone counts.
+    For a folder or a missing file, only the suffix counts.
     """
     suffix = split_name(source.name)[1]
     if suffix in SUPPORTED:
@@ -50,13 +49,9 @@ def is_dicom(source: Source) -> bool:
 
 
 def split_file(source: Source) -> tuple[str, str]:
-    """Name of a file without ending, and the ending that tells its format: ``.dcm`` for every DICOM file.
+    """Split the name of a file like `split_name`, but with the suffix ``.dcm`` for every DICOM file.
 
-    Args:
-        source: a file, no folder.
-
-    Returns:
-        As `split_name`, but a DICOM file keeps an ending that no DICOM file has: ``("1.2.840.113", ".dcm")``.
+    A suffix that is not one of DICOM stays in the stem: ``("1.2.840.113", ".dcm")``.
     """
     stem, suffix = split_name(source.name)
     if suffix in SUPPORTED or not is_dicom(source):

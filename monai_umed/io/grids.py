@@ -1,4 +1,4 @@
-"""Where the voxels of files lie in the patient, and a label's voxels in the order of its image's."""
+"""Check where the voxels of a file are in the patient, and reorder a label's voxels to match its image."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from .stored import CodecError, Decoded, StoredImage
 from .tilt import tilt_cure
 
 GRID_TOLERANCE = 0.1
-"""Share of a voxel by which labels may miss the image's grid; text and float32 are off by 0.001 voxels."""
+"""Fraction of a voxel by which labels may deviate from the image's grid; text and float32 deviate by 0.001 voxels."""
 _SMALLEST, _LARGEST = 1e-9, 1e9
-"""What is taken for a size or coordinate in mm, from a picometre to a thousand kilometres."""
+"""Plausible sizes in mm, from a picometer to a thousand kilometers, which also limit coordinates."""
 _FLAT = 1e-6
-"""Volume of a voxel, as a share of a box with its sides, at which its sides are taken for one plane."""
+"""Volume of a voxel, as a fraction of a box with its sides, below which its sides count as coplanar."""
 NIFTI_CURE = "correct its header with nibabel (image.header.set_zooms, image.set_sform, image.set_qform), and save it"
 _TEXT_CURE = (
     "correct the text at the head of the file (space directions and space origin; ElementSpacing, TransformMatrix and "
@@ -28,14 +28,14 @@ _CURE = (
 
 
 def filled_grid(affine: np.ndarray, shape: Sequence[int]) -> np.ndarray:
-    """An affine that can be inverted although files need not tell the size of an axis that has one voxel.
+    """Make an affine invertible if the file does not give the size of an axis of one voxel.
 
     Args:
-        affine: square, voxel ``(*spatial, 1)`` to mm, with as many axes as ``shape`` or more.
+        affine: square matrix from voxel ``(*spatial, 1)`` to mm, with at least as many axes as ``shape``.
         shape: spatial shape.
 
     Returns:
-        The affine. If exactly one axis has no more than one voxel and its column is zero, the normal of the others.
+        The affine; in 3D, if the column of a single axis of one voxel is zero, it is the normal of the other two.
     """
     ndim = len(affine) - 1
     thin = [axis for axis, side in enumerate(_padded(shape, ndim)) if side == 1 and not affine[:ndim, axis].any()]
@@ -49,15 +49,15 @@ def filled_grid(affine: np.ndarray, shape: Sequence[int]) -> np.ndarray:
 
 
 def check_geometry(name: str, decoded: Decoded) -> None:
-    """Refuse a file whose header gives its voxels a size or a place that is none.
+    """Refuse a file whose header gives its voxels an impossible size or position.
 
     Args:
         name: name of the file, for errors.
-        decoded: what the header says.
+        decoded: the content of the file.
 
     Raises:
-        CodecError: a size that is NaN, infinite, below a picometre or above a thousand kilometres, a coordinate of this
-            kind, or axes that lie in one plane.
+        CodecError: If a size is NaN, infinite or not within 1e-9 to 1e9 mm, if a coordinate is NaN or beyond 1e9 mm, or
+            if axes are coplanar.
     """
     reason = _geometry_problem(decoded)
     if reason:
@@ -70,31 +70,31 @@ def _geometry_problem(decoded: Decoded) -> str | None:
             return f"its voxels are {size:g} mm long along axis {axis}, must be {_SMALLEST:g} to {_LARGEST:g} mm"
     for affine in (decoded.affine, decoded.grid):
         if affine is not None and not (np.abs(affine) <= _LARGEST).all():
-            return f"its affine {affine[:-1].tolist()} holds NaN or numbers beyond {_LARGEST:g} mm"
+            return f"its affine {affine[:-1].tolist()} has NaN or numbers beyond {_LARGEST:g} mm"
     if decoded.grid is not None:
         axes = decoded.grid[:-1, :-1]
         if not abs(np.linalg.det(axes)) > _FLAT * np.linalg.norm(axes, axis=0).prod():
-            return f"its axes lie in one plane (affine {decoded.grid[:-1].tolist()})"
+            return f"its axes are in one plane (affine {decoded.grid[:-1].tolist()})"
     return None
 
 
 def on_image_grid(name: str, values: np.ndarray, grid: np.ndarray | None, image: StoredImage) -> np.ndarray:
-    """Bring a label's voxels into the order of its image's, by where both files place them.
+    """Reorder a label's voxels to match its image, by the positions in both files.
 
-    Only axes are flipped and exchanged, nothing is resampled. Files that do not tell where they lie are not compared,
-    nor are planes that know two coordinates with those that know three.
+    Axes are flipped and exchanged, nothing is resampled. Files without positions are not compared, nor are planes with
+    two coordinates with planes that have three.
 
     Args:
         name: file name of the label, for errors.
         values: ``(1, *spatial)`` in the order of the label's file.
-        grid: of the label, see `Decoded.grid`.
-        image: the image that it belongs to.
+        grid: grid of the label, see `Decoded`.
+        image: the image that the label belongs to.
 
     Returns:
-        ``(1, *spatial)`` with the image's spatial shape, or ``values`` if they are not compared.
+        ``(1, *spatial)`` with the image's spatial shape, or ``values`` if the files are not compared.
 
     Raises:
-        CodecError: the voxels of both do not lie on each other, to a tenth of a voxel.
+        CodecError: If the positions of the voxels differ by more than a tenth of a voxel.
     """
     if grid is None or image.grid is None or grid.shape != image.grid.shape or not _same_axes(values, image):
         return values
@@ -123,13 +123,13 @@ def on_image_grid(name: str, values: np.ndarray, grid: np.ndarray | None, image:
 
 
 def _same_axes(values: np.ndarray, image: StoredImage) -> bool:
-    """Whether a label has the axes of its image; that of a single DICOM slice may have a third one of one voxel."""
+    """Return whether a label has its image's axes; that of a single DICOM slice may have a third one of one voxel."""
     more = len(values.shape) - 1 - len(image.shape)
     return more == 0 or (image.format == "dicom" and more == 1 and 1 in values.shape[1:])
 
 
 def describe_grid(grid: np.ndarray, shape: Sequence[int]) -> str:
-    """Shape, and in mm toward left, posterior and superior what SimpleITK calls spacing, origin and direction."""
+    """Describe shape, and in LPS mm SimpleITK's spacing, origin and direction."""
     sizes = np.linalg.norm(grid[:-1, :-1], axis=0)
     spacing, origin = ([float(f"{value:.6g}") for value in values] for values in (sizes, grid[:-1, -1]))
     direction = ((grid[:-1, :-1] / sizes).round(4) + 0.0).tolist()  # without negative zeros
@@ -137,7 +137,7 @@ def describe_grid(grid: np.ndarray, shape: Sequence[int]) -> str:
 
 
 def grid_corners(shape: Sequence[int]) -> np.ndarray:
-    """Corner voxels of ``n`` axes as ``(n + 1, 2 ** n)``, the last row is 1."""
+    """Return the corner voxels of ``n`` axes as ``(n + 1, 2 ** n)``, whose last row is 1."""
     ends = np.array(np.meshgrid(*([0.0, side - 1.0] for side in shape), indexing="ij")).reshape(len(shape), -1)
     return np.concatenate([ends, np.ones((1, ends.shape[1]))])
 

@@ -1,4 +1,4 @@
-"""NRRD (``.nrrd``) and MetaImage (``.mha``) files: the text header is kept byte by byte, only voxels are replaced.
+"""NRRD (``.nrrd``) and MetaImage (``.mha``) files: keep the text header byte by byte, replace only the voxels.
 
 SimpleITK interprets the header but does not write the file: its writers add keys, reorder fields, convert the
 coordinate system to LPS and cut MetaImage values at their first space.
@@ -34,7 +34,7 @@ _CURE = "save it again as an .nrrd file with raw or gzip encoding"
 _COMPRESSED_SIZE = re.compile(rb"(?m)^(CompressedDataSize\s*=\s*)\d+")
 # MetaImage's names of origin and direction, old ones included.
 _META_PLACE = {"offset", "position", "origin", "transformmatrix", "rotation", "orientation"}
-# The largest header ever needed; without it a damaged file would be searched to its end.
+# Bytes in which a header must end, so that a damaged file is not searched to its end.
 _MAX_HEADER = 1 << 20
 
 
@@ -45,7 +45,7 @@ class ItkHeader:
     Attributes:
         text: all bytes before the voxels.
         dtype: voxel type in the file's byte order.
-        compressed: voxels are compressed, with gzip (NRRD) or zlib (MetaImage).
+        compressed: whether voxels are compressed, by gzip (NRRD) or zlib (MetaImage).
     """
 
     text: bytes
@@ -63,8 +63,8 @@ def decode_nrrd(source: Source) -> Decoded:
         Array ``(1, i, j, k)`` (or ``(1, i, j)``), ``i`` fastest in the file, in native byte order; spacing in mm.
 
     Raises:
-        CodecError: several channels, a voxel type or encoding that is not handled, voxels in another file, or a damaged
-            file.
+        CodecError: If the file is damaged, has several channels or an unsupported voxel type or encoding, or its voxels
+            are in another file.
     """
     content = source.read_bytes()
     end = re.search(rb"\r?\n\r?\n", content[:_MAX_HEADER])
@@ -84,7 +84,16 @@ def decode_nrrd(source: Source) -> Decoded:
         raise CodecError(source.name, f"byte order {fields['endian']!r}, must be little or big", _CURE)
     if compressed := _NRRD_COMPRESSED[encoding]:
         payload = _unpack(source.name, gzip.decompress, payload)
-    return _decoded(source, "NrrdImageIO", "nrrd", text, payload, order, compressed, "space directions" in fields)
+    return _decoded(
+        source,
+        "NrrdImageIO",
+        kind="nrrd",
+        text=text,
+        payload=payload,
+        order=order,
+        compressed=compressed,
+        is_placed="space directions" in fields,
+    )
 
 
 def encode_nrrd(array: np.ndarray, header: ItkHeader, compress_level: int) -> bytes:
@@ -93,11 +102,11 @@ def encode_nrrd(array: np.ndarray, header: ItkHeader, compress_level: int) -> by
     Args:
         array: ``(1, *spatial)`` stored values.
         header: from `decode_nrrd`.
-        compress_level: 0 to 9, used if the source was compressed; without a time stamp, so that equal volumes give
+        compress_level: 0 to 9, used if the source was compressed; there is no time stamp, so that equal volumes give
             equal files.
 
     Returns:
-        The whole file. With equal voxels it equals an uncompressed source; a compressed one may differ in the
+        The whole file. With equal voxels, it equals an uncompressed source; a compressed source may have other
         compressed bytes.
     """
     voxels = _voxels(array, header)
@@ -115,8 +124,8 @@ def decode_mha(source: Source) -> Decoded:
         An ``ElementToIntensityFunction`` is not applied, as in ITK.
 
     Raises:
-        CodecError: several channels, a voxel type that is not handled, voxels as text or in another file, or a damaged
-            file.
+        CodecError: If the file is damaged, has several channels or an unsupported voxel type, or its voxels are text or
+            in another file.
     """
     content = source.read_bytes()
     end = re.search(rb"(?m)^ElementDataFile\s*=\s*(.*?)\r?\n", content[:_MAX_HEADER])
@@ -132,7 +141,16 @@ def decode_mha(source: Source) -> Decoded:
     if compressed := fields.get("compresseddata", "false").lower() == "true":
         payload = _unpack(source.name, zlib.decompress, payload)
     is_placed = not _META_PLACE.isdisjoint(fields)
-    return _decoded(source, "MetaImageIO", "mha", text, payload, ">" if swapped else "<", compressed, is_placed)
+    return _decoded(
+        source,
+        "MetaImageIO",
+        kind="mha",
+        text=text,
+        payload=payload,
+        order=">" if swapped else "<",
+        compressed=compressed,
+        is_placed=is_placed,
+    )
 
 
 def encode_mha(array: np.ndarray, header: ItkHeader, compress_level: int) -> bytes:
@@ -144,8 +162,8 @@ def encode_mha(array: np.ndarray, header: ItkHeader, compress_level: int) -> byt
         compress_level: 0 to 9, used if the source was compressed.
 
     Returns:
-        The whole file. With equal voxels it equals an uncompressed source; a compressed one may differ in the
-        compressed bytes and in ``CompressedDataSize``.
+        The whole file. With equal voxels, it equals an uncompressed source; a compressed source may have other
+        compressed bytes and another ``CompressedDataSize``.
     """
     voxels = _voxels(array, header)
     if not header.compressed:
@@ -155,7 +173,7 @@ def encode_mha(array: np.ndarray, header: ItkHeader, compress_level: int) -> byt
 
 
 def _fields(text: bytes, pattern: bytes) -> dict[str, str]:
-    """Fields of a text header, keys in lower case."""
+    """Return the fields of a text header, keys in lower case."""
     pairs = re.findall(pattern, text)
     return {
         key.decode(errors="replace").strip().lower(): value.decode(errors="replace").strip() for key, value in pairs
@@ -172,6 +190,7 @@ def _unpack(name: str, unpack: Callable[[bytes], bytes], payload: bytes) -> byte
 def _decoded(
     source: Source,
     image_io: str,
+    *,
     kind: str,
     text: bytes,
     payload: bytes,

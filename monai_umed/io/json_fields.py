@@ -1,10 +1,10 @@
-"""Check JSON objects against the fields of a dataclass, naming the field that is wrong."""
+"""Check JSON objects against the fields of a dataclass."""
 
 import dataclasses
 import re
-import types
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import PurePosixPath, PureWindowsPath
+from types import MappingProxyType, UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 _CURE = "restore the file from a copy"
@@ -15,28 +15,34 @@ class FieldError(ValueError):
     """A field is missing, unknown or wrong; the message names it."""
 
 
-def parse_fields(record_type: type, content: Any, where: str, skip: tuple[str, ...] = ()) -> dict[str, Any]:
-    """Check a JSON object against a dataclass.
+def parse_fields(
+    record_type: type,
+    content: Any,
+    where: str,
+    skip: tuple[str, ...] = (),
+    names: Mapping[str, str] = MappingProxyType({}),
+) -> dict[str, Any]:
+    """Check a JSON object against a dataclass, and return the arguments for it, with tuples in place of lists.
 
-    Fields whose name has ``sha256`` must be checksums, and the fields ``image``, ``label`` and ``source`` must be
-    relative paths that do not climb out of their folder.
+    Fields with ``sha256`` in their name must be checksums, and the fields ``image``, ``label`` and ``source`` must be
+    relative paths that do not leave their folder.
 
     Args:
         record_type: dataclass of strings, numbers, tuples of them, and optional ones.
-        content: what `json.loads` returned.
-        where: what stands before a field's name in messages, for example ``"cases[3]."``.
+        content: result of `json.loads`.
+        where: prefix of field names in messages, for example ``"cases[3]."``.
         skip: fields that are checked elsewhere.
-
-    Returns:
-        Arguments for ``record_type``, lists turned into tuples.
+        names: fields of the dataclass by the names that they have in the object, where these differ.
 
     Raises:
-        FieldError: a field is missing, unknown or wrong.
+        FieldError: If a field is missing, unknown or wrong.
     """
     if not isinstance(content, dict):
         raise FieldError(f"field {where.rstrip('.')!r} must be a JSON object; {_CURE}")
-    hints = {name: hint for name, hint in get_type_hints(record_type).items() if name not in skip}
-    required = {field.name for field in dataclasses.fields(record_type) if field.default is dataclasses.MISSING}
+    outer = {field: name for name, field in names.items()}
+    hints = {outer.get(name, name): hint for name, hint in get_type_hints(record_type).items() if name not in skip}
+    fields = dataclasses.fields(record_type)
+    required = {outer.get(field.name, field.name) for field in fields if field.default is dataclasses.MISSING}
     for name in sorted((required & hints.keys()) - content.keys()):
         raise FieldError(f"field {where + name!r} is missing; {_CURE}")
     values = {}
@@ -46,15 +52,20 @@ def parse_fields(record_type: type, content: Any, where: str, skip: tuple[str, .
         if not _matches(value, hints[name]):
             raise FieldError(f"field {where + name!r} is {value!r}, must be {_describe(hints[name])}; {_CURE}")
         check = _CHECKS.get("sha256" if "sha256" in name else name)
-        if check and value is not None and (reason := check(value)):
-            raise FieldError(f"field {where + name!r} is {value!r}, {reason}; {_CURE}")
-        values[name] = tuple(value) if isinstance(value, list) else value
+        for text in () if value is None else value if isinstance(value, list) else [value]:
+            if check and (reason := check(text)):
+                raise FieldError(f"field {where + name!r} is {value!r}, {reason}; {_CURE}")
+        values[names.get(name, name)] = _frozen(value)
     return values
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(map(_frozen, value)) if isinstance(value, list) else value
 
 
 def _matches(value: Any, hint: Any) -> bool:
     origin, arguments = get_origin(hint), get_args(hint)
-    if origin in (Union, types.UnionType):
+    if origin in (Union, UnionType):
         return any(_matches(value, argument) for argument in arguments)
     if origin is tuple:
         if not isinstance(value, list):
@@ -63,7 +74,7 @@ def _matches(value: Any, hint: Any) -> bool:
             return all(_matches(item, arguments[0]) for item in value)
         return len(value) == len(arguments) and all(map(_matches, value, arguments))
     if hint is float:
-        # JSON readers accept NaN and Infinity, which no standard writer makes.
+        # Python's JSON reader accepts NaN and Infinity, which the standard does not have.
         return type(value) is int or (type(value) is float and abs(value) < float("inf"))
     return type(value) is hint
 
@@ -77,7 +88,7 @@ def _path_reason(text: str) -> str | None:
     if posix.is_absolute() or windows.drive or windows.root or not text:
         return "must be a relative path"
     if ".." in posix.parts or ".." in windows.parts:
-        return "must not hold '..'"
+        return "must not contain '..'"
     return None
 
 

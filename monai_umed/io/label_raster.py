@@ -1,4 +1,4 @@
-"""PNG and BMP files of labels: also those with a palette or few bits, which are never written again."""
+"""Read labels from PNG and BMP files, also those with a palette or few bits, since labels are never encoded again."""
 
 import io
 
@@ -11,22 +11,18 @@ from .stored import CodecError, Decoded
 from .upright import ORIENTATION, check_upright
 
 _CLASS_NUMBERS = 16
-"""Gray levels below this may be class numbers themselves, which a program that shrinks files put into a palette."""
+"""Gray levels of a palette below this may be class numbers, if a program put them there to save space."""
 
 
 def decode_png_label(source: Source) -> Decoded:
-    """Decode the label of a PNG file: with a palette its indices, with 1, 2 or 4 bits the numbers as they are stored.
+    """Decode a PNG label like :func:`monai_umed.io.raster.decode_png`, but also with a palette or 2 or 4 bits.
 
-    Args:
-        source: PNG file.
-
-    Returns:
-        As :func:`monai_umed.io.raster.decode_png`; of a palette or of 2 and 4 bits uint8 ``(1, H, W)``.
+    These give uint8 ``(1, H, W)``, the indices of the palette or the stored numbers.
 
     Raises:
-        CodecError: the reasons of `decode_png` but for palette and bits, or a palette of grays that do not tell which
-            number is meant, their own or the index.
-        Exception: damaged files raise what the decoder raises.
+        CodecError: If grays of a palette may be class numbers that differ from their indices, or for other reasons of
+            `decode_png`.
+        Exception: If the file is damaged.
     """
     header = png_chunks.read_header(source.read_bytes())
     is_palette = header.color_type == png_chunks.PALETTE
@@ -35,22 +31,16 @@ def decode_png_label(source: Source) -> Decoded:
     raster.check_still(source.name, header)
     pixels = _read_upright(source)
     if not is_palette:
-        pixels //= 255 // (2**header.bit_depth - 1)  # Pillow spreads them over 0 to 255
+        pixels //= 255 // (2**header.bit_depth - 1)  # Pillow scales them to 0 to 255
     return Decoded(array=pixels[None], format="png", header=header)
 
 
 def decode_bmp_label(source: Source) -> Decoded:
-    """Decode the label of a BMP file: with a palette of colors its indices.
-
-    Args:
-        source: BMP file.
-
-    Returns:
-        As :func:`monai_umed.io.raster.decode_bmp`; of a palette uint8 ``(1, H, W)``.
+    """Decode a BMP label like :func:`monai_umed.io.raster.decode_bmp`, with a palette its indices, uint8 ``(1, H, W)``.
 
     Raises:
-        CodecError: alpha, or a palette as in `decode_png_label`.
-        Exception: damaged files raise what the decoder raises.
+        CodecError: If it has alpha, or a palette that `decode_png_label` would refuse.
+        Exception: If the file is damaged.
     """
     with Image.open(io.BytesIO(source.read_bytes())) as image:
         is_palette = image.mode == "P"
@@ -58,7 +48,7 @@ def decode_bmp_label(source: Source) -> Decoded:
 
 
 def _read_upright(source: Source) -> np.ndarray:
-    """Pixels ``(H, W)`` of a gray file or of one with a palette."""
+    """Return pixels ``(H, W)`` of a gray file, or the indices of one with a palette."""
     with Image.open(io.BytesIO(source.read_bytes())) as image:
         check_upright(source.name, image.getexif().get(ORIENTATION))
         pixels = np.array(image)
@@ -68,7 +58,7 @@ def _read_upright(source: Source) -> np.ndarray:
 
 
 def _check_palette(name: str, colors: np.ndarray, used: np.ndarray) -> None:
-    """Refuse grays that could be class numbers and are not those of their indices.
+    """Refuse a palette whose grays may be class numbers but differ from their indices.
 
     Args:
         name: file name, for errors.
@@ -83,6 +73,6 @@ def _check_palette(name: str, colors: np.ndarray, used: np.ndarray) -> None:
         pairs = ", ".join(f"{index} is gray {gray}" for index, gray in zip(used[:5], grays[:5], strict=True))
         raise CodecError(
             name,
-            f"its palette holds grays in another order than its indices ({pairs}), so either may be the class",
+            f"its palette has grays in another order than its indices ({pairs}), so either may be the class",
             "save the class numbers as 8-bit gray",
         )

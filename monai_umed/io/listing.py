@@ -1,4 +1,4 @@
-"""Which entries of a folder belong to a dataset, which are links out of it, and which folders share files."""
+"""List the entries of a folder that belong to a dataset, and compare paths after following links."""
 
 from pathlib import Path
 
@@ -7,19 +7,16 @@ _JUNK = {"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "@eadir", "icon\
 
 
 def visible(folder: Path) -> list[Path]:
-    """Entries of a folder, sorted by name, without hidden ones and those that operating systems leave behind.
-
-    Args:
-        folder: existing folder.
+    """Return the entries of a folder, sorted by name, without hidden ones and those that operating systems create.
 
     Raises:
-        OSError: the folder cannot be read.
+        OSError: If the folder cannot be read.
     """
     return sorted(path for path in folder.iterdir() if not path.name.startswith(".") and path.name.lower() not in _JUNK)
 
 
 def leaves(path: Path, root: Path) -> bool:
-    """Whether a symbolic link leads from ``path`` out of the folder ``root``, or nowhere at all."""
+    """Return whether ``path``, after following links, is outside of the folder ``root``, or a link to itself."""
     try:
         return not path.resolve().is_relative_to(root.resolve())
     except RuntimeError:  # a link to itself, before Python 3.13
@@ -27,6 +24,6 @@ def leaves(path: Path, root: Path) -> bool:
 
 
 def overlap(first: Path, second: Path) -> bool:
-    """Whether two folders are the same or one lies in the other, links followed."""
+    """Return whether two folders are the same or one is inside the other, after following links."""
     first, second = first.resolve(), second.resolve()
     return first.is_relative_to(second) or second.is_relative_to(first)

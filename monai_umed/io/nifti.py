@@ -1,10 +1,8 @@
-"""NIfTI volumes (``.nii``, ``.nii.gz``, ``.hdr`` with ``.img``): only voxels are replaced.
-
-Header and extensions are kept byte by byte.
-"""
+"""NIfTI files (``.nii``, ``.nii.gz``, ``.hdr`` with ``.img``): keep header and extensions byte by byte."""
 
 import gzip
 import io
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -16,6 +14,7 @@ from .grids import NIFTI_CURE, filled_grid
 from .source import Source
 from .stored import CodecError, Decoded
 
+_SILENT = logging.Logger(__name__, logging.CRITICAL + 1)  # what nibabel would mend is kept, or refused by name
 _LPS = np.diag([-1.0, -1.0, 1.0, 1.0])  # from NIfTI's RAS
 _GZIP_MAGIC = b"\x1f\x8b"
 _FILE_KINDS = (Nifti1Header, Nifti2Header)
@@ -31,7 +30,7 @@ class NiftiHeader:
         prefix: all bytes before the voxels in their file: header and extensions, or nothing in most pairs.
         suffix: all bytes after the voxels.
         dtype: voxel type in the file's byte order.
-        file: whole header file of a pair.
+        file: the whole header file of a pair.
     """
 
     prefix: bytes
@@ -41,18 +40,18 @@ class NiftiHeader:
 
 
 def decode_nifti(source: Source) -> Decoded:
-    """Decode a NIfTI-1 or NIfTI-2 file of one channel, without applying its slope.
+    """Decode a NIfTI-1 or NIfTI-2 file, without applying its slope.
 
     Args:
-        source: ``.nii`` or ``.nii.gz`` file.
+        source: ``.nii`` or ``.nii.gz`` file; a fourth axis holds channels, as in the Medical Segmentation Decathlon.
 
     Returns:
-        Array ``(1, i, j, k)`` (or ``(1, i, j)``) in nibabel's axis order, with the stored dtype in native byte order.
+        Array ``(C, i, j, k)`` (or ``(1, i, j)``) in nibabel's axis order, with the stored dtype in native byte order.
 
     Raises:
-        CodecError: several channels or time points, complex or color voxels, voxels of size 0, or the file
-            ends early.
-        Exception: damaged files raise what gzip or nibabel raise.
+        CodecError: If there are five axes, if voxels are complex, colors or of size 0, or if the file ends early,
+            begins its voxels inside of the header, or has an invalid qform.
+        Exception: If gzip or nibabel cannot read the file.
     """
     content = source.read_bytes()
     if content.startswith(_GZIP_MAGIC):
@@ -61,47 +60,48 @@ def decode_nifti(source: Source) -> Decoded:
     is_single = header["magic"].item().startswith(b"n+")
     if is_single and header.get_data_offset() < header.sizeof_hdr:
         where = f"its voxels begin at byte {header.get_data_offset():g} (vox_offset), inside of its header"
-        # Readers disagree here: some take the header for voxels, some begin behind it, four bytes too early.
+        # Readers disagree here: some read the header as voxels, some begin right after it, four bytes too early.
         usual = f"{header.single_vox_offset}, where voxels begin in files without extensions"
         cure = f"export it again, or set it to {usual}"
         raise CodecError(source.name, where, cure)
     if not is_single:
         cure = "give it the endings .hdr and .img, or save it as one .nii.gz file"
         raise CodecError(source.name, "header and voxels are in two files", cure)
-    return _decode(source.name, "nifti", header, content)
+    return _decode(source.name, "nifti", header=header, content=content)
 
 
 def decode_pair(name: str, parts: Mapping[str, Source]) -> Decoded:
-    """Decode a pair of NIfTI-1 or NIfTI-2 files of one channel, without applying its slope.
+    """Decode a pair of NIfTI-1 or NIfTI-2 files like `decode_nifti`.
 
     Args:
         name: name of the pair, for errors.
-        parts: both files by their endings ``.hdr`` and ``.img``.
-
-    Returns:
-        See `decode_nifti`.
+        parts: both files by their suffixes ``.hdr`` and ``.img``.
 
     Raises:
-        CodecError: the reasons of `decode_nifti`, or an Analyze pair.
-        Exception: damaged files raise what nibabel raises.
+        CodecError: If it is an Analyze pair, or for the reasons of `decode_nifti`.
+        Exception: If nibabel cannot read the header.
     """
     content = parts[".hdr"].read_bytes()
     if not any(content.startswith(magic, position) for position, magic in _PAIR_MAGIC):
         reason = "its .hdr file has neither magic of a NIfTI pair (ni1, ni2); Analyze files do not tell left from right"
         raise CodecError(name, reason, "convert it to one .nii.gz file, and check its orientation")
-    return _decode(name, "nifti_pair", _parse(content, _PAIR_KINDS), parts[".img"].read_bytes(), content)
+    return _decode(
+        name, "nifti_pair", header=_parse(content, _PAIR_KINDS), content=parts[".img"].read_bytes(), file=content
+    )
 
 
 def _parse(content: bytes, kinds: tuple[type[Nifti1Header], type[Nifti1Header]]) -> Nifti1Header:
     first, second = kinds
     is_second = second.may_contain_header(content[: second.sizeof_hdr])
-    return (second if is_second else first).from_fileobj(io.BytesIO(content))
+    header = (second if is_second else first).from_fileobj(io.BytesIO(content), check=False)
+    header.check_fix(logger=_SILENT)
+    return header
 
 
-def _decode(name: str, format_: str, header: Nifti1Header, content: bytes, file: bytes = b"") -> Decoded:
-    """Voxels of ``content``, the file in which they lie; ``file`` is that of the header, if it is another one."""
+def _decode(name: str, format_: str, *, header: Nifti1Header, content: bytes, file: bytes = b"") -> Decoded:
+    """Decode the voxels in ``content``; ``file`` is the header's file if that is another one."""
     shape = tuple(int(side) for side in header.get_data_shape())
-    spatial = _spatial_shape(name, shape)
+    spatial, channels = _spatial_shape(name, shape)
     _check_sizes(name, type(header)((file or content)[: header.sizeof_hdr], check=False), spatial)
     dtype = header.get_data_dtype()
     if dtype.kind not in "iuf" or dtype.itemsize > 8:
@@ -112,12 +112,13 @@ def _decode(name: str, format_: str, header: Nifti1Header, content: bytes, file:
         raise CodecError(name, f"voxels that begin at byte {begin}, must be >= 0", "fetch or export it again")
     if len(content) < end:
         raise CodecError(name, f"the file ends after {len(content)} of {end} bytes", "fetch or export it again")
-    voxels = np.frombuffer(content, dtype, offset=begin, count=int(np.prod(shape))).reshape(spatial, order="F")
+    values = np.frombuffer(content, dtype, offset=begin, count=int(np.prod(shape)))
+    voxels = values.reshape((*spatial, channels), order="F")
     slope, intercept = header.get_slope_inter()
     affine = _LPS @ _best_affine(name, header)
     is_placed = bool(header["sform_code"] > 0 or header["qform_code"] > 0)
     return Decoded(
-        array=np.array(voxels, dtype=dtype.newbyteorder("="), order="C")[None],
+        array=np.array(np.moveaxis(voxels, -1, 0), dtype=dtype.newbyteorder("="), order="C"),
         format=format_,
         header=NiftiHeader(prefix=content[:begin], suffix=content[end:], dtype=dtype, file=file),
         spacing=tuple(float(size) for size in header.get_zooms()[: len(spatial)]),
@@ -133,51 +134,49 @@ def _best_affine(name: str, header: Nifti1Header) -> np.ndarray:
         return header.get_best_affine()
     except ValueError as error:
         numbers = [float(header[f"quatern_{letter}"]) for letter in "bcd"]
-        reason = f"its qform is no rotation: the quaternion {numbers} is longer than 1"
+        reason = f"its qform is not a rotation: the quaternion {numbers} is longer than 1"
         cure = "load and save it with SimpleITK, which takes the nearest rotation, and check its orientation"
         raise CodecError(name, reason, cure) from error
 
 
 def encode_nifti(array: np.ndarray, header: NiftiHeader, compress_level: int, compressed: bool) -> bytes:
-    """Encode a NIfTI file with the header of ``header``.
+    """Encode a NIfTI file with the header and extensions of its source.
 
     Args:
-        array: ``(1, *spatial)`` stored values.
+        array: ``(C, *spatial)`` stored values.
         header: from `decode_nifti`.
         compress_level: 0 to 9, used if ``compressed``.
-        compressed: write gzip (``.nii.gz``); without a time stamp, so that equal volumes give equal files.
+        compressed: write gzip (``.nii.gz``), without a time stamp, so that equal volumes give equal files.
     """
-    voxels = array[0].astype(header.dtype).tobytes(order="F")
+    voxels = np.moveaxis(array, 0, -1).astype(header.dtype).tobytes(order="F")
     content = header.prefix + voxels + header.suffix
     return gzip.compress(content, compress_level, mtime=0) if compressed else content
 
 
 def encode_pair(array: np.ndarray, header: NiftiHeader) -> dict[str, bytes]:
-    """Encode a NIfTI pair with the header file of ``header``, which is not changed.
+    """Encode a NIfTI pair, with an unchanged header file, by the suffixes ``.hdr`` and ``.img``.
 
     Args:
-        array: ``(1, *spatial)`` stored values.
+        array: ``(C, *spatial)`` stored values.
         header: from `decode_pair`.
-
-    Returns:
-        Both files by their endings ``.hdr`` and ``.img``.
     """
     return {".hdr": header.file, ".img": encode_nifti(array, header, 0, compressed=False)}
 
 
-def _spatial_shape(name: str, shape: tuple[int, ...]) -> tuple[int, ...]:
-    spatial = shape
-    while len(spatial) > 3 and spatial[-1] == 1:
-        spatial = spatial[:-1]
-    if len(spatial) not in (2, 3):
-        raise CodecError(name, f"shape {shape}, must have 2 or 3 axes", "store each channel as a file of its own")
-    if min(spatial) < 0:
+def _spatial_shape(name: str, shape: tuple[int, ...]) -> tuple[tuple[int, ...], int]:
+    """Spatial axes, and channels along a fourth one."""
+    axes = shape
+    while len(axes) > 3 and axes[-1] == 1:
+        axes = axes[:-1]
+    if len(axes) not in (2, 3, 4):
+        raise CodecError(name, f"shape {shape}, must have 2 to 4 axes", "store each channel as a file of its own")
+    if min(axes) < 0:
         raise CodecError(name, f"shape {shape}, must not be negative", "fetch or export it again")
-    return spatial
+    return axes[:3], axes[3] if len(axes) == 4 else 1
 
 
 def _check_sizes(name: str, header: Nifti1Header, spatial: tuple[int, ...]) -> None:
-    """Refuse an axis without a size, for which nibabel takes 1 mm; ``header`` is as the file holds it."""
+    """Refuse an axis of size 0 in the unchecked ``header``, which nibabel would read as 1 mm."""
     for axis, (side, size) in enumerate(zip(spatial, header["pixdim"][1:], strict=False)):
         if side > 1 and size == 0:
             raise CodecError(name, f"its voxels are 0 mm long along axis {axis}, must be > 0", NIFTI_CURE)

@@ -1,6 +1,6 @@
-"""Carry all metadata chunks of a PNG file (text, resolution, color profile, EXIF ...) over to new pixels, bit by bit.
+"""Copy all metadata chunks of a PNG file (text, resolution, color profile, EXIF ...) to new pixels, bit by bit.
 
-Pillow keeps a part of the chunks, SimpleITK none; copying the chunks themselves keeps them all.
+Pillow keeps only some of the chunks and SimpleITK none.
 """
 
 import struct
@@ -30,16 +30,10 @@ class PngHeader:
 
 
 def read_header(content: bytes) -> PngHeader:
-    """Read the layout and the metadata chunks of a PNG file.
-
-    Args:
-        content: the whole file.
-
-    Returns:
-        The header; chunk checksums of pixels are left to the decoder.
+    """Read the layout and the metadata chunks of a whole PNG file; the checksums of pixels are left to the decoder.
 
     Raises:
-        ValueError: no PNG file, or it ends early.
+        ValueError: If it is not a PNG file, ends early, or has a chunk with a wrong checksum.
     """
     before, after = b"", b""
     seen_pixels = False
@@ -55,12 +49,7 @@ def read_header(content: bytes) -> PngHeader:
 
 
 def with_metadata(encoded: bytes, header: PngHeader) -> bytes:
-    """Replace the metadata chunks of an encoded PNG file by those of ``header``.
-
-    Args:
-        encoded: a whole PNG file as an encoder made it; its pixel layout must be that of ``header``.
-        header: where the metadata come from.
-    """
+    """Replace the metadata chunks of a whole encoded PNG file, of equal pixel layout, with those of ``header``."""
     critical: dict[bytes, bytes] = dict.fromkeys(_CRITICAL, b"")
     for name, chunk in _chunks(encoded):
         if name in critical:
@@ -70,7 +59,7 @@ def with_metadata(encoded: bytes, header: PngHeader) -> bytes:
 
 
 def _chunks(content: bytes) -> list[tuple[bytes, bytes]]:
-    """All chunks in order as ``(name, whole chunk)``."""
+    """Return all chunks in order as ``(name, whole chunk)``."""
     if not content.startswith(SIGNATURE):
         raise ValueError("not a PNG file")
     chunks = []

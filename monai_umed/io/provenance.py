@@ -1,4 +1,4 @@
-"""What made a result: the program's version with its commit, and the command."""
+"""The provenance of a result: the program's version with its commit, and the command."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 
 def tool_version() -> str:
-    """Version of the installed package, ``"unknown"`` when it runs from a folder that was never installed."""
+    """Return the version of the installed package, ``"unknown"`` if it runs from a folder that was never installed."""
     try:
         return version("monai_umed")
     except PackageNotFoundError:
@@ -19,7 +19,7 @@ def tool_version() -> str:
 
 
 def _git(*arguments: str) -> str | None:
-    """What git says of the folder of this package; None if there is no git or no repository."""
+    """Run git in the folder of this package and return its output; None if there is no git or no repository."""
     command = ["git", "-C", str(Path(__file__).parent), *arguments]
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout.strip()
@@ -29,11 +29,11 @@ def _git(*arguments: str) -> str | None:
 
 @cache
 def source_version() -> str:
-    """Version with the commit of the checkout that runs: ``"0.1.0+g1a2b3c4"``, with ``.dirty`` if files were changed.
+    """Return the version with the commit of a checkout, ``"0.1.0+g1a2b3c4"``, with ``.dirty`` if files were changed.
 
-    Of an installed copy that is no checkout it is the version alone.
+    For an installed copy, it is the version alone.
     """
-    # An environment may lie inside the checkout of something else, whose commit says nothing about this package.
+    # An environment may be inside the checkout of something else, whose commit says nothing about this package.
     if _git("ls-files", "--error-unmatch", Path(__file__).name) is None:
         return tool_version()
     commit = _git("describe", "--always", "--dirty=.dirty", "--exclude=*")
@@ -41,9 +41,6 @@ def source_version() -> str:
 
 
 def command_line() -> str:
-    """The command that runs, as a shell would take it.
-
-    The folder of an interpreter or a script is left out: it says nothing that another machine could use.
-    """
+    """Return the running command, quoted for a shell, without the folder of its program."""
     program = Path(sys.argv[0]).name
     return shlex.join(["monai-umed" if program == "__main__.py" else program, *sys.argv[1:]])

@@ -1,7 +1,7 @@
-"""Add a perturbation to stored values: whole grey levels, never over the budget, never out of the window.
+"""Add a perturbation to stored values: whole gray levels, never beyond the bound or out of the window.
 
-The perturbation is brought into stored units, not the image into window units and back: a delta of zero therefore
-gives the identical file, and an error of rounding can never exceed the promised budget.
+The perturbation is converted to stored units, not the image to window units and back, so that a delta of zero gives the
+identical file and rounding never exceeds the bound.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,38 +12,34 @@ import numpy as np
 
 from .stored import StoredImage
 
-# Share of one grey level that a bound may miss a whole level by and still be granted it: 8/255 in float32 times
-# 255 is 7.9999998, and flooring that to 7 would waste an eighth of the budget.
+# Fraction of a gray level by which a bound may fall short of a whole level: 8/255 in float32 times 255 is 7.9999998,
+# and flooring that to 7 would waste an eighth of the budget.
 LEVEL_TOLERANCE = 1e-3
 
 SLAB_VALUES = 2**21
-"""Values that are worked on at a time: temporary arrays take some 100 MiB however large the volume is, and pictures of
-1400 pixels a side are one piece."""
+"""Values that are processed at a time, so that temporary arrays take some 100 MiB for volumes of any size; pictures of
+1400 x 1400 pixels are one piece."""
 
 
 def slabs(shape: Sequence[int]) -> Iterator[slice]:
-    """Pieces of the first spatial axis with at most `SLAB_VALUES` values each, but at least one row.
-
-    Args:
-        shape: ``(C, *spatial)``.
-    """
+    """Yield pieces of the first spatial axis of ``(C, *spatial)``, at most `SLAB_VALUES` values or one row each."""
     rows = max(1, SLAB_VALUES // (shape[0] * prod(shape[2:])))
     for start in range(0, shape[1], rows):
         yield slice(start, start + rows)
 
 
 def stored_limit(bound: np.ndarray, stored: StoredImage) -> np.ndarray:
-    """Largest permitted change in stored units.
+    """Convert a bound to stored units.
 
     Args:
         bound: limit per voxel in window units, ``(1 or C, *spatial)``, not negative.
-        stored: image whose dtype and window count.
+        stored: image whose dtype and window are used.
 
     Returns:
         Array of the shape of ``bound``: whole levels for integer images, ``bound * |window width|`` for float ones.
     """
     width = abs(stored.width)
-    # float32 products of up to 2**16 levels are exact to 0.004 levels and twice as fast; wider ones need float64.
+    # float32 is exact enough for windows of up to 2**13 levels and twice as fast; wider ones need float64.
     exact = stored.array.dtype.itemsize <= 2 and width <= 2**13
     limit = np.multiply(bound, width, dtype=np.float32 if exact else np.float64)
     if np.issubdtype(stored.array.dtype, np.integer):
@@ -53,12 +49,12 @@ def stored_limit(bound: np.ndarray, stored: StoredImage) -> np.ndarray:
 
 
 def add_delta(stored: StoredImage, delta: np.ndarray, bound: np.ndarray) -> np.ndarray:
-    """Add a perturbation within a bound.
+    """Add a perturbation to stored values within a bound.
 
-    With ``k`` the window width in stored units the result is
-    ``stored + clip(rint(delta * k), +-floor(bound * k + 1e-3))``, clipped to the window. Float images are not
-    rounded; there the change is at most ``bound * k`` after rounding to the dtype. Voxels whose stored value lies
-    outside the window, and the alpha channel, stay as they are. A ``delta`` of zero gives the identical array.
+    With the window width ``k`` in stored units, the result is
+    ``stored + clip(rint(delta * k), +-floor(bound * k + 1e-3))``, clipped to the window. Float images are not rounded
+    to levels; their change is at most ``bound * k`` after rounding to the dtype. Voxels whose stored value is outside
+    the window and the alpha channel do not change. Channels with windows of their own are images of their own.
 
     Args:
         stored: image to perturb.
@@ -66,14 +62,18 @@ def add_delta(stored: StoredImage, delta: np.ndarray, bound: np.ndarray) -> np.n
         bound: limit per voxel in window units, ``(1 or C, *spatial)``, not negative.
 
     Returns:
-        New array with the shape and dtype of ``stored.array``, in stored units.
+        A new array with the shape and dtype of ``stored.array``, in stored units.
 
     Raises:
-        ValueError: wrong shape, or values that are not finite or, for ``bound``, negative.
+        ValueError: If ``delta`` or ``bound`` has another shape or is not finite, or ``bound`` is negative.
     """
     delta = _checked("delta", delta, stored)
     bound = _checked("bound", bound, stored)
     _check_not_negative(bound)
+    if len(images := stored.each()) > 1:
+        whole = [np.broadcast_to(values, stored.color.shape) for values in (delta, bound)]
+        steps = zip(images, *(np.split(values, len(values)) for values in whole), strict=True)
+        return np.concatenate([add_delta(*step) for step in steps]).astype(stored.array.dtype, copy=False)
     color, result = stored.color, stored.array.copy()
     for rows in slabs(color.shape):
         slab = replace(stored, array=color[:, rows], has_alpha=False)
@@ -107,7 +107,7 @@ def _add_real(stored: StoredImage, step: np.ndarray, limit: np.ndarray) -> np.nd
     color = stored.color
     exact = color.astype(np.float64)
     perturbed = np.clip(exact + step, low, high).astype(color.dtype)
-    # Rounding to the dtype may overshoot by half a unit in the last place: one step back to the stored value.
+    # Rounding to the dtype may overshoot by half a unit in the last place: step back toward the stored value.
     result = perturbed.astype(np.float64)
     with np.errstate(invalid="ignore"):  # infinity minus infinity, a value outside every window
         over = (np.abs(result - exact) > limit) | (result < low) | (result > high)
@@ -116,10 +116,10 @@ def _add_real(stored: StoredImage, step: np.ndarray, limit: np.ndarray) -> np.nd
 
 
 def _limits(stored: StoredImage) -> tuple[float, float]:
-    """Ends of the window in ascending order, cut to what the file and the dtype can hold."""
-    low, high = sorted(stored.window)
-    if stored.limits is not None:
-        low, high = max(low, stored.limits[0]), min(high, stored.limits[1])
+    """Return the ends of the window in ascending order, clipped to the ranges of the file and the dtype."""
+    low, high = sorted(stored.ends)
+    if stored.value_range is not None:
+        low, high = max(low, stored.value_range[0]), min(high, stored.value_range[1])
     if np.issubdtype(stored.array.dtype, np.integer):
         info = np.iinfo(stored.array.dtype)
         return max(low, float(info.min)), min(high, float(info.max))
@@ -127,7 +127,7 @@ def _limits(stored: StoredImage) -> tuple[float, float]:
 
 
 def _outside(stored: StoredImage) -> np.ndarray | None:
-    """Mask of the color values outside the window (NaN included); None if the window spans the whole dtype."""
+    """Return a mask of color values outside the window (also NaN); None if the window spans the whole dtype."""
     low, high = _limits(stored)
     dtype = stored.array.dtype
     if np.issubdtype(dtype, np.integer) and low <= np.iinfo(dtype).min and high >= np.iinfo(dtype).max:
@@ -144,7 +144,7 @@ def _checked(name: str, values: np.ndarray, stored: StoredImage) -> np.ndarray:
         allowed = " or ".join(str((count, *spatial)) for count in sorted({1, channels}))
         raise ValueError(f"{name} has shape {tuple(values.shape)}, must be {allowed}; compute it from this image")
     if not np.isfinite(values).all():
-        raise ValueError(f"{name} holds NaN or infinity, must be finite; check the method that made it")
+        raise ValueError(f"{name} has NaN or infinity, must be finite; check the method that computed it")
     return values
 
 

@@ -20,18 +20,15 @@ _KEPT_INFO = ("dpi", "icc_profile", "exif")
 
 
 def decode_png(source: Source) -> Decoded:
-    """Decode a PNG file of 1 or 8 bits, or 16 bits per sample, gray or RGB, with or without alpha.
-
-    Args:
-        source: PNG file.
+    """Decode a PNG file of 1, 8 or 16 bits per sample, gray or RGB, with or without alpha.
 
     Returns:
-        uint8 or uint16 array ``(C, H, W)``; 1-bit files hold 0 and 1.
+        uint8 or uint16 array ``(C, H, W)``; 0 and 1 for 1-bit files.
 
     Raises:
-        CodecError: palette, 2 or 4 bits per sample, 16-bit gray with alpha, animation, or pixels that are stored
-            turned.
-        Exception: damaged files raise what the decoder raises.
+        CodecError: If it has a palette, 2 or 4 bits per sample, or 16 bits with alpha for gray or with a transparent
+            color for RGB, is animated, or is stored rotated or mirrored.
+        Exception: If the file is damaged.
     """
     content = source.read_bytes()
     header = png_chunks.read_header(content)
@@ -62,34 +59,22 @@ def check_still(name: str, header: PngHeader) -> None:
 
 
 def decode_jpeg(source: Source) -> Decoded:
-    """Decode a gray or RGB JPEG file; it will be written as PNG.
-
-    Args:
-        source: JPEG file.
-
-    Returns:
-        uint8 array ``(1 or 3, H, W)``.
+    """Decode a gray or RGB JPEG file, which will be written as PNG, to a uint8 array ``(1 or 3, H, W)``.
 
     Raises:
-        CodecError: other color spaces, or pixels that are stored turned.
-        Exception: damaged files raise what the decoder raises.
+        CodecError: If it has another color space, or is stored rotated or mirrored.
+        Exception: If the file is damaged.
     """
     pixels, info = _decode_with_pillow(source, ("L", "RGB"))
     return Decoded(array=pixels, format="jpeg", header=info)
 
 
 def decode_bmp(source: Source) -> Decoded:
-    """Decode a gray or RGB BMP file.
-
-    Args:
-        source: BMP file.
-
-    Returns:
-        uint8 array ``(1 or 3, H, W)``; 1-bit files hold 0 and 1.
+    """Decode a gray or RGB BMP file to a uint8 array ``(1 or 3, H, W)``; 0 and 1 for 1-bit files.
 
     Raises:
-        CodecError: palette or alpha.
-        Exception: damaged files raise what the decoder raises.
+        CodecError: If it has a palette or alpha.
+        Exception: If the file is damaged.
     """
     pixels, info = _decode_with_pillow(source, ("1", "L", "RGB"))
     return Decoded(array=pixels, format="bmp", header=info, bilevel=info["bilevel"])
@@ -119,7 +104,7 @@ def encode_bmp(array: np.ndarray, header: dict[str, Any] | None, compress_level:
     Args:
         array: ``(1 or 3, H, W)`` uint8.
         header: from `decode_bmp`, or None for no metadata.
-        compress_level: without effect, BMP files are not compressed.
+        compress_level: ignored, since BMP files are not compressed.
     """
     return _encode_with_pillow(array, "BMP", header or {})
 
@@ -147,7 +132,7 @@ def _encode_with_pillow(array: np.ndarray, file_format: str, info: dict[str, Any
 
 
 def _decode_deep_png(source: Source, header: PngHeader) -> np.ndarray:
-    """16 bits per sample and several channels: Pillow would drop the lower 8 bits, SimpleITK does not."""
+    """Decode several channels of 16 bits with SimpleITK, since Pillow would drop the lower 8 bits."""
     if header.color_type == png_chunks.GRAY_ALPHA or b"tRNS" in header.before:
         raise CodecError(source.name, "16-bit pixels with transparency", "remove the transparency")
     with named(source) as path:
@@ -156,14 +141,14 @@ def _decode_deep_png(source: Source, header: PngHeader) -> np.ndarray:
 
 def _encode_deep_png(array: np.ndarray) -> bytes:
     pixels = np.ascontiguousarray(np.moveaxis(array, 0, -1))
-    with tempfile.TemporaryDirectory() as folder:  # SimpleITK writes to named files only
+    with tempfile.TemporaryDirectory() as folder:  # SimpleITK only writes to named files
         path = Path(folder) / "image.png"
         SimpleITK.WriteImage(SimpleITK.GetImageFromArray(pixels, isVector=True), str(path), imageIO="PNGImageIO")
         return path.read_bytes()
 
 
 def _channels_first(pixels: np.ndarray) -> np.ndarray:
-    """``(H, W)`` or ``(H, W, C)`` of any kind to ``(C, H, W)``; booleans become 0 and 1."""
+    """Convert ``(H, W)`` or ``(H, W, C)`` to ``(C, H, W)``; booleans become 0 and 1."""
     if pixels.dtype == bool:
         pixels = pixels.astype(np.uint8)
     channels = pixels[None] if pixels.ndim == 2 else np.moveaxis(pixels, -1, 0)

@@ -1,4 +1,4 @@
-"""What decoders read: a file on the disk, or one in memory that must never be written to any disk."""
+"""The input of decoders: a file on the disk, or one in memory that must never be written to a disk."""
 
 import os
 from collections.abc import Iterator
@@ -11,14 +11,14 @@ from .stored import CodecError
 
 
 class Source(Protocol):
-    """A file; `pathlib.Path` is one."""
+    """A file, such as a `pathlib.Path`."""
 
     @property
     def name(self) -> str:
         """Name of the file, without folders."""
 
     def read_bytes(self) -> bytes:
-        """The whole file."""
+        """Return the whole file."""
 
 
 @dataclass(frozen=True)
@@ -34,18 +34,18 @@ class MemoryFile:
     content: bytes = field(repr=False)
 
     def read_bytes(self) -> bytes:
-        """The whole file."""
+        """Return the whole file."""
         return self.content
 
 
 @contextmanager
 def named(source: Source) -> Iterator[str]:
-    """A path for libraries that read nothing but named files, valid within the ``with`` block.
+    """Yield a path, valid within the ``with`` block, for libraries that only read named files.
 
     A file in memory gets the path of an anonymous file, which the operating system keeps in memory and in no folder.
 
     Raises:
-        CodecError: a file in memory on a system other than Linux, where every named file lies on a disk.
+        CodecError: If the file is in memory and the system, not Linux, has no anonymous files.
     """
     if isinstance(source, Path):
         yield str(source)

@@ -1,11 +1,11 @@
-"""File name endings: which formats are read, which are lossless, and what an output file is called."""
+"""File name suffixes: the supported formats, and the names of output files."""
 
 from pathlib import Path
 
 LOSSLESS = (".png", ".bmp", ".tif", ".tiff", ".nii", ".nii.gz", ".img", ".nrrd", ".mha", ".dcm")
-"""Formats that are read and written; ``.img`` holds the voxels of a NIfTI pair, with its ``.hdr`` beside it."""
+"""Formats that are read and written; ``.img`` is the file of a NIfTI pair's voxels, with a ``.hdr`` beside it."""
 LOSSY = (".jpg", ".jpeg")
-"""Formats that are read only: lossy compression would erase the perturbation."""
+"""Formats that are only read, because lossy compression would erase the perturbation."""
 SUPPORTED = LOSSLESS + LOSSY
 
 
@@ -13,7 +13,7 @@ def split_name(name: str) -> tuple[str, str]:
     """Split a file name into stem and lower-case suffix; ``.nii.gz`` counts as one suffix.
 
     Args:
-        name: file name without folders; the stem may hold dots, spaces and parentheses.
+        name: file name without folders; the stem may contain dots, spaces and parentheses.
 
     Returns:
         ``(stem, suffix)``, for example ``("benign (1)", ".png")`` or ``("brain.v2", ".nii.gz")``.
@@ -25,13 +25,9 @@ def split_name(name: str) -> tuple[str, str]:
 
 
 def output_name(path: str | Path) -> str:
-    """Name under which the protected version of ``path`` is stored.
+    """Return the name of the protected version of an image file or folder of DICOM slices.
 
-    Args:
-        path: image file, or folder of DICOM slices.
-
-    Returns:
-        The same name, except that a file's lossy ending (``.jpg``, ``.jpeg``) becomes ``.png``.
+    It is the same name, except that a file's lossy suffix (``.jpg``, ``.jpeg``) becomes ``.png``.
     """
     path = Path(path)
     stem, suffix = split_name(path.name)

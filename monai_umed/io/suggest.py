@@ -1,4 +1,4 @@
-"""Names that somebody has mistyped."""
+"""Suggest the nearest known name for a mistyped one."""
 
 from __future__ import annotations
 
@@ -7,6 +7,6 @@ from difflib import get_close_matches
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """A question that offers the most similar of the known names, to follow a sentence; empty if none is similar."""
+    """Return a question that offers the most similar known name, to follow a sentence; empty if none is similar."""
     nearest = get_close_matches(name, list(known), n=1, cutoff=0.4)
     return f" Did you mean {nearest[0]!r}?" if nearest else ""

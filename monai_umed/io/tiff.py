@@ -13,10 +13,10 @@ from .source import Source, named
 from .stored import CodecError, Decoded
 from .upright import ORIENTATION, check_upright
 
-# Tags that describe how the pixels lie in the file: written anew. Resolution (282, 283, 296) has arguments of its own.
+# Tags of the pixel layout, which are written anew. Resolution (282, 283, 296) has arguments of its own.
 _LAYOUT_TAGS = {254, 255, 256, 257, 258, 259, 262, 266, 273, 277, 278, 279, 280, 281, 282, 283, 284, 288, 289, 292, 293}
 _LAYOUT_TAGS |= {296, 317, 320, 322, 323, 324, 325, 330, 338, 339, 340, 341, 347}
-# Tags that hold an offset to a block elsewhere in the file, which a copy of the number would not carry over.
+# Tags that are an offset to a block elsewhere in the file, which copying the number would not copy.
 _POINTER_TAGS = {34665, 34853, 40965}
 
 
@@ -26,8 +26,8 @@ class TiffHeader:
 
     Attributes:
         arguments: keyword arguments of `tifffile.imwrite`.
-        compressed: pixels were compressed; they are written with Deflate then, which every reader knows.
-        bilevel: one bit per pixel.
+        compressed: whether pixels are compressed; they are then written with Deflate, which every reader supports.
+        bilevel: whether there is one bit per pixel.
     """
 
     arguments: dict[str, Any]
@@ -42,12 +42,12 @@ def decode_tiff(source: Source) -> Decoded:
         source: TIFF file, uncompressed or with lossless compression, in strips or tiles.
 
     Returns:
-        uint8 or uint16 array ``(C, H, W)``; 1-bit files hold 0 and 1.
+        uint8 or uint16 array ``(C, H, W)``; 0 and 1 for 1-bit files.
 
     Raises:
-        CodecError: several pages, palette, inverted gray, other bit depths, lossy compression, or pixels that are
-            stored turned.
-        Exception: damaged files raise what the decoder raises.
+        CodecError: If it has several pages, a palette, inverted gray, another bit depth or lossy compression, or is
+            stored rotated or mirrored.
+        Exception: If the file is damaged.
     """
     with tifffile.TiffFile(io.BytesIO(source.read_bytes())) as file:
         if len(file.pages) != 1:
@@ -66,7 +66,7 @@ def decode_tiff(source: Source) -> Decoded:
     elif not planes_first:
         pixels = np.moveaxis(pixels, -1, 0)
     array = np.array(pixels, dtype=pixels.dtype.newbyteorder("="), order="C")
-    # One pixel, so that tags that cannot be written are known before anything is computed.
+    # Encode one pixel, to learn whether all tags can be written before anything is computed.
     encode_tiff(array[:, :1, :1], header, compress_level=0)
     return Decoded(array=array, format="tiff", header=header, has_alpha=has_alpha, bilevel=header.bilevel)
 
@@ -105,7 +105,7 @@ def _check_layout(name: str, page: tifffile.TiffPage) -> None:
     photometric = tifffile.PHOTOMETRIC(page.photometric)
     if photometric not in (tifffile.PHOTOMETRIC.MINISBLACK, tifffile.PHOTOMETRIC.RGB):
         raise CodecError(name, f"pixels are of the kind {photometric.name}", cure)
-    limit = 2 * (Image.MAX_IMAGE_PIXELS or page.size)  # where Pillow draws the line for the other 2D formats
+    limit = 2 * (Image.MAX_IMAGE_PIXELS or page.size)  # Pillow's limit for the other 2D formats
     if page.imagewidth * page.imagelength > limit:
         reason = f"{page.imagewidth} x {page.imagelength} pixels, must be <= {limit} in all"
         raise CodecError(name, reason, "cut it into smaller images, or fetch it again if it is not that large")
@@ -136,7 +136,7 @@ def _read_header(page: tifffile.TiffPage, byteorder: str) -> TiffHeader:
     if "XResolution" in tags and "YResolution" in tags:
         arguments["resolution"] = (tags["XResolution"].value, tags["YResolution"].value)
         unit = tags["ResolutionUnit"].value if "ResolutionUnit" in tags else 2
-        arguments["resolutionunit"] = tifffile.RESUNIT(unit)  # refuses a damaged value now, not when writing
+        arguments["resolutionunit"] = tifffile.RESUNIT(unit)  # raises for an invalid value now, not when writing
     if page.extrasamples:
         arguments["extrasamples"] = page.extrasamples
     compressed = page.compression != tifffile.COMPRESSION.NONE

@@ -1,16 +1,16 @@
-"""Volumes whose slices are shifted against each other, as in CT with a tilted gantry: most readers ignore it."""
+"""Volumes whose slices are shifted against each other, as in CT with a tilted gantry, which most readers ignore."""
 
 import numpy as np
 
 _LEAST = 0.5
-"""Degrees from which on a tilt is named; rounded positions make up a tenth of it."""
+"""Smallest tilt in degrees that is reported; rounded positions cause a tenth of it."""
 
 
 def tilt_of(grid: np.ndarray) -> float:
-    """Degrees between the direction in which slices follow each other and the normal of their plane.
+    """Return the angle in degrees between the stacking direction of slices and the normal of their plane.
 
     Args:
-        grid: voxel ``(i, j, k, 1)`` to mm, 4 x 4, slices along ``k``; 0 for grids of two coordinates.
+        grid: 4 x 4 matrix from voxel ``(i, j, k, 1)`` to mm, slices along ``k``. For any other shape, the angle is 0.
     """
     if grid.shape != (4, 4):
         return 0.0
@@ -20,10 +20,10 @@ def tilt_of(grid: np.ndarray) -> float:
 
 
 def tilt_cure(grid: np.ndarray) -> tuple[str, str] | None:
-    """How tilted a series is, and what to do with a mask whose file knows nothing of it; None if it is not tilted.
+    """Return the tilt of a series as a reason, and the cure for a mask that ignores it; None if it is not tilted.
 
     Args:
-        grid: of the series, toward the patient's left, posterior and superior.
+        grid: matrix of the series to mm toward the patient's left, posterior and superior.
     """
     tilt = tilt_of(grid)
     if tilt < _LEAST:

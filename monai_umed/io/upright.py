@@ -1,4 +1,4 @@
-"""Images whose pixels are stored turned, with a tag that tells viewers to turn them back."""
+"""Refuse images that are stored rotated or mirrored, with a tag that tells viewers to undo it."""
 
 from .stored import CodecError
 
@@ -8,17 +8,16 @@ _TURNED = range(2, 9)  # 1 is upright; viewers ignore all other values
 
 
 def check_upright(name: str, orientation: object) -> None:
-    """Refuse an image that viewers and annotation tools show turned or mirrored, compared with its stored pixels.
+    """Refuse an image that viewers and annotation tools display differently from its stored pixels.
 
-    Nothing tells whether its mask was drawn on what is shown or on what is stored, so the perturbation could lie beside
-    the structure.
+    Its mask may fit either, so the perturbation might miss the structure.
 
     Args:
-        name: of the file.
-        orientation: value of the tag `ORIENTATION`, None if there is none.
+        name: name of the file, for errors.
+        orientation: value of the tag `ORIENTATION`, or None.
 
     Raises:
-        CodecError: the tag says that the image is to be turned or mirrored.
+        CodecError: If the tag says that the image must be rotated or mirrored.
     """
     if orientation in _TURNED:
         raise CodecError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,7 @@ class Protected:
 
     def describe(self) -> dict[str, Any]:
         """What a client is told."""
-        return {**asdict(self.record), "folder": str(self.folder)}
+        return {**self.record.entry(), "folder": str(self.folder)}
 
 
 def _download_copy(file: Path) -> str:

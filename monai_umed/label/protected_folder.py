@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from ..data.case import Case
 from ..data.manifest import MANIFEST, TOOL, UNFINISHED, CaseRecord, Manifest
 from ..data.windows import as_window
 from ..io.provenance import tool_version
+from ..io.stored import IntensityWindow
 from ..protectors import Protector
 from ..protectors.checkpoint import find_checkpoint, load_protector
 from ..release.already_protected import refuse_protected
@@ -39,19 +40,22 @@ class Release:
         protector: the fitted protector with all that was asked for.
         seed: of the fit, for the record.
         num_classes: classes of the labels, background included.
-        window: displayed values that map to 0 and 1, None for the files' own.
+        intensity_window: displayed values that map to 0 and 1, None for the files' own.
+        ignore_label: value of the labels that is no class, None if all of them are.
     """
 
     folder: Path
     protector: Protector
     seed: int
     num_classes: int
-    window: tuple[float, float] | None
+    intensity_window: IntensityWindow | None
+    ignore_label: int | None = None
 
     @property
     def manifest(self) -> Manifest:
         """A manifest without cases."""
-        return Manifest(TOOL, tool_version(), repr(self.protector), self.seed, self.protector.eps)
+        protector, void = self.protector, self.ignore_label
+        return Manifest(TOOL, tool_version(), repr(protector), self.seed, protector.eps, ignore_label=void)
 
 
 def choose_checkpoint(settings: Settings) -> Path:
@@ -118,7 +122,8 @@ def open_release(settings: Settings, parameters: Parameters, device: str = "cpu"
         protector=protector,
         seed=int(fitted.get("seed", 0)),
         num_classes=settings.num_classes or int(fitted.get("num_classes", 2)),
-        window=settings.window or as_window(fitted.get("window")),
+        intensity_window=settings.intensity_window or as_window(fitted.get("intensity_window", fitted.get("window"))),
+        ignore_label=settings.ignore_label or fitted.get("ignore_label"),
     )
 
 
@@ -137,7 +142,7 @@ def _checked_manifest(release: Release, case: Case) -> Manifest:
         raise ConflictError(f"{folder} is unfinished; run the batch that was interrupted again")
     if (folder / MANIFEST).exists():
         found = Manifest.load(folder / MANIFEST)
-        names = ("tool", "version", "protector", "seed", "eps")
+        names = ("tool", "version", "protector", "seed", "eps", "ignore_label")
         if different := [name for name in names if getattr(found, name) != getattr(manifest, name)]:
             raise ConflictError(f"{folder} was protected otherwise ({', '.join(different)}); move it away, then repeat")
         manifest = found
@@ -161,12 +166,19 @@ def protect_one(release: Release, case: Case) -> CaseRecord:
         OSError: the folder cannot be written.
     """
     refuse_protected([case])
+    case = replace(case, ignore_label=release.ignore_label)
     with _alone(release.folder):
         manifest = _checked_manifest(release, case)
         for name in protected_names(case):
             (release.folder / name).parent.mkdir(parents=True, exist_ok=True)
         try:
-            record = protect_case(case, release.protector, release.folder, release.num_classes, release.window)
+            record = protect_case(
+                case,
+                release.protector,
+                release.folder,
+                num_classes=release.num_classes,
+                intensity_window=release.intensity_window,
+            )
             manifest.cases = [*manifest.cases, record]
             manifest.save(release.folder / MANIFEST)
         except BaseException:
@@ -194,7 +206,14 @@ def protect_all(release: Release, cases: Sequence[Case]) -> Manifest:
         DatasetError: as there.
         Timeout: another request is still writing.
     """
+    cases = [replace(case, ignore_label=release.ignore_label) for case in cases]
     with _alone(release.folder):
         return protect_dataset(
-            cases, release.protector, release.folder, release.seed, release.num_classes, release.window, progress=False
+            cases,
+            release.protector,
+            release.folder,
+            seed=release.seed,
+            num_classes=release.num_classes,
+            intensity_window=release.intensity_window,
+            progress=False,
         )

@@ -8,8 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..data.two_folders import check_ignore_label
 from ..data.windows import as_window
+from ..io.stored import IntensityWindow
 from ..io.suggest import did_you_mean
+from ..workflows.bundle import renamed
 from ..workflows.presets import PRESETS, read_eps
 
 FOLDER, DATASTORE = "folder", "datastore"
@@ -45,7 +48,8 @@ class Settings:
         checkpoint: fitted protector; None for that of the newest fit in ``output``.
         parameters: what holds for requests that ask for nothing else.
         num_classes: classes of the labels, background included; None for those of the fit.
-        window: displayed values that map to 0 and 1; None for those of the fit.
+        intensity_window: displayed values that map to 0 and 1; None for those of the fit.
+        ignore_label: value of the labels that is no class; None for that of the fit.
         protect_on_save: whether to protect an image as soon as its final label is saved.
     """
 
@@ -53,7 +57,8 @@ class Settings:
     checkpoint: Path | None = None
     parameters: Parameters = Parameters()
     num_classes: int | None = None
-    window: tuple[float, float] | None = None
+    intensity_window: IntensityWindow | None = None
+    ignore_label: int | None = None
     protect_on_save: bool = False
 
 
@@ -107,7 +112,8 @@ _SETTINGS: dict[str, Callable[[Any], Any]] = {
     "output": lambda value: Path(str(value)).expanduser().resolve(),
     "checkpoint": _checkpoint,
     "num_classes": _classes,
-    "window": as_window,
+    "intensity_window": as_window,
+    "ignore_label": lambda value: check_ignore_label(int(value)),
     "protect_on_save": _flag,
 }
 _OF_THE_SERVER = {"server_mode"}  # MONAI Label's own
@@ -157,6 +163,9 @@ def read_settings(conf: Mapping[str, Any], studies: str | Path) -> Settings:
         ValueError: an unknown name (the nearest is offered), a value out of range, or an output folder that is or lies
             below ``studies``, where protected files could be taken for labels.
     """
+    if "window" in conf:
+        window = renamed(old="conf window", new="conf intensity_window", value=conf["window"])
+        conf = {"intensity_window": window, **{name: value for name, value in conf.items() if name != "window"}}
     for name in conf.keys() - _SETTINGS.keys() - _OF_THE_SERVER:
         hint = did_you_mean(name, _SETTINGS)
         raise ValueError(f"--conf {name}: there is no such setting.{hint} There are {', '.join(_SETTINGS)}.")

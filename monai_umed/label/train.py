@@ -17,7 +17,7 @@ from ..data.case import Case
 from ..data.workspace import dataset_of
 from ..io.checksum import sha256_path
 from ..workflows.fit import fit
-from ..workflows.presets import PRESETS, UMED
+from ..workflows.presets import PRESETS, UMED, find_preset
 from .datastore import labelled_cases
 from .http_errors import http_errors
 from .protected_folder import FIT
@@ -39,7 +39,8 @@ _OPTIONS: dict[str, Any] = {
 def fit_options(request: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
     """What the request gives, then what the server was started with."""
     eps = None if request.get("preset") else settings.parameters.eps  # the preset brings its own
-    server = {"eps": eps, "num_classes": settings.num_classes, "window": settings.window}
+    names = ("num_classes", "intensity_window", "ignore_label")
+    server = {"eps": eps, **{name: getattr(settings, name) for name in names}}
     given = {name: request.get(name, default) for name, default in _OPTIONS.items()}
     chosen = {**server, **{name: value for name, value in given.items() if value not in (None, "")}}
     return {name: value for name, value in chosen.items() if value is not None}
@@ -48,8 +49,9 @@ def fit_options(request: Mapping[str, Any], settings: Settings) -> dict[str, Any
 def _check_preset(name: str) -> None:
     # A stamp is no fit: what is protected here later takes UMed's generators.
     known = [known for known, preset in PRESETS.items() if preset.method == UMED]
-    if name not in known:
+    if name in PRESETS and name not in known:
         raise ValueError(f"preset is {name!r}; it must be one of {', '.join(known)}")
+    find_preset(name)
 
 
 def _fit_folder(output: Path, cases: Sequence[Case], options: Mapping[str, Any]) -> Path:
@@ -89,7 +91,7 @@ class UMedFit(TrainTask):
             folder = _fit_folder(self.settings.output, cases, options)
             _check_preset(options.get("preset", "default"))
             # MONAI Label's clients know the ids of train.json.
-            for old, new in (("max_epochs", "epochs"), ("working_size", "size")):
+            for old, new in (("max_epochs", "epochs"), ("working_size", "grid")):
                 if old in options:
                     options[new] = options.pop(old)
             with dataset_of(cases, folder / ".labelled") as dataset:

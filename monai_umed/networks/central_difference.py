@@ -10,25 +10,23 @@ from torch.nn import functional as F
 
 
 class CentralDifferenceConv(nn.Module):
-    r"""A 3x3 (3x3x3) convolution plus a convolution over differences to the central pixel, both with free kernels.
+    r"""A convolution plus a convolution over differences to the central pixel, each with a kernel of its own.
 
     .. math:: f_{out}(r) = \sum_{\Delta} w_v(\Delta) f_{in}(r - \Delta)
               + \sum_{\Delta} w_c(\Delta) [f_{in}(r - \Delta) - f_{in}(r)]
 
-    Both sums are linear in the same nine (27) pixels, so they are one convolution with the kernel
-    :math:`w_v + w_c` whose central tap is lowered by :math:`\sum w_c`. The kernel is folded at every call, in
-    training as well: the gradients of the two kernels stay exact and the cost is that of one convolution.
-
-    The sum over neighbors reads zero padding outside the image, as the vanilla convolution does.
+    Both sums are linear in the same 9 pixels (27 voxels), so they equal one convolution with the kernel
+    :math:`w_v + w_c` whose central tap is lowered by :math:`\sum w_c`. The kernel is folded at every call, also in
+    training: gradients stay exact, and the cost is that of one convolution. The image is padded with zeros.
 
     Args:
         spatial_dims: 2 or 3.
         in_channels: channels of the input, shape ``(B, in_channels, *spatial)``.
-        out_channels: channels of the output, shape ``(B, out_channels, *spatial)`` (same size, stride 1).
-        bias: whether to add one free number per output channel.
+        out_channels: channels of the output, shape ``(B, out_channels, *spatial)``.
+        bias: whether to add a bias per output channel.
 
     Raises:
-        ValueError: if ``spatial_dims`` is neither 2 nor 3.
+        ValueError: If ``spatial_dims`` is neither 2 nor 3.
     """
 
     def __init__(self, spatial_dims: int, in_channels: int, out_channels: int, bias: bool = True) -> None:
@@ -44,7 +42,7 @@ class CentralDifferenceConv(nn.Module):
             nn.init.kaiming_uniform_(kernel, a=math.sqrt(5))
 
     def folded_kernel(self) -> torch.Tensor:
-        """The one kernel, of shape ``(out_channels, in_channels, 3, 3[, 3])``, that both sums amount to."""
+        """Return the one kernel that equals both sums, of shape ``(out_channels, in_channels, 3, 3[, 3])``."""
         total = self.difference.flatten(2).sum(-1).reshape(self.difference.shape[:2] + (1,) * self.spatial_dims)
         return self.vanilla + self.difference - F.pad(total, [1, 1] * self.spatial_dims)
 

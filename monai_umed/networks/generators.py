@@ -26,7 +26,7 @@ def _conv(spatial_dims: int, in_channels: int, out_channels: int, central_differ
 def _stage(
     spatial_dims: int, in_channels: int, out_channels: int, convs: int, norm: str | None, central_difference: bool
 ) -> nn.Sequential:
-    """``convs`` times convolution, normalization, leaky ReLU."""
+    """Repeat convolution, normalization and leaky ReLU ``convs`` times."""
     layers: list[nn.Module] = []
     for index in range(convs):
         layers.append(_conv(spatial_dims, out_channels if index else in_channels, out_channels, central_difference))
@@ -37,30 +37,30 @@ def _stage(
 
 
 class Perturbator(nn.Module):
-    """One generator of raw noise, a U-Net (:math:`F_c` or :math:`F_t` in UMed, Lin et al. 2024, Section 3.2).
+    """A U-Net that generates raw noise (:math:`F_c` or :math:`F_t` in UMed, Lin et al. 2024, Section 3.2).
 
-    The output is raw noise without limit; :func:`monai_umed.protectors.bound_noise` brings it under a bound.
+    The noise is unbounded; :func:`monai_umed.protectors.bound_noise` brings it under a bound.
 
     Args:
         spatial_dims: 2 or 3.
         in_channels: channels of the image.
-        features: channels of each level; each level halves the resolution.
+        features: channels of each level, at least two levels; each halves the resolution.
         convs: convolutions per level.
-        central_difference: use :class:`CentralDifferenceConv` for all 3x3 convolutions of the encoder.
+        central_difference: use :class:`CentralDifferenceConv` for all convolutions of the encoder.
         norm: MONAI's name of the normalization layer (``"batch"``, ``"instance"``), or None.
         patch: side of the pixel blocks that are folded into channels before the first level and unfolded after the
-            last. 1 is the paper; 4 makes a step several times cheaper, since the cost lies in full-resolution
-            convolutions, and lets the noise repeat with a period of 4 pixels, which survives resampling.
+            last. The paper uses 1. With 4, a step is several times cheaper, because most of the cost lies in
+            full-resolution convolutions, and the noise can repeat every 4 pixels, which survives resampling.
         checkerboard: with patches, start from a checkerboard of squares of half a patch instead of random noise.
-        mirrored: let the checkerboard begin a quarter of a patch aside; of patches of 4, 8, 12 ... pixels it then is
-            its own mirror image, which flips of images leave as it is.
+        mirrored: shift the checkerboard by a quarter of a patch. If 4 divides the patch, the checkerboard is then its
+            own mirror image, so that flips of the image do not change it.
 
     Shape:
         ``(B, in_channels, *spatial)`` to ``(B, in_channels, *spatial)``, any spatial size: the input is padded with
-        its edge to a multiple of :attr:`stride` and the output is cropped.
+        its edge values to a multiple of :attr:`stride`, and the output is cropped.
 
     Raises:
-        ValueError: if an argument is out of range.
+        ValueError: If an argument is out of range.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class Perturbator(nn.Module):
         self.patch = patch
         self.stride = patch * 2 ** (len(features) - 1)
         first, last = features[0], features[0]
-        # instance normalization needs more than one value at the deepest level
+        # Instance normalization needs more than one value at the deepest level.
         self.smallest = self.stride * (2 if norm is not None and norm.lower() == "instance" else 1)
         self.fold = (
             nn.Identity()
@@ -110,17 +110,17 @@ class Perturbator(nn.Module):
             else Conv[Conv.CONVTRANS, spatial_dims](last, in_channels, kernel_size=patch, stride=patch, bias=False)
         )
 
-        # An even offset of a region is the most visible and the least learnable noise, but the first that a generator
-        # finds; without the mean of each block the budget goes to a pattern.
+        # A constant offset of a region is the most visible and least learnable noise, but the first that a generator
+        # finds. Subtracting the mean of each block leaves the budget to a pattern.
         self.average = Pool[Pool.AVG, spatial_dims](kernel_size=patch)
         self.spread = nn.Upsample(scale_factor=float(patch), mode="nearest")
         self._initialize(checkerboard, self.patch // 4 if mirrored else 0)
 
     def _initialize(self, checkerboard: bool, aside: int) -> None:
-        """Keep the size of features through the layers; if asked to, start from a checkerboard of half-patch squares.
+        """Draw weights that keep the scale of features, and start from a checkerboard of half-patch squares if asked.
 
-        A pattern that repeats alike everywhere is what networks learn first. From random noise the generators find
-        one too, but a worse one: they saturate in the pattern that they happen to start with.
+        Networks first learn a pattern that repeats everywhere. From random noise, generators also find one, but a
+        worse one: they saturate in the pattern that they happen to start with.
         """
         for module in self.modules():
             if isinstance(module, CentralDifferenceConv):
@@ -138,13 +138,13 @@ class Perturbator(nn.Module):
 
     @torch.no_grad()
     def start_from(self, tile: torch.Tensor) -> None:
-        """Make the noise repeat a tile, whatever the image; what else the new weights give is small beside it.
+        """Make the noise repeat a tile whatever the image is; noise from the other weights is small in comparison.
 
         Args:
-            tile: one patch, as many values along each axis, between -1 and 1.
+            tile: values between -1 and 1, shape ``(patch, patch[, patch])``.
 
         Raises:
-            ValueError: if the tile is not of a patch's shape, or a patch is a single pixel.
+            ValueError: If the tile has another shape, or a patch is a single pixel.
         """
         kernel = self.unfold.weight
         assert isinstance(kernel, torch.Tensor)
@@ -156,7 +156,7 @@ class Perturbator(nn.Module):
         kernel += tile.to(kernel) * (6 / kernel.shape[0])
         last_conv = [module for module in self.decoder.modules() if isinstance(module, nn.modules.conv._ConvNd)][-1]
         assert last_conv.bias is not None
-        # Features of about 1, so that neither seed nor brightness decides how strong the pattern starts.
+        # Features of about 1, so that the strength of the pattern depends neither on the seed nor on the brightness.
         last_conv.weight *= 0.1
         last_conv.bias.fill_(1)
 
@@ -183,19 +183,21 @@ class Perturbator(nn.Module):
 
 
 class UMedPerturbator(nn.Module):
-    """Both of UMed's generators on one image: raw contour noise and raw texture noise.
+    """UMed's two generators: raw contour noise and raw texture noise for one image.
 
-    The contour generator's encoder uses central-difference convolutions (Eq. 3, 4), the texture generator is a plain
-    U-Net (Eq. 5). One tensor in, one out, so that it exports to TorchScript.
+    The contour generator's encoder uses central-difference convolutions (Eq. 3, 4); the texture generator is a plain
+    U-Net (Eq. 5). It maps one tensor to one tensor, so that it can be exported to TorchScript.
 
     Args:
         spatial_dims, in_channels, features, convs, norm, patch, checkerboard, mirrored: see :class:`Perturbator`.
-        central_difference: False gives the ablation with a vanilla contour generator.
-        output: how raw noise is brought under its bound, ``"tanh"`` or ``"clip"``, see
-            :func:`monai_umed.protectors.bound_noise`.
+        central_difference: False for the ablation with a plain contour generator.
+        output: how raw noise is bounded, ``"tanh"`` or ``"clip"``, see :func:`monai_umed.protectors.bound_noise`.
 
     Shape:
         ``(B, C, *spatial)`` to ``(B, 2 * C, *spatial)``: C channels of contour noise, then C of texture noise.
+
+    Raises:
+        ValueError: If ``output`` is unknown, or for the reasons of :class:`Perturbator`.
     """
 
     def __init__(
@@ -229,7 +231,7 @@ class UMedPerturbator(nn.Module):
         self.texture = Perturbator(spatial_dims, in_channels, features, convs, False, **shared)
 
     def settings(self) -> dict[str, Any]:
-        """The arguments that make such a network, plain values for a checkpoint."""
+        """Return the arguments of this network as plain values, for a checkpoint."""
         names = ("spatial_dims", "in_channels", "features", "convs", "central_difference", "norm", "patch", "output")
         return {name: getattr(self, name) for name in (*names, "checkerboard", "mirrored")}
 

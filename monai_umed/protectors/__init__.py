@@ -14,7 +14,7 @@ _METHODS = {target.split(".")[1]: name for name, target in PROTECTORS.items()}
 
 
 def __getattr__(name: str) -> Any:
-    """Classes of all methods, as ``_target_`` names them in configs; a module is imported when it is asked for."""
+    """Import the class of a method on first use, so that ``_target_`` in configs can name it here."""
     if name in _METHODS:
         return protector_class(_METHODS[name])
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""The alternation of error minimization: steps of the surrogate on protected images, a turn of the noise, and again."""
+"""Error minimization alternates between steps of the surrogate on protected images and turns of the noise."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ def _classes(channels: torch.Tensor, threshold: float) -> torch.Tensor:
 
 
 class Turns:
-    """A MONAI handler that lets the noise have its turn after every few steps of the surrogate.
+    """A MONAI handler that gives the noise a turn after every few steps of the surrogate.
 
-    It ends the training after the last turn, or after the first before which the surrogate had learned the protected
-    images: pixel error would be a bad measure of it, since background dominates, so it is the Dice similarity of the
-    foreground pooled over the steps since the last turn.
+    It ends the training after the last turn, or after the first one before which the surrogate had learned the
+    protected images, measured by the Dice similarity of the foreground pooled over the steps since the previous turn;
+    background would dominate the pixel error.
 
     Args:
-        turn: what the noise does, given the surrogate in evaluation mode.
-        rounds: turns at most.
-        steps: of the surrogate before each turn.
+        turn: improves the noise, given the surrogate in evaluation mode.
+        rounds: largest number of turns.
+        steps: steps of the surrogate before each turn.
         stop: Dice similarity at which the surrogate has learned the images.
     """
 
@@ -67,15 +67,15 @@ class AlternatingProtector(SurrogateProtector, ABC):
     """A method whose noise and whose surrogate are optimized in turn.
 
     Args:
-        rounds: turns of the noise at most.
-        surrogate_steps: steps of the surrogate before each.
-        stop: see :class:`Turns`; above 1 for never.
-        options: what :class:`SurrogateProtector` takes.
+        rounds: largest number of turns of the noise.
+        surrogate_steps: steps of the surrogate before each turn.
+        stop: see :class:`Turns`; a number above 1 never stops early.
+        options: see :class:`SurrogateProtector`.
     """
 
     needs: ClassVar[Needs] = Needs.fit
     passes: int = 1
-    """Times that a turn goes through the training set."""
+    """Passes of a turn over the training set."""
 
     def __init__(
         self,
@@ -96,7 +96,7 @@ class AlternatingProtector(SurrogateProtector, ABC):
 
     @abstractmethod
     def begin(self, items: list[dict]) -> None:
-        """Set up the noise of items that :meth:`on_grid` gave; they may carry parts of it."""
+        """Initialize the noise for the items of :meth:`on_grid`, in which parts of it may be stored."""
 
     @abstractmethod
     def turn(self, network: torch.nn.Module, batch: list[dict]) -> None:
@@ -104,17 +104,17 @@ class AlternatingProtector(SurrogateProtector, ABC):
 
     @abstractmethod
     def show(self, batch: list[dict]) -> torch.Tensor:
-        """The batch as it is protected so far, ``(B, C, *size)``."""
+        """Return the batch with the current noise, ``(B, C, *size)``."""
 
     def finish(self, items: list[dict]) -> None:
-        """Keep of the noise what :meth:`raw` needs; called once, after the last turn."""
+        """Keep what :meth:`raw` needs of the noise; called once, after the last turn."""
 
     def training(self) -> Defense | None:
-        """How the surrogate is trained beyond the ordinary; None for the ordinary."""
+        """Return what is added to the ordinary training of the surrogate, if anything."""
         return None
 
     def fit(self, items: Sequence[dict], progress: bool = True) -> None:
-        """Optimize the noise; arguments and errors as in :meth:`on_grid`."""
+        """Optimize the noise; items and errors are those of :meth:`on_grid`."""
         prepared = self.on_grid(items)
         self.begin(prepared)
         shown = self.surrogate_items(prepared)

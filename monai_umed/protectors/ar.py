@@ -1,4 +1,4 @@
-"""AR, autoregressive perturbations: noise whose pixels follow from their neighbors (Sandoval-Segura et al. 2022)."""
+"""AR, autoregressive perturbations: each pixel of noise follows from its neighbors (Sandoval-Segura et al. 2022)."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from .class_noise import ClassNoise
 SIDE = 3
 """Pixels of a kernel along each axis."""
 CROP = 4
-"""First pixels of each axis that are cut off: noise in which no kernel shows."""
+"""First pixels of each axis, cut off because the kernel does not yet show in them."""
 TRIAL_SIDES = (8, 32, None)
-"""Largest side of the fields that a kernel is tried on: most kernels fail early, on small ones."""
+"""Largest sides of the fields that a kernel is tried on; most kernels fail on small fields already."""
 LARGEST_RMS = 0.9
-"""Of a trial field made from N(0, 1): the paper's L2 norm of 50 on 3 x 32 x 32 pixels."""
+"""Largest RMS of a trial field that starts from N(0, 1): the paper's L2 norm of 50 on 3 x 32 x 32 pixels."""
 LEAST_RESPONSE = 0.1
-"""Mean absolute residual of a field with RMS 1 under the kernel of another class."""
+"""Least mean absolute residual of a field with RMS 1 under the kernel of another class."""
 
 
 def autoregress(kernel: np.ndarray, start: np.ndarray) -> np.ndarray:
@@ -29,10 +29,10 @@ def autoregress(kernel: np.ndarray, start: np.ndarray) -> np.ndarray:
 
     Args:
         kernel: weights ``(3, ..., 3)``, the last of which belongs to the pixel itself and is zero.
-        start: field of as many axes; its first two entries along each of them stay as they are.
+        start: field with the same number of axes; its first two entries along each axis stay as they are.
 
     Returns:
-        ``x`` with ``x[i, j] = sum(kernel * x[i - 2 : i + 1, j - 2 : j + 1])``, in 3D accordingly; float64.
+        ``x`` with ``x[i, j] = sum(kernel * x[i - 2 : i + 1, j - 2 : j + 1])``, accordingly in 3D, as float64.
     """
     field = np.array(start, np.float64)
     weights = kernel.reshape(-1, SIDE)
@@ -42,7 +42,7 @@ def autoregress(kernel: np.ndarray, start: np.ndarray) -> np.ndarray:
     for index in product(*(range(SIDE - 1, side) for side in field.shape[:-1])):
         rows = field[tuple(slice(i - SIDE + 1, i + 1) for i in index)].reshape(len(weights), -1)
         drive = sum(weights[:-1, tap] @ rows[:-1, tap : tap + length] for tap in range(SIDE))
-        # Given the rows before it, a row is a recursive filter of one dimension.
+        # Given the rows before it, a row is the output of a one-dimensional recursive filter.
         first, second = rows[-1, :2]
         memory = np.array([weights[-1, 1] * second + weights[-1, 0] * first, weights[-1, 0] * second])
         field[index][SIDE - 1 :] = lfilter(direct, feedback, drive, zi=memory)[0]
@@ -50,10 +50,7 @@ def autoregress(kernel: np.ndarray, start: np.ndarray) -> np.ndarray:
 
 
 def residual(kernel: np.ndarray, field: np.ndarray) -> np.ndarray:
-    """What the kernel leaves unexplained at every pixel that has all neighbors; zero for a field of its own.
-
-    Flat, in raster order.
-    """
+    """Return what the kernel leaves unexplained at every pixel with all neighbors, flat; zero for its own fields."""
     taps = kernel.ravel().copy()
     taps[-1] = -1
     windows = np.lib.stride_tricks.sliding_window_view(field, kernel.shape)
@@ -66,7 +63,7 @@ def _field(kernel: np.ndarray, size: Sequence[int], generator: torch.Generator) 
 
 
 def _trial(kernel: np.ndarray, size: Sequence[int], generator: torch.Generator) -> np.ndarray | None:
-    """A field with RMS 1, or None if fields of that kernel explode."""
+    """Return a field with RMS 1, or None if fields of that kernel explode."""
     for largest in TRIAL_SIDES:
         with np.errstate(over="ignore", invalid="ignore"):
             field = _field(kernel, [min(side, largest or side) for side in size], generator)
@@ -77,7 +74,7 @@ def _trial(kernel: np.ndarray, size: Sequence[int], generator: torch.Generator) 
 
 
 def _differ(one: tuple[np.ndarray, np.ndarray], other: tuple[np.ndarray, np.ndarray]) -> bool:
-    """Whether neither kernel explains the field of the other."""
+    """Return whether neither kernel explains the field of the other."""
     pairs = ((one[0], other[1]), (other[0], one[1]))
     return all(np.abs(residual(kernel, field)).mean() >= LEAST_RESPONSE for kernel, field in pairs)
 
@@ -85,21 +82,16 @@ def _differ(one: tuple[np.ndarray, np.ndarray], other: tuple[np.ndarray, np.ndar
 class AR(ClassNoise):
     r"""Autoregressive perturbations (Sandoval-Segura et al., NeurIPS 2022, arXiv 2206.03693).
 
-    Each class and channel has a kernel :math:`b` of 3 pixels a side that sums to 1 and looks back only:
-    :math:`x_{ij} = \sum_{kl} b_{kl} x_{i-2+k, j-2+l}`, :math:`b_{22} = 0`, from a border of N(0, 1). The foreground
-    and the background, or every class of several, are the classes. A kernel is taken if its fields stay finite and
-    small, and differ from what any other class's kernel explains.
+    Each class and channel has a kernel :math:`b` of 3 pixels a side that sums to 1 and only looks back:
+    :math:`x_{ij} = \sum_{kl} b_{kl} x_{i-2+k, j-2+l}`, :math:`b_{22} = 0`, from a border of N(0, 1). A kernel is
+    accepted if its fields stay finite and small, and no other class's kernel explains them.
 
-    Deviations: volumes have kernels of 3 x 3 x 3. Both tests are made per pixel, where the paper's are sums over
-    3 x 32 x 32. The paper fixes the L2 norm (an RMS of 4.6/255) without any limit per pixel; here the bound holds, and
-    by default the RMS is eps / 2, so that hardly a pixel is clipped and the recurrence survives.
+    Differs from the paper: volumes have kernels of 3 x 3 x 3. Both tests are made per pixel, where the paper has sums
+    over 3 x 32 x 32. The paper fixes the L2 norm (an RMS of 4.6/255) without a limit per pixel; here the bound holds,
+    and by default the RMS is eps / 2, so that few pixels are clipped and the recurrence survives.
 
     Args:
-        spatial_dims: see :class:`ClassNoise`, as all that is not named here.
-        per_image: whether each case gets fields of its own; kernels are those of the seed in any case.
-        norm: ``"linf"`` or ``"rms"``.
-        rms: in units of eps, for ``norm="rms"``.
-        common: further arguments of :class:`BoundedProtector`.
+        per_image, norm, rms, common: see :class:`ClassNoise`; kernels depend on the seed alone.
     """
 
     paper = "Sandoval-Segura et al. 2022, arXiv 2206.03693"
@@ -125,7 +117,7 @@ class AR(ClassNoise):
         return torch.from_numpy(np.stack(fields)).unflatten(0, self.kernels.shape[:2])
 
     def _draw_kernels(self) -> np.ndarray:
-        """One per class and channel, shape ``(num_classes, C, 3, ..., 3)``; channels are drawn one after the other."""
+        """Draw one kernel per class and channel, ``(num_classes, C, 3, ..., 3)``, channel by channel."""
         generator = self.generator("kernels")
         channels = []
         for _ in range(self.in_channels):

@@ -1,4 +1,4 @@
-"""Names of the arguments of a constructor that passes some on to its parents."""
+"""Find the arguments of a constructor that passes some on to its parents."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from inspect import Parameter, signature
 
 
 def constructor_arguments(cls: type) -> list[str]:
-    """What a class takes, its own arguments first; those taken as ``**keywords`` are found at its parents."""
+    """Return the names of a class's arguments, its own first, then its parents' that it takes as ``**keywords``."""
     names: dict[str, None] = {}
     for parent in cls.__mro__:
         parameters = signature(parent).parameters.values()

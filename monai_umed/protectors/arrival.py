@@ -13,7 +13,7 @@ from ..data.working_grid import fitting_grid, say_sides
 from .base import Protector
 from .perturbation import NothingChangedWarning, Perturbation
 
-LEAST_SHARE = 0.5
+LEAST_FRACTION = 0.5
 """Share of its perturbation that must arrive in a protected image."""
 
 
@@ -27,12 +27,13 @@ def check_arrival(
     protector: Protector,
     image: torch.Tensor,
     label: torch.Tensor,
+    *,
     perturbation: Perturbation,
     change: float,
     spacing: Sequence[float] | None = None,
     levels: float | None = None,
     case_id: str | None = None,
-) -> None:
+) -> float:
     """Refuse a protected image in which less than half of the perturbation is left.
 
     The share that arrives is the root mean square of what changed over that of what was to change. A single pixel does
@@ -52,11 +53,14 @@ def check_arrival(
         levels: stored grey levels per unit.
         case_id: which case it is.
 
+    Returns:
+        Root mean square of what was to change, in [0, 1] units; 0 for a control that changes nothing.
+
     Raises:
-        ValueError: if no pixel may change, or less than :data:`LEAST_SHARE` arrives.
+        ValueError: if no pixel may change, or less than :data:`LEAST_FRACTION` arrives.
     """
     if protector.changes_nothing:
-        return
+        return 0.0
     delta, bound = perturbation
     limit = root_mean_square(bound)
     if limit == 0:
@@ -64,13 +68,29 @@ def check_arrival(
     made = root_mean_square(delta)
     enlarged = _enlarged_sides(protector, image)
     if enlarged is not None:
-        made = max(made, limit * _strength(protector, image, label, enlarged, spacing, case_id))
+        made = max(made, limit * _strength(protector, image, label, sides=enlarged, spacing=spacing, case_id=case_id))
     if made == 0:
         raise ValueError(f"{type(protector).__name__} made no noise for it; fit anew, or take another method")
-    share = change / made
-    if share < LEAST_SHARE:
+    if lost := say_lost(change, made):
         cause = _explain_loss(levels) if enlarged is None else _explain_grid(protector, image, enlarged)
-        raise ValueError(f"{share:.0%} of the perturbation arrives, must be at least {LEAST_SHARE:.0%}: {cause}")
+        raise ValueError(f"{lost}: {cause}")
+    return made
+
+
+def say_lost(change: float, made: float) -> str | None:
+    """Say what is wrong with an image in which less than :data:`LEAST_FRACTION` of its perturbation is left.
+
+    Args:
+        change: root mean square of what changed in the file, over all pixels and channels.
+        made: the same of what was to change, in the same units; 0 if nothing was.
+
+    Returns:
+        The reason; None if enough is left.
+    """
+    # Figures of another computer may differ in their last digits.
+    if change >= LEAST_FRACTION * made * (1 - 1e-6):
+        return None
+    return f"{change / made:.0%} of the perturbation arrives, must be at least {LEAST_FRACTION:.0%}"
 
 
 def _enlarged_sides(protector: Protector, image: torch.Tensor) -> tuple[int, ...] | None:
@@ -89,6 +109,7 @@ def _strength(
     protector: Protector,
     image: torch.Tensor,
     label: torch.Tensor,
+    *,
     sides: tuple[int, ...],
     spacing: Sequence[float] | None,
     case_id: str | None,

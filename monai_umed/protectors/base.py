@@ -1,4 +1,4 @@
-"""The promise every protector keeps: no pixel moves further than its bound."""
+"""The base of all protectors, which guarantees that no pixel changes by more than its bound."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .arguments import constructor_arguments
 from .perturbation import Part, Perturbation, check_case, round_down, warn_if_unchanged
 
 SLICES_AT_ONCE = 16
-"""Slices of a volume that are handed to a method together."""
+"""Slices of a volume that a method gets together."""
 
 
 class Needs(str, Enum):
@@ -29,32 +29,34 @@ class Needs(str, Enum):
 
 
 class Protector(ABC):
-    """A method is a map of bounds and raw noise; everything that must hold for all methods is done here.
+    """A method that turns an image and its label into a bounded perturbation.
 
-    A subclass contributes :meth:`bounds` and :meth:`noise` and cannot break the budget: :meth:`__call__` is final. What
-    is fitted it hands out and takes back by :meth:`state` and :meth:`load_state`, which makes it fit for checkpoints.
+    A subclass contributes :meth:`bounds` and :meth:`noise`, and cannot exceed the bounds, because :meth:`__call__` is
+    final. :meth:`state` and :meth:`load_state` exchange what is fitted with checkpoints. The arguments and errors
+    below, and the documentation of overridden methods, hold for all subclasses.
 
     Attributes:
         needs: what must happen before the first image.
-        protects_new_images: whether images that were not there at the fit can be protected without another one.
+        protects_new_images: whether images that were not part of the fit can be protected without another one.
         paper: short citation with arXiv id or venue.
-        changes_nothing: whether it is a control that leaves every image as it is.
+        changes_nothing: whether it is a control that leaves every image unchanged.
+        needs_color: whether gray images cannot be protected as color images, or the other way round.
 
     Args:
         spatial_dims: 2 or 3.
         in_channels: channels of the images.
-        eps: largest change of any pixel as a share of the [0, 1] intensity window.
-        slice_axis: axis (0, 1 or 2) along which a method for images takes volumes apart; None refuses volumes.
+        eps: largest change of any pixel, as a fraction of the [0, 1] intensity window.
+        slice_axis: axis (0, 1 or 2) along which a 2D method protects volumes slice by slice; None refuses volumes.
 
     Raises:
-        ValueError: if an argument is out of range. What is said here of arguments and errors holds for all subclasses
-            and is not said again.
+        ValueError: If an argument is out of range.
     """
 
     needs: ClassVar[Needs]
     protects_new_images: ClassVar[bool]
     paper: ClassVar[str]
     changes_nothing: ClassVar[bool] = False
+    needs_color: ClassVar[bool] = False
 
     def __init__(self, spatial_dims: int, in_channels: int, eps: float, slice_axis: int | None = None) -> None:
         if spatial_dims not in (2, 3):
@@ -71,17 +73,17 @@ class Protector(ABC):
 
     @property
     def grid(self) -> tuple[int, ...] | None:
-        """Working grid that images are resampled to, one number per axis; None for methods that see native pixels."""
+        """Working grid that images are resampled to, one number per axis; None for methods that use native pixels."""
         return None
 
     @abstractmethod
     def bounds(self, image: torch.Tensor, label: torch.Tensor, spacing: Sequence[float] | None = None) -> torch.Tensor:
-        """Limits per pixel and region, shape ``(regions, *spatial)`` in [0, 1] units; regions do not overlap."""
+        """Return limits per pixel and region, ``(regions, *spatial)`` in [0, 1] units; regions do not overlap."""
 
     def region(self, label: torch.Tensor, spacing: Sequence[float] | None = None) -> tuple[slice, ...]:
-        """A box, one slice per spatial axis, outside of which every bound is zero; by default the whole image.
+        """Return a box, one slice per spatial axis, outside of which every bound is zero; by default the whole image.
 
-        What is outside of it is never looked at, which saves most of the time and memory that a large volume takes.
+        Pixels outside are not processed, which saves most of the time and memory that a large volume needs.
         """
         return (slice(None),) * (label.ndim - 1)
 
@@ -89,82 +91,83 @@ class Protector(ABC):
     def noise(
         self, image: torch.Tensor, label: torch.Tensor, bounds: torch.Tensor, case_id: str | None
     ) -> torch.Tensor:
-        """The perturbation before it is clipped, shape ``(C, *spatial)`` in [0, 1] units.
+        """Return the perturbation before it is clipped, ``(C, *spatial)`` in [0, 1] units.
 
         Args:
             image: intensities in [0, 1], shape ``(C, *spatial)``.
-            label: class of every pixel, shape ``(1, *spatial)``.
-            bounds: see :meth:`limits`, already rounded down to what the file can hold.
-            case_id: which case of the dataset it is; of a volume's slice ``"<id>:<index>"``.
+            label: class numbers, shape ``(1, *spatial)``.
+            bounds: result of :meth:`native_bounds`.
+            case_id: id of the case in the dataset, ``"<id>:<index>"`` for the slice of a volume.
         """
 
     def noises(self, parts: Sequence[Part]) -> list[torch.Tensor]:
-        """:meth:`noise` of several slices; methods that are faster with many at once override it."""
+        """Return the :meth:`noise` of several slices; methods that are faster with many at once override it."""
         return [self.noise(*part) for part in parts]
 
     def fit(self, items: Sequence[dict], progress: bool = True) -> None:
-        """Prepare for :attr:`needs`, with a progress bar if wanted; methods that need nothing do nothing.
+        """Do what the method :attr:`needs`; methods that need nothing do nothing.
 
         Args:
             items: cases on the working grid with ``image``, ``label``, ``id`` and ``bounds``, see
                 :attr:`monai_umed.data.training_set.TrainingSet.items`.
+            progress: whether to show a progress bar.
         """
         if self.needs is not Needs.nothing:
-            raise NotImplementedError(f"{type(self).__name__} needs a {self.needs.value} and does not say how.")
+            raise NotImplementedError(f"{type(self).__name__} needs a {self.needs.value} and does not implement fit().")
 
     def state(self) -> dict[str, Any]:
-        """What a fit has found: tensors and plain values by name; empty before it."""
+        """Return the results of a fit, tensors and plain values by name; empty before it."""
         return {}
 
     def load_state(self, state: Mapping[str, Any]) -> None:
-        """Take over what :meth:`state` of a protector with the same settings gave.
+        """Load the :meth:`state` of a protector with the same settings.
 
         Raises:
-            ValueError: if it is the state of another method.
+            ValueError: If it is the state of another method.
         """
         if state:
             raise ValueError(f"{type(self).__name__} is not fitted, so it has no use for {', '.join(state)}.")
 
     @property
     def fitted(self) -> bool:
-        """Whether images can be protected now."""
+        """Whether images can be protected."""
         return self.needs is Needs.nothing or bool(self.state())
 
     @classmethod
     def argument_names(cls) -> list[str]:
-        """The constructor's arguments; those that a class passes on as ``**keywords`` are found at its parents."""
+        """Return the names of the constructor's arguments, see `constructor_arguments`."""
         return constructor_arguments(cls)
 
     def settings(self) -> dict[str, Any]:
-        """The constructor's arguments as plain values; each is looked up as the attribute of the same name."""
+        """Return the constructor's arguments as plain values, from the attributes of the same names."""
         return {name: getattr(self, name) for name in self.argument_names()}
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> Protector:
-        """A protector, not fitted yet, with what :meth:`settings` gave."""
+        """Build a protector, not fitted yet, from the result of :meth:`settings`."""
         return cls(**settings)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self.settings().items())})"
 
     @final
-    def limits(
+    def native_bounds(
         self,
         image: torch.Tensor,
         label: torch.Tensor,
         spacing: Sequence[float] | None = None,
         levels: float | None = None,
     ) -> torch.Tensor:
-        """:meth:`bounds` of a checked image, rounded down to what its file can hold.
+        """Check an image and return its :meth:`bounds`, rounded down to whole gray levels of its file.
 
         Args:
             image: intensities in [0, 1], shape ``(C, *spatial)``.
-            label: class of every pixel, 0 is background, shape ``(1, *spatial)``.
+            label: class numbers, 0 is background, shape ``(1, *spatial)``.
             spacing: size of a pixel along each axis in mm, for bands measured in mm.
-            levels: stored grey levels per unit of the window (255 for 8-bit files); None for real numbers.
+            levels: stored gray levels per unit of the window (255 for 8-bit files); None for real numbers.
 
         Raises:
-            ValueError: if shapes, channels or values do not fit the protector.
+            ValueError: If shapes, channels or values do not fit the protector.
         """
         self._check(image, label)
         return round_down(self.bounds(image, label, spacing), levels)
@@ -181,16 +184,16 @@ class Protector(ABC):
     ) -> Perturbation:
         """Perturb one image at its own size.
 
-        With a ``slice_axis`` the image may be a volume. Its slices are images of their own, bounds included; those
-        without foreground stay as they are. Warns with :class:`NothingChangedWarning` if nothing changed although
-        something could have been changed.
+        With a ``slice_axis``, the image may be a volume. Its slices are perturbed as separate images; those without
+        foreground stay as they are. If nothing changed although something could have, it issues a
+        :class:`NothingChangedWarning`.
 
         Args:
-            image, label, spacing, levels: see :meth:`limits`.
-            case_id: which case it is, for methods whose noise differs from case to case.
+            image, label, spacing, levels: see :meth:`native_bounds`.
+            case_id: id of the case, for methods whose noise differs between cases.
 
         Raises:
-            ValueError: as :meth:`limits`, or if the method is not fitted yet, or not for this case.
+            ValueError: If the method is not fitted, or not for this case, or for the reasons of :meth:`native_bounds`.
         """
         volume = self.slice_axis is not None and image.ndim == 4
         self._check(image, label, volume)
@@ -201,17 +204,20 @@ class Protector(ABC):
             )
         perturbation = Perturbation(torch.zeros_like(image), torch.zeros_like(image[:1]))
         if volume:
-            possible = self._perturb_slices(image, label, spacing, levels, case_id, perturbation)
+            possible = self._perturb_slices(
+                image, label, spacing=spacing, levels=levels, case_id=case_id, into=perturbation
+            )
         else:
             possible = self._perturb([(image, label, *perturbation)], [case_id], spacing, levels)
         if possible:
-            warn_if_unchanged(type(self).__name__, self.eps, *perturbation, levels)
+            warn_if_unchanged(type(self).__name__, self.eps, **perturbation._asdict(), levels=levels)
         return perturbation
 
     def _perturb_slices(
         self,
         image: torch.Tensor,
         label: torch.Tensor,
+        *,
         spacing: Sequence[float] | None,
         levels: float | None,
         case_id: str | None,
@@ -235,11 +241,7 @@ class Protector(ABC):
         spacing: Sequence[float] | None,
         levels: float | None,
     ) -> bool:
-        """Perturb images given with their label, delta and bound; the last two are written in place.
-
-        Returns:
-            Whether anything could change if files held real numbers.
-        """
+        """Write delta and bound of images in place, and return whether anything could change in real numbers."""
         boxes = [(slice(None), *self.region(label, spacing)) for _, label, *_ in views]
         parts, possible = [], False
         for (image, label, *_), box, case_id in zip(views, boxes, case_ids, strict=True):

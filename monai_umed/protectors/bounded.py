@@ -1,4 +1,4 @@
-"""Methods with one bound map and noise made on a working grid: all but UMed."""
+"""The base of methods with one bound map and noise on a working grid: all methods except UMed."""
 
 from __future__ import annotations
 
@@ -18,23 +18,21 @@ from .bounds import Bound, parse_bound
 
 
 class BoundedProtector(Protector):
-    """A method that contributes :meth:`raw` noise; where and how much of it counts is the bound's part.
+    """A method that contributes :meth:`raw` noise, while the bound decides where it applies and how strongly.
 
-    Images and labels are brought to the working grid, the noise back to the image's own size. So the pattern has the
-    scale of the grid at which exploiters train, while bounds and grey levels are those of the file. Exploiters resample
-    images, but not volumes, which they see in windows of native voxels; ``native`` is for these.
+    Images and labels are resampled to the working grid, and the noise to the image's own size. So the pattern has the
+    scale of the grid at which exploiters train, while bounds and gray levels are those of the file. Exploiters resample
+    images, but see volumes in windows of native voxels, for which ``native`` is made.
 
     Args:
-        eps: largest change of any pixel as a share of the [0, 1] intensity window.
         size: working grid, one number per spatial axis.
         bound: where changes are allowed, see :func:`monai_umed.protectors.bounds.parse_bound`: ``"full"``, ``"roi"``,
             ``"band"``, ``"lbp"``, a product such as ``"roi*lbp"``, or a mapping with options; None for the method's
-            own, :attr:`default_bound`.
+            :attr:`default_bound`.
         num_classes: classes of the labels, background included.
-        seed: of everything random.
-        slice_axis: axis along which a method for images takes volumes apart, see :class:`Protector`.
-        native: whether the working grid is a window of native pixels, and as many of them, side by side, as the image
-            fills; False for an image that is resampled to it.
+        seed: seed of all random numbers.
+        native: whether the image is divided into windows of native pixels, as large as the working grid, instead of
+            being resampled to it.
     """
 
     default_bound: ClassVar[str] = "full"
@@ -70,29 +68,29 @@ class BoundedProtector(Protector):
 
     @property
     def bound(self) -> str | dict[str, Any]:
-        """The argument of this name as plain values."""
+        """The argument of this name, as plain values."""
         return self.bound_map.settings()
 
     @abstractmethod
     def raw(self, image: torch.Tensor, label: torch.Tensor, case_id: str | None) -> torch.Tensor:
-        """Noise on the working grid in units of eps, shape ``(C, *size)``; beyond [-1, 1] it is clipped later.
+        """Return noise on the working grid in units of the bound, ``(C, *size)``; it is clipped to [-1, 1] later.
 
         Args:
             image: intensities in [0, 1], shape ``(C, *size)``.
-            label: class of every pixel, shape ``(1, *size)``, float.
+            label: class numbers as float, shape ``(1, *size)``.
             case_id: see :meth:`noise`.
         """
 
     def bounds(self, image: torch.Tensor, label: torch.Tensor, spacing: Sequence[float] | None = None) -> torch.Tensor:
-        """One region, ``eps`` times the strength of the bound map.
+        """Return one region, ``eps`` times the strength of the bound map.
 
         Raises:
-            ValueError: if the label holds more classes than the protector was made for.
+            ValueError: If the label has more classes than the protector was made for.
         """
         highest = int(label.to(torch.float32).max())  # PyTorch has no maximum of uint16
         if highest >= self.num_classes:
             raise ValueError(
-                f"The label holds class {highest}, the protector was made for {self.num_classes} classes with "
+                f"The label has class {highest}, the protector was made for {self.num_classes} classes with "
                 f"the numbers 0 to {self.num_classes - 1}; give num_classes={highest + 1}, or merge classes."
             )
         return self.bound_map.strength(image, label, spacing).mul_(self.eps)
@@ -106,7 +104,7 @@ class BoundedProtector(Protector):
     def to_grid(
         self, image: torch.Tensor, label: torch.Tensor, case_id: str | None
     ) -> list[tuple[torch.Tensor, torch.Tensor, str | None]]:
-        """What :meth:`raw` takes for one image: the image on the working grid, or its windows."""
+        """Return the arguments of :meth:`raw` for one image: the image on the working grid, or its windows."""
         image, label = image.to(torch.float32), label.to(torch.float32)
         if not self.native:
             classes = F.interpolate(label[None], size=self.size, mode="nearest")
@@ -116,23 +114,23 @@ class BoundedProtector(Protector):
         return list(zip(images, labels, names, strict=True))
 
     def to_native(self, raws: Sequence[torch.Tensor], bounds: torch.Tensor) -> torch.Tensor:
-        """What :meth:`raw` gave for :meth:`to_grid`, as noise in [0, 1] units on the grid of the bounds."""
+        """Convert the results of :meth:`raw` for :meth:`to_grid` to noise in [0, 1] units on the grid of the bounds."""
         spatial = bounds.shape[1:]
         noise = untile(torch.stack(list(raws)), spatial) if self.native else resize(raws[0][None], spatial)[0]
         return noise.to(bounds.device) * bounds
 
     def generator(self, case_id: str | None) -> torch.Generator:
-        """Random numbers that depend on seed and case alone; ``None`` for those that all cases share."""
+        """Return a random generator that depends on the seed and, unless it is None, on the case."""
         name = f"{self.seed}" if case_id is None else f"{self.seed} {case_id}"
         number = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big", signed=True)
         return torch.Generator().manual_seed(number)
 
     def case_generator(self, case_id: str | None) -> torch.Generator:
-        """:meth:`generator` for methods that must not give two cases the same noise.
+        """Return the :meth:`generator` for a method that must not give two cases the same noise.
 
         Raises:
-            ValueError: if the case has no name.
+            ValueError: If ``case_id`` is None.
         """
         if case_id is None:
-            raise ValueError(f"{type(self).__name__} draws noise for each case anew; pass case_id, the case's name.")
+            raise ValueError(f"{type(self).__name__} draws new noise for each case; pass case_id, the case's name.")
         return self.generator(case_id)

@@ -1,4 +1,4 @@
-"""Where a method may change an image, and how much: bound maps that are named by text."""
+"""Bound maps, named by text: where a method may change an image, and by how much."""
 
 from __future__ import annotations
 
@@ -19,21 +19,22 @@ def band_widths(
     radius: float,
     unit: str,
     size: Sequence[int],
+    *,
     working_size: Sequence[int] | None,
     spacing: Sequence[float] | None = None,
 ) -> tuple[int, ...]:
-    """Half-width of a contour band along each axis, in pixels of the image.
+    """Return the half-width of a contour band along each axis, in pixels of the image.
 
     Args:
         radius: half-width in ``unit``.
-        unit: ``"mm"``, or ``"pixel"``: pixels of the working grid, so that the band scales with the image.
-        size: of the image.
-        working_size: grid whose pixels are meant; None for pixels of the image along the axis with the finest spacing,
-            and as many mm along the others.
+        unit: ``"mm"``, or ``"pixel"`` for pixels of the working grid, so that the band scales with the image.
+        size: spatial size of the image.
+        working_size: the working grid; None for pixels of the image along the axis with the finest spacing, and the
+            same length in mm along the others.
         spacing: size of a pixel along each axis in mm.
 
     Raises:
-        ValueError: see :func:`monai_umed.functional.half_widths`.
+        ValueError: For the reasons of :func:`monai_umed.functional.half_widths`.
     """
     if unit == "mm":
         return half_widths(radius, len(size), "mm", spacing)
@@ -52,7 +53,9 @@ def _roi(bound: Bound, image: torch.Tensor, label: torch.Tensor, spacing: Sequen
 
 
 def _band(bound: Bound, image: torch.Tensor, label: torch.Tensor, spacing: Sequence[float] | None) -> torch.Tensor:
-    widths = band_widths(bound.band_radius, bound.band_unit, label.shape[1:], bound.working_size, spacing)
+    widths = band_widths(
+        bound.band_radius, bound.band_unit, label.shape[1:], working_size=bound.working_size, spacing=spacing
+    )
     return contour_band(label, widths, bound.band_side).to(torch.float32)
 
 
@@ -71,15 +74,12 @@ class Bound:
 
     Attributes:
         text: names of :data:`FACTORS` joined by ``*``.
-        band_radius: half-width of the contour band, see :func:`band_widths`.
-        band_unit: ``"pixel"`` or ``"mm"``.
+        band_radius, band_unit, working_size: see :func:`band_widths`.
         band_side: see :func:`monai_umed.functional.contour_band`.
-        texture: mode of :func:`monai_umed.functional.lbp_bound`.
-        texture_threshold: difference to a neighbor that counts as texture, as a share of the [0, 1] window.
-        working_size: grid whose pixels a band in pixels counts; None for pixels of the image.
+        texture, texture_threshold: ``mode`` and ``threshold`` of :func:`monai_umed.functional.lbp_bound`.
 
     Raises:
-        ValueError: if a name is unknown, a value out of range, or the product empty for every image.
+        ValueError: If a name is unknown, a value is out of range, or the product is zero for every image.
     """
 
     text: str = "full"
@@ -95,7 +95,7 @@ class Bound:
             if name not in FACTORS:
                 hint = did_you_mean(name, FACTORS)
                 raise ValueError(
-                    f"bound is {self.text!r}; {name!r} is none of {', '.join(FACTORS)} or a product of them such as "
+                    f"bound is {self.text!r}; {name!r} is not one of {', '.join(FACTORS)} or a product of them such as "
                     f"'roi*lbp'.{hint}"
                 )
         half_widths(self.band_radius, 2, self.band_unit, (float(self.band_radius),) * 2)
@@ -116,20 +116,17 @@ class Bound:
     def strength(
         self, image: torch.Tensor, label: torch.Tensor, spacing: Sequence[float] | None = None
     ) -> torch.Tensor:
-        """Share of eps that every pixel may change by.
+        """Return the fraction of eps by which every pixel may change, float32 ``(1, *spatial)`` in [0, 1].
 
         Args:
             image: intensities in [0, 1], shape ``(C, *spatial)``.
-            label: class of every pixel, 0 is background, shape ``(1, *spatial)``.
+            label: class numbers, 0 is background, shape ``(1, *spatial)``.
             spacing: size of a pixel along each axis in mm, for bands measured in mm.
-
-        Returns:
-            ``float32`` in [0, 1], shape ``(1, *spatial)``.
         """
         return reduce(torch.mul, (FACTORS[name](self, image, label, spacing) for name in self.factors))
 
     def settings(self) -> str | dict[str, Any]:
-        """What :func:`parse_bound` takes to make the same bound on the same working grid: text, if that says it all."""
+        """Return the argument of :func:`parse_bound` for the same bound on the same working grid, text if possible."""
         options = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "working_size"}
         given = {name: value for name, value in options.items() if value != _DEFAULTS[name]}
         return self.text if given.keys() <= {"text"} else {"text": self.text, **given}
@@ -141,15 +138,14 @@ _DEFAULTS = asdict(Bound())
 def parse_bound(
     bound: str | Mapping[str, Any] | Bound, working_size: Sequence[int] | None = None, **options: Any
 ) -> Bound:
-    """Make a bound from its name, such as ``"full"``, ``"roi"``, ``"band"``, ``"lbp"`` or ``"roi*lbp"``.
+    """Build a bound from its name, such as ``"full"``, ``"roi"``, ``"band"``, ``"lbp"`` or ``"roi*lbp"``.
 
     Args:
-        bound: names joined by ``*``, or a mapping of :class:`Bound`'s arguments with the name as ``text``.
-        working_size: see :class:`Bound`.
-        options: further arguments of :class:`Bound`.
+        bound: names joined by ``*``, or a mapping of :class:`Bound`'s arguments.
+        working_size, options: arguments of :class:`Bound`, which take precedence over those in ``bound``.
 
     Raises:
-        ValueError: if a name or a value is unknown; the nearest name is offered.
+        ValueError: If a name or a value is unknown; the nearest name is offered.
     """
     if isinstance(bound, Bound):
         bound = asdict(bound)

@@ -16,11 +16,13 @@ _KINDS = {1, 3}
 def in_channels_of(image: torch.Tensor, protector: Protector) -> torch.Tensor:
     """An image with as many channels as a protector knows: colors as gray, gray as color, all others as they are.
 
+    Protectors that need color are shown every image as it is, and refuse those of another number of channels.
+
     Args:
         image: ``(C, *spatial)`` in [0, 1].
         protector: what is going to see it.
     """
-    if len(image) == protector.in_channels or {len(image), protector.in_channels} != _KINDS:
+    if protector.needs_color or len(image) == protector.in_channels or {len(image), protector.in_channels} != _KINDS:
         return image
     return luma(image) if protector.in_channels == 1 else image.repeat(3, *[1] * (image.ndim - 1))
 
@@ -29,9 +31,10 @@ def perturb_as_known(
     protector: Protector,
     image: torch.Tensor,
     label: torch.Tensor,
+    *,
     spacing: Sequence[float] | None,
     levels: float | None,
-    case_id: str,
+    case_id: str | None,
 ) -> Perturbation:
     """What :meth:`Protector.__call__` gives for the image as :func:`in_channels_of` shows it.
 

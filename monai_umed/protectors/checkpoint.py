@@ -1,7 +1,7 @@
-"""Fitted protectors on disk: one file that holds weights and settings, and loads without unpickling code.
+"""Save and load fitted protectors: one file with weights and settings, which is loaded without unpickling code.
 
-The file of a bundle, which MONAI loads as a plain state dictionary, carries the settings where nothing that loads one
-looks: in the dictionary's ``_metadata``, where PyTorch keeps versions of modules, under a name that no module has.
+A bundle's file is a state dictionary that MONAI can load. It has the settings in its ``_metadata``, where PyTorch keeps
+versions of modules, under a name that no module has.
 """
 
 from __future__ import annotations
@@ -17,29 +17,26 @@ from ..io.atomic import write_atomically
 from . import Protector, method_name, protector_class
 
 FORMAT_VERSION = 2
-"""1 holds a UMed protector, whose network's settings lie under ``network``; 2 holds any, by the name of its method."""
+"""Format 1 is a UMed protector with its network's settings under ``network``; 2 is any, with the name of its method."""
 
 
 CHECKPOINT = "protector.pt"
 """Name of the fitted protector in the folder of its fit."""
 OLD_CHECKPOINT = "perturbator.pt"
-"""What version 0.1 called it, whatever the protector."""
+"""The name of this file in version 0.1."""
 _METADATA = "_metadata"
 _NAME = "monai_umed settings"
 
 
 def find_checkpoint(folder: str | Path) -> Path:
-    """The fitted protector in the folder of a fit: under the name that it has now, else under that of version 0.1.
-
-    Where there is neither, it is the path that a fit will write.
-    """
+    """Return the path of the protector in the folder of a fit: the present name, unless only the old one exists."""
     old = Path(folder) / OLD_CHECKPOINT
     new = Path(folder) / CHECKPOINT
     return old if old.is_file() and not new.is_file() else new
 
 
 class CheckpointError(ValueError):
-    """A checkpoint cannot be used; the message says why and what to do."""
+    """A checkpoint cannot be used. The message has the reason and the cure."""
 
 
 def _on_cpu(value: Any) -> Any:
@@ -47,17 +44,17 @@ def _on_cpu(value: Any) -> Any:
 
 
 def save_protector(path: str | Path, protector: Protector, record: dict[str, Any] | None = None) -> Path:
-    """Write a fitted protector, all at once or not at all; nobody but its owner can read the file.
+    """Write a fitted protector atomically to a file that only its owner can read.
 
-    What was fitted lies under ``model``, where MONAI's bundle commands look for weights (``--key_in_ckpt model``).
+    Its state is under ``model``, where MONAI's bundle commands look for weights (``--key_in_ckpt model``).
 
     Args:
-        path: target file; its folder is made if needed.
-        protector: the fitted protector, of a method in :data:`monai_umed.protectors.PROTECTORS`.
-        record: where it comes from (seed, dataset, epochs): text, numbers, lists and dictionaries of them.
+        path: target file, whose folder is created if needed.
+        protector: fitted protector of a method in :data:`monai_umed.protectors.PROTECTORS`.
+        record: its provenance (seed, dataset, epochs): text, numbers, lists and dictionaries of them.
 
     Raises:
-        ValueError: if it is not fitted, or its method has no name.
+        ValueError: If the protector is not fitted, or its method is not in the table.
     """
     if not protector.fitted:
         raise ValueError(f"{protector!r} is not fitted, so there is nothing to save; call fit() first.")
@@ -77,23 +74,23 @@ def save_protector(path: str | Path, protector: Protector, record: dict[str, Any
 
 
 def _upgrade(content: dict[str, Any]) -> dict[str, Any]:
-    """Content of format 1 as format 2 writes it."""
+    """Convert content of format 1 to format 2."""
     if content["format"] != 1:
         return content
     return {**content, "method": "umed", "protector": {**content["protector"], "perturbator": content["network"]}}
 
 
 def load_protector(path: str | Path, device: str | torch.device = "cpu", *, slice_axis: int | None = None) -> Protector:
-    """Read a fitted protector, ready to use (evaluation mode, no gradients).
+    """Load a fitted protector, ready to use (evaluation mode, no gradients).
 
     Args:
         path: file that :func:`save_protector` wrote, or a bundle's ``models/model.pt``.
         device: where networks run.
-        slice_axis: axis along which a protector for images takes volumes apart; None for what it was fitted with.
+        slice_axis: axis along which a 2D protector protects volumes slice by slice; None for that of its fit.
 
     Raises:
-        CheckpointError: if the file is missing, damaged, of a newer format, not a protector, or not one for slices
-            although ``slice_axis`` is given.
+        CheckpointError: If the file is missing, damaged, of a newer format or not a protector, or if ``slice_axis``
+            does not fit the protector.
 
     Example:
         >>> data = mu.write_phantom(work / "data", num_train=4, num_test=2)
@@ -109,13 +106,11 @@ def load_protector(path: str | Path, device: str | torch.device = "cpu", *, slic
         settings = content["protector"] if slice_axis is None else {**content["protector"], "slice_axis": slice_axis}
         protector = protector_class(content["method"]).from_settings(settings)
     except (TypeError, ValueError, KeyError) as error:
-        raise CheckpointError(
-            f"{path.name} holds settings that are none ({error}); update monai_umed or fit again."
-        ) from error
+        raise CheckpointError(f"{path.name} has invalid settings ({error}); update monai_umed or fit again.") from error
     try:
         protector.load_state(content["model"])
     except (RuntimeError, TypeError, ValueError, KeyError) as error:
-        raise CheckpointError(f"{path.name} holds weights that do not fit its own settings; fit again.") from error
+        raise CheckpointError(f"{path.name} has weights that do not fit its own settings; fit again.") from error
     return protector
 
 
@@ -132,13 +127,13 @@ def _read(path: Path, device: str | torch.device) -> dict[str, Any]:
         raise CheckpointError(f"No checkpoint at {path}; fit one with the bundle's train.json first.") from error
     except Exception as error:
         raise CheckpointError(
-            f"{path.name} cannot be read as a checkpoint ({type(error).__name__}); it is damaged or holds more than "
+            f"{path.name} cannot be read as a checkpoint ({type(error).__name__}); it is damaged or contains more than "
             "weights and plain settings. Fit again or fetch the file again."
         ) from error
     known = isinstance(content, dict) and {"format", "model", "protector"} <= content.keys()
     if not known or not {"method", "network"} & content.keys():
         raise CheckpointError(
-            f"{path.name} is no fitted protector: it lacks the settings beside the weights. Use the protector.pt "
+            f"{path.name} is not a fitted protector: it lacks the settings beside the weights. Use the protector.pt "
             "that train.json wrote."
         )
     if not isinstance(content["format"], int) or content["format"] > FORMAT_VERSION:
@@ -149,13 +144,10 @@ def _read(path: Path, device: str | torch.device) -> dict[str, Any]:
 
 
 def attach_settings(content: dict[str, Any]) -> OrderedDict[str, torch.Tensor]:
-    """A state dictionary from the content of a checkpoint.
+    """Convert the content of a checkpoint to a state dictionary that any network of that kind can load.
 
     Args:
         content: weights by name under ``model``; everything else must be plain values.
-
-    Returns:
-        The weights alone, which any network of that kind loads, with everything else out of sight.
     """
     weights = OrderedDict(content["model"])
     setattr(weights, _METADATA, {_NAME: {name: value for name, value in content.items() if name != "model"}})
@@ -163,6 +155,6 @@ def attach_settings(content: dict[str, Any]) -> OrderedDict[str, torch.Tensor]:
 
 
 def detach_settings(loaded: Any) -> Any:
-    """The content of a checkpoint from what :func:`attach_settings` made; anything else comes back as it is."""
+    """Undo :func:`attach_settings`; return anything else unchanged."""
     settings = getattr(loaded, _METADATA, {}).get(_NAME)
     return loaded if settings is None else {**settings, "model": dict(loaded)}

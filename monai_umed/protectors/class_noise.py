@@ -1,4 +1,4 @@
-"""Synthetic noise with one field per class, put together by the label: what LSP and AR have in common."""
+"""Synthetic noise with one field per class, composed by the label: the base of LSP and AR."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ NORMS = ("linf", "rms")
 
 
 def composite(fields: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
-    """Every pixel from the field of its class.
+    """Take every pixel from the field of its class.
 
     Args:
-        fields: one per class, shape ``(classes, C, *spatial)``.
-        label: class of every pixel, shape ``(1, *spatial)``.
+        fields: one field per class, shape ``(classes, C, *spatial)``.
+        label: class numbers, shape ``(1, *spatial)``.
 
     Returns:
-        ``(C, *spatial)``.
+        The noise, ``(C, *spatial)``.
     """
     return fields.gather(0, label.to(fields.device, torch.int64).expand(fields.shape[1:])[None])[0]
 
@@ -30,12 +30,11 @@ class ClassNoise(BoundedProtector):
     """Noise that tells the class of a pixel and nothing else about the image.
 
     Args:
-        spatial_dims: see :class:`BoundedProtector`, as ``in_channels`` and ``common``.
-        per_image: whether each case gets fields of its own, or all share the same ones.
-        norm: ``"linf"`` scales each field to a peak of eps, ``"rms"`` to a root mean square of ``rms * eps``. The
-            bound clips what is beyond it.
+        per_image: whether each case has fields of its own instead of sharing them.
+        norm: ``"linf"`` scales each field to a peak of eps, ``"rms"`` to a root mean square of ``rms * eps``, before
+            the bound clips it.
         rms: see ``norm``.
-        common: further arguments of :class:`BoundedProtector`.
+        common: see :class:`BoundedProtector`.
     """
 
     needs = Needs.nothing
@@ -55,7 +54,7 @@ class ClassNoise(BoundedProtector):
 
     @abstractmethod
     def fields(self, generator: torch.Generator) -> torch.Tensor:
-        """New fields of any amplitude, shape ``(num_classes, C, *size)``."""
+        """Draw fields of any amplitude, ``(num_classes, C, *size)``."""
 
     def raw(self, image: torch.Tensor, label: torch.Tensor, case_id: str | None) -> torch.Tensor:
         fields = self.fields(self.case_generator(case_id) if self.per_image else self.generator(None))

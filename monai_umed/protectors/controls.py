@@ -1,4 +1,4 @@
-"""Controls: noise that says nothing, and no noise at all."""
+"""Controls: noise without information, and no noise at all."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from .bounded import BoundedProtector
 
 
 class Uniform(BoundedProtector):
-    """Noise from U(-eps, eps), independent from pixel to pixel of the working grid and from case to case.
+    """Noise from U(-eps, eps), independent for every pixel of the working grid and every case.
 
-    What it costs an exploiter is the price of any noise of that strength.
+    Its effect on an exploiter is that of any noise of this strength.
     """
 
     needs = Needs.nothing
@@ -25,7 +25,7 @@ class Uniform(BoundedProtector):
 
 
 class Identity(BoundedProtector):
-    """Nothing: files go through the same code and come out unchanged. Its bound is zero, whatever ``bound`` says."""
+    """No noise: files pass through the same code and stay unchanged. The bound is zero, whatever ``bound`` is."""
 
     needs = Needs.nothing
     protects_new_images = True

@@ -1,4 +1,4 @@
-"""Error-minimizing noise, per case and per class (Huang et al. 2021, arXiv 2101.04898)."""
+"""Error-minimizing noise per case and per class (Huang et al. 2021, arXiv 2101.04898)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .surrogate import check_positive
 
 
 class EM(SampleWiseProtector):
-    r"""Error-minimizing noise, one for each case (Huang et al. 2021, ICLR, arXiv 2101.04898).
+    r"""Error-minimizing noise for each case (Huang et al. 2021, ICLR, arXiv 2101.04898).
 
     .. math:: \min_\theta \sum_i \min_{|d_i| \le b_i} L(f_\theta(x_i + d_i), y_i)
 
@@ -24,8 +24,8 @@ class EM(SampleWiseProtector):
     :math:`d \leftarrow \mathrm{clip}_b(d - a\,\mathrm{sign}\,\nabla_d L)` for every case against the frozen surrogate.
 
     Differs from the paper: cross-entropy plus Dice of every pixel instead of the cross-entropy of a class; Adam and
-    a U-Net; 4 steps of eps/4 per turn instead of 20 of eps/10, in at most 12 turns, for the time that they take on a
-    CPU; it stops at a Dice similarity of 0.99 of the foreground instead of 1 % training error.
+    a U-Net; 4 steps of eps/4 per turn instead of 20 of eps/10, in at most 12 turns, to save time on CPUs; it stops at
+    a Dice similarity of 0.99 of the foreground instead of 1 % training error.
     """
 
     paper: ClassVar[str] = "Huang et al. 2021, arXiv 2101.04898"
@@ -39,21 +39,21 @@ class EM(SampleWiseProtector):
         noise: torch.Tensor,
     ) -> torch.Tensor:
         loss = self.loss(network, self.target(label))
-        return minimize(loss, image, bound, self.noise_steps, self.noise_step * self.eps, noise)
+        return minimize(loss, image, bound, steps=self.noise_steps, step_size=self.noise_step * self.eps, start=noise)
 
 
 class ClassWiseEM(AlternatingProtector):
-    """Error-minimizing noise, one for each class (Huang et al. 2021, ICLR, arXiv 2101.04898).
+    """Error-minimizing noise for each class (Huang et al. 2021, ICLR, arXiv 2101.04898).
 
-    In segmentation every pixel has a class, so the noise of a class is a tile of the size of the working grid, and an
-    image gets of each tile what lies under that class. Tiles fit any image, new ones too.
+    In segmentation, every pixel has a class: the noise of a class is a tile of the size of the working grid, and each
+    pixel gets that of its class. Tiles fit any image, also new ones.
 
-    Differs from the paper: as :class:`EM`; the tiles are moved by the signs of gradients summed over a batch, and over
-    all cases instead of a fifth of them.
+    Differs from the paper like :class:`EM`. In addition, tiles move by the signs of gradients summed over a batch, and
+    over all cases instead of a fifth of them.
 
     Args:
-        noise_step: length of a step as a share of eps; the tiles take one per batch and turn.
-        options: what :class:`AlternatingProtector` takes.
+        noise_step: length of a step as a fraction of eps; the tiles take one step per batch and turn.
+        options: see :class:`AlternatingProtector`.
     """
 
     paper: ClassVar[str] = "Huang et al. 2021, arXiv 2101.04898"
@@ -76,14 +76,14 @@ class ClassWiseEM(AlternatingProtector):
         assert self._tiles is not None
         image, label, bound = self.stack(batch, "image", "label", "bound")
         loss = self.loss(network, self.target(label))
-        # Tiles from -1 to 1 are moved like an image: gray, from 0 to 1, with a bound of one half.
+        # Tiles in [-1, 1] are optimized like a gray image in [0, 1] with a bound of one half.
         tiles = minimize(
             lambda half: loss(self._protect(2 * half - 1, image, label, bound)),
             torch.full_like(self._tiles, 0.5, device=self.device),
             0.5,
-            1,
-            0.5 * self.noise_step,
-            (0.5 * self._tiles).to(self.device),
+            steps=1,
+            step_size=0.5 * self.noise_step,
+            start=(0.5 * self._tiles).to(self.device),
         )
         self._tiles = (2 * tiles - 1).cpu()
 
@@ -96,11 +96,11 @@ class ClassWiseEM(AlternatingProtector):
         return composite(self._tiles, label)
 
     def state(self) -> dict[str, Any]:
-        """``tiles``, ``(classes, C, *size)`` in units of the bound."""
+        """Return ``tiles``, ``(classes, C, *size)`` in units of the bound."""
         return {} if self._tiles is None else {"tiles": self._tiles}
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         shape = (self.num_classes, self.in_channels, *self.size)
         if state.keys() != {"tiles"} or tuple(state["tiles"].shape) != shape:
-            raise ValueError(f"This is no state of tiles of shape {shape}; fit again.")
+            raise ValueError(f"This is not a state of tiles of shape {shape}; fit again.")
         self._tiles = state["tiles"].cpu()

@@ -16,22 +16,19 @@ from .surrogate import build_unet, check_counts, check_positive
 
 
 class GeneratedProtector(AlternatingProtector, ABC):
-    """A method with one generator for all images, ``bound * tanh(G(x))``; new images are protected without a fit.
+    """A method with one generator for all images, ``bound * tanh(G(x))``, which also protects new images.
 
-    The generator is MONAI's U-Net with instance normalization, trained with Adam in the turns of the noise.
+    The generator is MONAI's U-Net with instance normalization, trained by Adam in the turns of the noise.
 
     Args:
-        generator_channels: widths of the generator from its first to its deepest level.
-        passes: of the generator over the training set per turn.
-        generator_learning_rate: of Adam, constant.
-        options: what :class:`AlternatingProtector` takes.
-
-    Raises:
-        ValueError: if an argument is out of range, or the working grid does not fit the generator.
+        generator_channels: widths of the generator from its first to its deepest level; the working grid must fit.
+        passes: passes of the generator over the training set per turn.
+        generator_learning_rate: constant learning rate of Adam.
+        options: see :class:`AlternatingProtector`.
     """
 
     prompted: ClassVar[bool] = False
-    """Whether the generator sees the foreground as one more channel."""
+    """Whether the generator gets the foreground as one more channel."""
 
     def __init__(
         self,
@@ -54,23 +51,25 @@ class GeneratedProtector(AlternatingProtector, ABC):
     def _new_generator(self) -> UNet:
         inputs = self.in_channels + self.prompted
         seed = self.seed + 1  # other weights than the surrogate's
-        return build_unet(self.spatial_dims, inputs, self.in_channels, self.generator_channels, self.size, seed)
+        return build_unet(
+            self.spatial_dims, inputs, self.in_channels, channels=self.generator_channels, size=self.size, seed=seed
+        )
 
     @abstractmethod
     def generator_loss(
         self, surrogate: torch.nn.Module, image: torch.Tensor, label: torch.Tensor, noise: torch.Tensor
     ) -> torch.Tensor:
-        """What the generator minimizes.
+        """Return the loss that the generator minimizes.
 
         Args:
-            surrogate: in evaluation mode.
+            surrogate: network in evaluation mode.
             image: ``(B, C, *size)`` in [0, 1], without noise.
-            label: ``(B, 1, *size)``.
+            label: class numbers ``(B, 1, *size)``.
             noise: ``(B, C, *size)`` in [0, 1] units, within its bound and such that the sum stays in [0, 1].
         """
 
-    def shares(self, image: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
-        """Noise of a batch in units of the bound, ``(B, C, *size)`` in [-1, 1]."""
+    def fractions(self, image: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
+        """Return the noise of a batch in units of the bound, ``(B, C, *size)`` in [-1, 1]."""
         assert self._network is not None  # the base class refuses what is not fitted
         seen = torch.cat([image, (label > 0).to(image.dtype)], dim=1) if self.prompted else image
         return AutocastInferer(self.amp)(seen, self._network).tanh()
@@ -81,14 +80,14 @@ class GeneratedProtector(AlternatingProtector, ABC):
 
     def turn(self, network: torch.nn.Module, batch: list[dict]) -> None:
         image, label, bound = self.stack(batch, "image", "label", "bound")
-        noise = add_bounded(image, self.shares(image, label) * bound, bound) - image
+        noise = add_bounded(image, self.fractions(image, label) * bound, bound) - image
         self._optimizer.zero_grad(set_to_none=True)
         self.generator_loss(network, image, label, noise).backward()
         self._optimizer.step()
 
     def show(self, batch: list[dict]) -> torch.Tensor:
         image, label, bound = self.stack(batch, "image", "label", "bound")
-        return add_bounded(image, self.shares(image, label) * bound, bound)
+        return add_bounded(image, self.fractions(image, label) * bound, bound)
 
     def finish(self, items: list[dict]) -> None:
         assert self._network is not None
@@ -98,10 +97,10 @@ class GeneratedProtector(AlternatingProtector, ABC):
     def raw(self, image: torch.Tensor, label: torch.Tensor, case_id: str | None) -> torch.Tensor:
         assert self._network is not None
         device = next(self._network.parameters()).device
-        return self.shares(image[None].to(device), label[None].to(device))[0]
+        return self.fractions(image[None].to(device), label[None].to(device))[0]
 
     def state(self) -> dict[str, Any]:
-        """The generator's weights."""
+        """Return the generator's weights."""
         return {} if self._network is None else dict(self._network.state_dict())
 
     def load_state(self, state: Mapping[str, Any]) -> None:

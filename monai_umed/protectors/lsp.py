@@ -16,21 +16,17 @@ class LSP(ClassNoise):
 
     Class :math:`k` has a corner :math:`c_k \in \{-s, s\}^n` of a hypercube; a draw is
     :math:`c_k + \sqrt{n / 3}\, z` with :math:`z \sim N(0, 1)^n`, one number per tile and channel, enlarged by nearest
-    neighbor. Inside and outside of the foreground, or every class of several, are the classes.
+    neighbor.
 
-    Deviations: the paper draws with scikit-learn's ``make_classification``, which mixes :math:`z` by a random matrix
+    Differs from the paper, which draws with scikit-learn's ``make_classification``, mixing :math:`z` by a random matrix
     with entries in [-1, 1]; here tiles are independent, with the same variance. The paper scales each image to an RMS
-    of 6/255 without any limit per pixel (``norm="rms"``); here the bound holds, and the default makes the most of it.
-    Its tiles have 8 of 32 or 32 of 224 pixels, which exceed many lesions; by default there are 28 to a side.
+    of 6/255 without a limit per pixel (``norm="rms"``); here the bound holds, and the default makes the most of it.
+    Its tiles have 8 of 32 or 32 of 224 pixels, more than many lesions; here the default is 28 tiles to a side.
 
     Args:
-        spatial_dims: see :class:`ClassNoise`, as all that is not named here.
-        patch: side of a tile in pixels of the working grid; None for a 28th of the longest side, but two.
+        patch: side of a tile in pixels of the working grid; None for a 28th of the longest side, at least two.
         class_sep: :math:`s`.
-        per_image: whether each case gets a draw of its own.
-        norm: ``"linf"`` or ``"rms"``.
-        rms: in units of eps, for ``norm="rms"``.
-        common: further arguments of :class:`BoundedProtector`.
+        per_image, norm, rms, common: see :class:`ClassNoise`.
     """
 
     paper = "Yu et al. 2022, arXiv 2111.00898"
@@ -54,7 +50,7 @@ class LSP(ClassNoise):
         self.class_sep = float(class_sep)
 
     def corners(self) -> torch.Tensor:
-        """The corner of each class, ``(num_classes, C, *tiles)``, the same for all cases; no two are equal."""
+        """Return the corner of each class, ``(num_classes, C, *tiles)``, equal for all cases and all different."""
         generator = self.generator("corners")
         tiles = [math.ceil(side / self.patch) for side in self.size]
         shape = (self.in_channels, *tiles)

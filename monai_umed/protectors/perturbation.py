@@ -1,4 +1,4 @@
-"""What a protector is given for one image, what of it is refused, what comes of it, and whether that is anything."""
+"""The input and the result of a protector for one image, and their checks."""
 
 from __future__ import annotations
 
@@ -12,17 +12,18 @@ from ..io.quantize import LEVEL_TOLERANCE
 
 
 class Perturbation(NamedTuple):
-    """What is added to one image, and the most that may be added: both ``(C or 1, *spatial)``, in [0, 1] units."""
+    """What is added to an image, and the most that may be added, both ``(C or 1, *spatial)`` in [0, 1] units."""
 
     delta: torch.Tensor
     bound: torch.Tensor
 
-    def kept_from(self, outside: np.ndarray | None) -> Perturbation:
-        """The perturbation without what lies on pixels that must stay as they are.
+    def of_channel(self, index: int) -> Perturbation:
+        """What one channel gets: its own, or the one that all share."""
+        parts = (values[min(index, len(values) - 1)][None] for values in self)
+        return Perturbation(*parts)
 
-        Args:
-            outside: boolean ``(1, *spatial)``; None for no such pixels.
-        """
+    def kept_from(self, outside: np.ndarray | None) -> Perturbation:
+        """Return the perturbation with zeros where ``outside``, boolean ``(1, *spatial)`` or None, is True."""
         if outside is None:
             return self
         inside = torch.from_numpy(~outside).to(self.bound.device)
@@ -30,7 +31,7 @@ class Perturbation(NamedTuple):
 
 
 class Part(NamedTuple):
-    """An image, or a slice of a volume, as :meth:`Protector.noise` takes it."""
+    """The arguments of :meth:`Protector.noise` for an image or a slice of a volume."""
 
     image: torch.Tensor
     label: torch.Tensor
@@ -39,20 +40,20 @@ class Part(NamedTuple):
 
 
 def round_down(bounds: torch.Tensor, levels: float | None) -> torch.Tensor:
-    """Bounds as whole grey levels of a file, in place.
+    """Round bounds down to whole gray levels of a file, in place.
 
     Args:
         bounds: limits per pixel in [0, 1] units.
-        levels: stored grey levels per unit; None for real numbers, which stay as they are.
+        levels: stored gray levels per unit; None for real numbers, which are not rounded.
     """
     if levels is None:
         return bounds
-    # In place: a volume's bounds are what takes most memory.
+    # In place, because a volume's bounds take most of the memory.
     return bounds.mul_(levels).add_(LEVEL_TOLERANCE).floor_().div_(levels)
 
 
 class NothingChangedWarning(UserWarning):
-    """An image came out as it went in although something could have been changed."""
+    """An image was not changed although something could have been."""
 
 
 def check_case(image: torch.Tensor, label: torch.Tensor, spatial_dims: int | None, in_channels: int) -> None:
@@ -60,12 +61,12 @@ def check_case(image: torch.Tensor, label: torch.Tensor, spatial_dims: int | Non
 
     Args:
         image: intensities in [0, 1], shape ``(C, *spatial)``.
-        label: class of every pixel, shape ``(1, *spatial)``.
-        spatial_dims: axes that the protector works on; None for any.
-        in_channels: channels that it works on.
+        label: class numbers, shape ``(1, *spatial)``.
+        spatial_dims: number of axes that the protector supports; None for any.
+        in_channels: number of channels that it supports.
 
     Raises:
-        ValueError: if shapes, channels or values do not fit.
+        ValueError: If shapes, channels or values do not fit.
     """
     if spatial_dims is not None and image.ndim != spatial_dims + 1:
         slices = ", or give slice_axis to protect it slice by slice" if image.ndim == 4 else ""
@@ -84,7 +85,7 @@ def check_case(image: torch.Tensor, label: torch.Tensor, spatial_dims: int | Non
             "pass one channel of class numbers on the image's grid."
         )
     if not torch.isfinite(image).all():
-        raise ValueError("The image holds NaN or infinite values; remove or repair it.")
+        raise ValueError("The image has NaN or infinite values; remove or repair it.")
     if image.min() < -1e-4 or image.max() > 1 + 1e-4:
         raise ValueError(
             f"Intensities range from {image.min():.4g} to {image.max():.4g}, not over [0, 1]; scale the image "
@@ -92,22 +93,22 @@ def check_case(image: torch.Tensor, label: torch.Tensor, spatial_dims: int | Non
         )
 
 
-def warn_if_unchanged(method: str, eps: float, delta: torch.Tensor, bound: torch.Tensor, levels: float | None) -> None:
-    """Warn with :class:`NothingChangedWarning` of a perturbation that leaves its file as it is.
+def warn_if_unchanged(
+    method: str, eps: float, *, delta: torch.Tensor, bound: torch.Tensor, levels: float | None
+) -> None:
+    """Issue a :class:`NothingChangedWarning` if a perturbation does not change its file.
 
     Args:
-        method: name of the protector.
-        eps: its largest change.
-        delta: perturbation in [0, 1] units.
-        bound: limit of it, of its shape or with one channel.
-        levels: stored grey levels per unit of the window; None for real numbers.
+        method, eps: name and eps of the protector.
+        delta, bound: perturbation and its limit in [0, 1] units.
+        levels: see :func:`round_down`.
     """
     largest = max(abs(float(value)) for value in torch.aminmax(delta))
     if largest > (0 if levels is None else 0.5 / levels):
         return
     if levels is not None and not bound.any():
-        reason = f"every bound is below one grey level of its file, {1 / levels:.4g}; raise eps, now {eps:.4g}"
+        reason = f"every bound is below one gray level of its file, {1 / levels:.4g}; raise eps, now {eps:.4g}"
     else:
         reason = f"the noise is at most {largest:.4g}, too little for this file; raise eps or check the method"
-    # The caller of the protector, above torch.no_grad's wrapper and the protector itself.
+    # Name the caller of the protector, above torch.no_grad's wrapper and the protector itself.
     warnings.warn(f"{method} changed nothing: {reason}.", NothingChangedWarning, stacklevel=4)

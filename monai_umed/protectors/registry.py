@@ -1,4 +1,4 @@
-"""All protectors by name; a module is imported when its method is asked for."""
+"""All protectors by name; the module of a method is imported on first use."""
 
 from __future__ import annotations
 
@@ -26,17 +26,18 @@ PROTECTORS: dict[str, str] = {
     "voxshield": "voxshield.VoxShield",
     "constant-stamp": "stamps.ConstantStamp",
     "random-stamp": "stamps.RandomStamp",
+    "tint": "tint.Tint",
     "uniform": "controls.Uniform",
     "identity": "controls.Identity",
 }
-"""``module.Class`` in this folder by the name that checkpoints and the command line use."""
+"""``module.Class`` in this folder, by the name in checkpoints and on the command line."""
 
 
 def protector_class(name: str) -> type[Protector]:
-    """The class of a method.
+    """Return the class of a method.
 
     Raises:
-        ValueError: if there is no such method; the nearest name is offered.
+        ValueError: If there is no such method; the nearest name is offered.
     """
     if name not in PROTECTORS:
         hint = did_you_mean(name, PROTECTORS)
@@ -46,10 +47,10 @@ def protector_class(name: str) -> type[Protector]:
 
 
 def method_name(cls: type[Protector]) -> str:
-    """The name in :data:`PROTECTORS` of a class.
+    """Return the name of a class in :data:`PROTECTORS`.
 
     Raises:
-        ValueError: if the class is not in the table, so that no checkpoint of it could be read.
+        ValueError: If the class is not in the table, so that no checkpoint of it could be read.
     """
     target = f"{cls.__module__.removeprefix(f'{__package__}.')}.{cls.__qualname__}"
     for name, known in PROTECTORS.items():

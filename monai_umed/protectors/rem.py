@@ -1,4 +1,4 @@
-"""Robust error-minimizing noise: it is to hold against adversarial training too (REM and SEM)."""
+"""Robust error-minimizing noise, which is designed to withstand adversarial training (REM and SEM)."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from .sample_wise import SampleWiseProtector
 from .surrogate import Loss, check_counts, check_positive
 
 BLUR = (0.3, 1.0)
-"""Least and largest sigma of random blur, in pixels of the working grid."""
+"""Smallest and largest sigma of random blur, in pixels of the working grid."""
 
 
 def random_view(
     image: torch.Tensor, label: torch.Tensor, generator: torch.Generator
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """A random transform of a batch, differentiable in the image: each axis may be flipped, and the image blurred.
+    """Randomly flip each axis of a batch and blur its images, differentiably.
 
     Args:
         image: ``(B, C, *spatial)`` in [0, 1].
-        label: ``(B, any, *spatial)``; flipped like the image.
-        generator: source of randomness, on the CPU; one draw for the whole batch.
+        label: ``(B, any, *spatial)``, flipped like the image.
+        generator: random generator on the CPU; one draw serves the whole batch.
     """
     draw = torch.rand(image.ndim, generator=generator).tolist()
     flipped = [axis for axis in range(2, image.ndim) if draw[axis] < 0.5]
@@ -45,16 +45,16 @@ class RandomViews(Defense):
 
 
 class RobustProtector(SampleWiseProtector, ABC):
-    """Noise that minimizes the loss of random views which somebody has disturbed.
+    """Noise that minimizes the loss of disturbed random views.
 
-    The surrogate is trained adversarially on random views of the protected images, to a radius below the noise's own.
+    The surrogate is trained adversarially on random views of the protected images, with a radius below eps.
 
     Args:
-        radius: largest disturbance, as a share of eps; half of it in the papers.
-        attack_steps: gradients of an adversarial disturbance.
-        attack_step: length of each as a share of the radius.
-        views: random transforms per gradient of the noise.
-        options: what :class:`SampleWiseProtector` takes.
+        radius: largest disturbance as a fraction of eps; the papers use half of it.
+        attack_steps: gradient steps of an adversarial disturbance.
+        attack_step: length of a step as a fraction of the radius.
+        views: random views per gradient of the noise.
+        options: see :class:`SampleWiseProtector`.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class RobustProtector(SampleWiseProtector, ABC):
         check_positive(attack_step=attack_step)
         if not 0 < radius < 1:
             raise ValueError(
-                f"radius is {radius}; it must be above 0 and below 1, a share of eps: noise cannot hold against a "
+                f"radius is {radius}; it must be above 0 and below 1, a fraction of eps: noise cannot withstand a "
                 "disturbance of its own size."
             )
         self.radius = radius
@@ -86,11 +86,11 @@ class RobustProtector(SampleWiseProtector, ABC):
 
     @abstractmethod
     def disturbed(self, view: torch.Tensor, loss: Loss, radius: float, start: torch.Tensor) -> torch.Tensor:
-        """A view as an exploiter's training may see it.
+        """Return a disturbed view, as an exploiter's training may see it.
 
         Args:
-            view: ``(B, C, *size)``, without history.
-            loss: of the surrogate for the view.
+            view: ``(B, C, *size)``, detached.
+            loss: loss of the surrogate for the view.
             radius: largest disturbance in [0, 1] units.
             start: uniform noise within the radius.
         """
@@ -117,14 +117,16 @@ class RobustProtector(SampleWiseProtector, ABC):
             view, turned = random_view(perturbed, target, self._draws)
             loss = self.loss(network, turned)
             start = radius * (2 * torch.rand(view.shape, generator=self._draws) - 1).to(view)
-            # A gradient at the disturbed view is used as if it were the view's.
+            # The gradient at the disturbed view stands for that at the view.
             disturbance = self.disturbed(view.detach(), loss, radius, start) - view.detach()
             return loss(view + disturbance)
 
         def objective(perturbed: torch.Tensor) -> torch.Tensor:
             return torch.stack([worst(perturbed) for _ in range(self.views)]).mean()
 
-        return minimize(objective, image, bound, self.noise_steps, self.noise_step * self.eps, noise)
+        return minimize(
+            objective, image, bound, steps=self.noise_steps, step_size=self.noise_step * self.eps, start=noise
+        )
 
 
 class REM(RobustProtector):
@@ -136,8 +138,8 @@ class REM(RobustProtector):
 
     Differs from the paper: cross-entropy plus Dice of every pixel; views are flips and blur, one draw per batch,
     instead of crops and flips per image; a U-Net with Adam; 1 view, 2 steps of the disturbance and 3 of the noise in
-    at most 8 turns, instead of 5, 10 and 10 over 5000 steps, for the time that they take on a CPU; what the last turn
-    leaves is taken as it is, without a last pass over all images. Eps is that of all methods, not 8/255.
+    at most 8 turns, instead of 5, 10 and 10 over 5000 steps, to save time on CPUs; no final pass over all images after
+    the last turn; eps as in all methods instead of 8/255.
     """
 
     paper: ClassVar[str] = "Fu et al. 2022, arXiv 2203.14533"
@@ -148,16 +150,23 @@ class REM(RobustProtector):
         super().__init__(spatial_dims, in_channels, rounds=rounds, noise_steps=noise_steps, **options)
 
     def disturbed(self, view: torch.Tensor, loss: Loss, radius: float, start: torch.Tensor) -> torch.Tensor:
-        return minimize(lambda at: -loss(at), view, radius, self.attack_steps, self.attack_step * radius, start)
+        return minimize(
+            lambda at: -loss(at),
+            view,
+            radius,
+            steps=self.attack_steps,
+            step_size=self.attack_step * radius,
+            start=start,
+        )
 
 
 class SEM(RobustProtector):
     """Stable error-minimizing noise (Liu et al. 2024, AAAI, arXiv 2311.13091).
 
-    As :class:`REM`, but the noise minimizes the loss at one random disturbance instead of the worst one, which is
-    cheaper and was found to hold better; the surrogate is still trained adversarially.
+    Like :class:`REM`, but the noise minimizes the loss at one random disturbance instead of the worst one, which is
+    cheaper and, in the paper, more robust; the surrogate is still trained adversarially.
 
-    Differs from the paper: as :class:`REM`, but for its number of turns.
+    Differs from the paper like :class:`REM`, except for the number of turns.
     """
 
     paper: ClassVar[str] = "Liu et al. 2024, arXiv 2311.13091"

@@ -1,4 +1,4 @@
-"""Noise that belongs to one training case each, and therefore to no other image."""
+"""Noise that is optimized for each training case, and therefore fits no other image."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from .alternation import AlternatingProtector
 from .surrogate import check_counts, check_positive, in_units
 
 INT8 = 127
-"""Noise is stored in as many steps of its bound to either side, finer than any file of 8 bits at usual bounds."""
+"""Steps of the bound, to either side, in which noise is stored: finer than 8-bit files at usual bounds."""
 
 
 class SampleWiseProtector(AlternatingProtector, ABC):
-    """A method with one free noise per training case, stored as int8 on the working grid.
+    """A method with freely optimized noise for each training case, stored as int8 on the working grid.
 
-    Volumes that are cut into patches have no noise as a whole: fit on items of ``layout="windows"`` or
-    ``"resampled"``, or of slices whose ``id`` is ``"<case>:<index>"``.
+    Random patches of volumes cannot be fitted: use items of ``layout="windows"`` or ``"resampled"``, or slices whose
+    ``id`` is ``"<case>:<index>"``.
 
     Args:
-        noise_steps: gradients per case and turn.
-        noise_step: length of a step as a share of eps.
-        options: what :class:`AlternatingProtector` takes.
+        noise_steps: gradient steps per case and turn.
+        noise_step: length of a step as a fraction of eps.
+        options: see :class:`AlternatingProtector`.
     """
 
     protects_new_images: ClassVar[bool] = False
@@ -50,18 +50,18 @@ class SampleWiseProtector(AlternatingProtector, ABC):
         bound: torch.Tensor,
         noise: torch.Tensor,
     ) -> torch.Tensor:
-        """Some steps of a batch's noise against the frozen surrogate.
+        """Improve the noise of a batch against the frozen surrogate, and return the protected images.
 
         Args:
-            network: surrogate, in evaluation mode.
+            network: surrogate in evaluation mode.
             image: ``(B, C, *size)`` in [0, 1].
-            label: ``(B, 1, *size)``.
+            label: class numbers ``(B, 1, *size)``.
             bound: ``(B, 1, *size)`` in [0, 1] units.
-            noise: ``(B, C, *size)`` in [0, 1] units, to start from.
+            noise: initial noise, ``(B, C, *size)`` in [0, 1] units.
         """
 
     def begin(self, items: list[dict]) -> None:
-        """Uniform noise within the bound, the same for a case whatever its place among the others."""
+        """Draw uniform noise within the bound, which does not depend on the order of the cases."""
         twice = [case for case, count in Counter(item["id"] for item in items).items() if count > 1]
         if twice:
             raise ValueError(
@@ -83,8 +83,8 @@ class SampleWiseProtector(AlternatingProtector, ABC):
         return add_bounded(*self.stack(batch, "image", "noise", "bound"))
 
     def finish(self, items: list[dict]) -> None:
-        shares = ((item["id"], in_units(item["noise"], item["bound"])) for item in items)
-        self._stored = {case: (INT8 * share).round().to(torch.int8) for case, share in shares}
+        fractions = ((item["id"], in_units(item["noise"], item["bound"])) for item in items)
+        self._stored = {case: (INT8 * fraction).round().to(torch.int8) for case, fraction in fractions}
 
     def raw(self, image: torch.Tensor, label: torch.Tensor, case_id: str | None) -> torch.Tensor:
         if case_id not in self._stored:
@@ -96,12 +96,12 @@ class SampleWiseProtector(AlternatingProtector, ABC):
         return self._stored[case_id].to(torch.float32) / INT8
 
     def state(self) -> dict[str, Any]:
-        """One int8 tensor ``(C, *size)`` per case id."""
+        """Return one int8 tensor ``(C, *size)`` per case id."""
         return dict(self._stored)
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         shape = (self.in_channels, *self.size)
         for case, noise in state.items():
             if getattr(noise, "dtype", None) != torch.int8 or tuple(noise.shape) != shape:
-                raise ValueError(f"The noise of case {case!r} is no int8 tensor of shape {shape}; fit again.")
+                raise ValueError(f"The noise of case {case!r} is not an int8 tensor of shape {shape}; fit again.")
         self._stored = {case: noise.cpu() for case, noise in state.items()}

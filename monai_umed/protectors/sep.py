@@ -20,21 +20,15 @@ class SEP(TargetedProtector):
     .. math:: \min_{|d| \le b} \frac{1}{n} \sum_j L(f_j(x + d), (y + 1) \bmod K)
 
     Like :class:`monai_umed.protectors.tap.TAP`, but the loss is averaged over snapshots :math:`f_j` of the surrogate
-    along its training, which err on different images and so make an ensemble at the price of one network.
+    during its training, which err on different images and thus are an ensemble at the cost of one network.
 
     Differs from the paper: cross-entropy plus Dice of every pixel; the wrong class is the next one, not the fifth
     next of ten; 5 snapshots of 15 epochs and 10 steps of eps/4 instead of 30 of 120 and 30 steps of half the bound,
-    for the time that they take on a CPU; a uniform start.
+    to save time on CPUs; a uniform start.
 
     Args:
-        checkpoints: snapshots, evenly spaced over the training, the last epoch among them.
-        epochs: of the surrogate.
-        noise_steps: averaged gradients per image.
-        noise_step: length of a step as a share of eps.
-        options: what :class:`monai_umed.protectors.surrogate.SurrogateProtector` takes.
-
-    Raises:
-        ValueError: if an argument is out of range, or the bound holds a band measured in mm.
+        checkpoints: number of snapshots, evenly spaced over the training, including the last epoch.
+        epochs, noise_steps, noise_step, options: see :class:`TargetedProtector`.
     """
 
     paper: ClassVar[str] = "Chen et al. 2023, arXiv 2211.12005"
@@ -63,7 +57,7 @@ class SEP(TargetedProtector):
         return self.checkpoints
 
     def member(self, index: int, wrong: torch.Tensor) -> Loss:
-        """What one snapshot contributes to :meth:`objective`."""
+        """Return the contribution of one snapshot to :meth:`objective`."""
         return self.loss(self.networks[index], self.target(wrong))
 
     def objective(self, wrong: torch.Tensor) -> Loss:
@@ -72,23 +66,22 @@ class SEP(TargetedProtector):
 
 
 def features(network: UNet, image: torch.Tensor, amp: bool) -> torch.Tensor:
-    """What the last layer of MONAI's U-Net makes its logits of, at half the grid, ``(B, F, *size / 2)``."""
+    """Return the input of the last layer of MONAI's U-Net, ``(B, F, *size / 2)``."""
     return AutocastInferer(amp)(image, cast(torch.nn.Sequential, network.model)[:2])
 
 
 def at_size_of(label: torch.Tensor, smaller: torch.Tensor) -> torch.Tensor:
-    """Class numbers ``(B, 1, *size)`` on the grid of some features, by nearest neighbor."""
+    """Resample class numbers ``(B, 1, *size)`` to the grid of some features by nearest neighbor."""
     return F.interpolate(label, size=smaller.shape[2:], mode="nearest")
 
 
 class SEPFA(SEP):
     """Self-ensemble protection with feature alignment (Chen et al. 2023, ICLR, arXiv 2211.12005).
 
-    Instead of the loss, the squared distance of each pixel's features from the mean features of its wrong class
-    is minimized. A pixel's features are what the U-Net's last layer makes its logits of, at half the resolution; the
-    mean is taken over the training images, for each snapshot.
+    Instead of the loss, it minimizes the squared distance of each pixel's :func:`features` from the mean features of
+    its wrong class over the training images, for each snapshot.
 
-    Differs from the paper: as :class:`SEP`; without variance reduction.
+    Differs from the paper like :class:`SEP`, and has no variance reduction.
     """
 
     def __init__(self, spatial_dims: int, in_channels: int, **options: Any) -> None:
@@ -102,7 +95,7 @@ class SEPFA(SEP):
 
     @torch.no_grad()
     def _means(self, network: UNet, items: list[dict]) -> torch.Tensor:
-        """Mean features of every class, ``(classes, F)``; zeros for a class without pixels."""
+        """Return the mean features of every class, ``(classes, F)``; zeros for a class without pixels."""
         total = counts = torch.zeros(())
         for batch in self.batches(items):
             image, label = self.stack(batch, "image", "label")
@@ -124,7 +117,7 @@ class SEPFA(SEP):
         return distance
 
     def state(self) -> dict[str, Any]:
-        """Weights of the snapshots, and ``prototypes`` ``(checkpoints, classes, F)``."""
+        """Return the weights of the snapshots, and ``prototypes`` ``(checkpoints, classes, F)``."""
         return {**super().state(), "prototypes": self.prototypes} if self.networks else {}
 
     def load_state(self, state: Mapping[str, Any]) -> None:

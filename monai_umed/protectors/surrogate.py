@@ -1,4 +1,4 @@
-"""What all protectors share that look at a network: the surrogate, its training, and its loss as seen by an image."""
+"""The base of protectors that use a network: the surrogate, its training, and its loss as a function of the image."""
 
 from __future__ import annotations
 
@@ -23,31 +23,31 @@ Loss = Callable[[torch.Tensor], torch.Tensor]
 
 
 def check_counts(**counts: int) -> None:
-    """Refuse numbers of steps, rounds and the like that are not whole or below 1."""
+    """Refuse numbers of steps, rounds and the like that are not whole or are below 1."""
     for name, count in counts.items():
         if count != int(count) or count < 1:
             raise ValueError(f"{name} is {count}; it must be a whole number of at least 1.")
 
 
 def check_positive(**numbers: float) -> None:
-    """Refuse rates and lengths of steps that are not positive."""
+    """Refuse rates and step lengths that are not positive and finite."""
     for name, number in numbers.items():
         if not 0 < number < float("inf"):
             raise ValueError(f"{name} is {number}; it must be a positive number.")
 
 
 def in_units(noise: torch.Tensor, bound: torch.Tensor) -> torch.Tensor:
-    """Noise as a share of its bound, within [-1, 1], zero where the bound is zero."""
+    """Return noise as a fraction of its bound in [-1, 1], zero where the bound is zero."""
     return (noise / bound).nan_to_num(0, 0, 0).clamp(-1, 1)
 
 
 def build_unet(
-    spatial_dims: int, in_channels: int, out_channels: int, channels: Sequence[int], size: Sequence[int], seed: int
+    spatial_dims: int, in_channels: int, out_channels: int, *, channels: Sequence[int], size: Sequence[int], seed: int
 ) -> UNet:
-    """MONAI's U-Net with instance normalization, untrained, the same weights for the same seed.
+    """Build MONAI's untrained U-Net with instance normalization; equal seeds give equal weights.
 
     Raises:
-        ValueError: if the grid cannot be halved once per level, or ends in a single pixel.
+        ValueError: If the grid cannot be halved once per level, or ends in a single pixel.
     """
     stride = 2 ** (len(channels) - 1)
     if len(channels) < 2 or any(length % stride or length < 2 * stride for length in size):
@@ -65,21 +65,19 @@ class SurrogateProtector(BoundedProtector, ABC):
     """A method that trains a surrogate: an exploiter's network on the owner's machine.
 
     Args:
-        channels: widths of the surrogate, MONAI's U-Net, from its first to its deepest level.
-        learning_rate: of the surrogate, Adam, constant.
+        channels: widths of the surrogate, MONAI's U-Net, from its first to its deepest level; the working grid must
+            fit.
+        learning_rate: constant learning rate of the surrogate's Adam.
         batch_size: images per step.
-        amp: bfloat16 where it is safe, see :func:`monai_umed.training.precision.autocast`.
-        device: where a fit runs; a checkpoint's networks run where it is loaded to.
-        options: what :class:`BoundedProtector` takes.
-
-    Raises:
-        ValueError: if an argument is out of range, or the working grid does not fit the surrogate.
+        amp: use bfloat16 where it is safe, see :func:`monai_umed.training.precision.autocast`.
+        device: where a fit runs; a checkpoint's networks run on the device that it is loaded to.
+        options: see :class:`BoundedProtector`.
     """
 
     needs: ClassVar[Needs] = Needs.surrogate
     protects_new_images: ClassVar[bool] = True
     union: ClassVar[bool] = False
-    """Whether a method knows foreground and background only, so that all classes but 0 are one."""
+    """Whether all foreground classes are treated as one."""
 
     def __init__(
         self,
@@ -104,40 +102,42 @@ class SurrogateProtector(BoundedProtector, ABC):
 
     @property
     def classes(self) -> int:
-        """Classes that the surrogate tells apart."""
+        """Number of classes that the surrogate distinguishes."""
         return 2 if self.union else self.num_classes
 
     def new_surrogate(self) -> UNet:
-        """An untrained surrogate, always with the same weights."""
+        """Build an untrained surrogate, always with the same weights."""
         outputs = 1 if self.classes == 2 else self.classes
-        return build_unet(self.spatial_dims, self.in_channels, outputs, self.channels, self.size, self.seed)
+        return build_unet(
+            self.spatial_dims, self.in_channels, outputs, channels=self.channels, size=self.size, seed=self.seed
+        )
 
     def target(self, label: torch.Tensor) -> torch.Tensor:
-        """Class numbers ``(B, 1, *size)`` as the surrogate's loss takes them."""
+        """Convert class numbers ``(B, 1, *size)`` to the target of the surrogate's loss."""
         return label_channels((label > 0).to(label.dtype) if self.union else label, self.classes)
 
     def criterion(self) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
-        """The loss of logits and what :meth:`target` gives."""
+        """Return the loss of logits and a :meth:`target`."""
         return segmentation_loss(self.classes, one_hot_labels=True)
 
     def loss(self, network: torch.nn.Module, target: torch.Tensor) -> Loss:
-        """The surrogate's loss of images, shape ``(B, C, *size)``, that ought to be segmented like ``target``."""
+        """Return the surrogate's loss as a function of images ``(B, C, *size)`` whose segmentation is ``target``."""
         criterion, inferer = self.criterion(), AutocastInferer(self.amp)
         return lambda image: criterion(inferer(image, network), target)
 
     def on_grid(self, items: Sequence[dict]) -> list[dict]:
-        """Training cases on the working grid.
+        """Resample training cases to the working grid.
 
         Args:
             items: dictionaries with ``image`` ``(C, *spatial)`` in [0, 1], ``label`` ``(1, *spatial)``, ``id`` and
-                perhaps ``bounds`` ``(regions, *spatial)``, as
-                :func:`monai_umed.data.training_set.load_training_set` gives them; missing bounds are computed.
+                ``bounds`` ``(regions, *spatial)`` from :func:`monai_umed.data.training_set.load_training_set`; missing
+                bounds are computed.
 
         Returns:
             New dictionaries with ``id``, ``image``, ``label`` and ``bound`` ``(1, *size)`` in [0, 1] units.
 
         Raises:
-            ValueError: if there are no items, or one does not fit the protector.
+            ValueError: If there are no items, or one does not fit the protector.
         """
         if len(items) == 0:
             raise ValueError(f"{type(self).__name__} was given no training cases; fit needs at least one.")
@@ -157,7 +157,7 @@ class SurrogateProtector(BoundedProtector, ABC):
             )
         if label.max() >= self.num_classes:
             raise ValueError(
-                f"Case {item['id']!r} holds class {int(label.max())}, but num_classes is {self.num_classes}; set it to "
+                f"Case {item['id']!r} has class {int(label.max())}, but num_classes is {self.num_classes}; set it to "
                 f"at least {int(label.max()) + 1}."
             )
         bounds = item["bounds"] if "bounds" in item else self.bounds(image, label)
@@ -169,11 +169,11 @@ class SurrogateProtector(BoundedProtector, ABC):
         }
 
     def stack(self, items: Sequence[dict], *keys: str) -> list[torch.Tensor]:
-        """One batch of what the items hold under these keys, on the device."""
+        """Stack the items' tensors under each key into a batch on the device."""
         return [torch.stack([item[key] for item in items]).to(self.device) for key in keys]
 
     def batches(self, items: Sequence[dict]) -> Iterator[list[dict]]:
-        """The items in order, ``batch_size`` at a time."""
+        """Yield the items in order, ``batch_size`` at a time."""
         rest = iter(items)
         while batch := list(islice(rest, self.batch_size)):
             yield batch
@@ -186,14 +186,12 @@ class SurrogateProtector(BoundedProtector, ABC):
         defense: Defense | None = None,
         handlers: Sequence[Any] = (),
     ) -> torch.nn.Module:
-        """Train a new surrogate on ``image`` and ``label`` of the items as exploiters train.
+        """Train a new surrogate like an exploiter, see :func:`monai_umed.exploiters.train.train_exploiter`.
 
         Args:
-            items: read anew in every step, so that a handler may replace their images while the training goes on.
-            epochs: passes over the items.
-            progress: whether to show a progress bar.
-            defense: what the surrogate does beyond ordinary training.
-            handlers: MONAI or ignite handlers to attach to the engine.
+            items: dictionaries with ``image`` and ``label``, read in every step, so that a handler may replace images
+                during the training.
+            epochs, progress, defense, handlers: see ``train_exploiter``.
 
         Returns:
             The network, in evaluation mode and without gradients.
@@ -202,22 +200,22 @@ class SurrogateProtector(BoundedProtector, ABC):
         network = train_exploiter(
             self.new_surrogate(),
             items,
-            self.classes,
-            epochs,
-            self.learning_rate,
-            self.batch_size,
-            self.seed,
-            self.device,
-            self.amp,
-            progress,
-            f"fit {type(self).__name__}",
-            defense,
-            None if defense is None else materials,
-            handlers,
+            num_classes=self.classes,
+            epochs=epochs,
+            learning_rate=self.learning_rate,
+            batch_size=self.batch_size,
+            seed=self.seed,
+            device=self.device,
+            amp=self.amp,
+            progress=progress,
+            title=f"fit {type(self).__name__}",
+            defense=defense,
+            materials=None if defense is None else materials,
+            handlers=handlers,
         )
         return network.requires_grad_(False)
 
     def surrogate_items(self, items: Sequence[dict]) -> list[dict]:
-        """Items on the working grid as the surrogate is trained on them, with one class of foreground if need be."""
+        """Return the items of :meth:`on_grid` for the surrogate, with one class of foreground if :attr:`union`."""
         label = (lambda item: (item["label"] > 0).float()) if self.union else (lambda item: item["label"])
         return [{"image": item["image"], "label": label(item)} for item in items]

@@ -1,4 +1,4 @@
-"""Targeted adversarial poison: every image looks to a network like the wrong segmentation (arXiv 2106.10807)."""
+"""Targeted adversarial poison: to a network, every image looks like the wrong segmentation (arXiv 2106.10807)."""
 
 from __future__ import annotations
 
@@ -15,22 +15,16 @@ class TAP(TargetedProtector):
 
     .. math:: \min_{|d| \le b} L(f(x + d), (y + 1) \bmod K)
 
-    A surrogate :math:`f` is trained on the clean images. Then each image is moved by signed gradients to where the
-    surrogate finds the wrong one of :math:`K` classes in every pixel: of two classes the other one. The noise holds
-    features of the wrong class, so a network that learns from them errs on clean images.
+    A surrogate :math:`f` is trained on the clean images. Then signed gradients move each image so that the surrogate
+    predicts the wrong one of :math:`K` classes in every pixel. The noise contains features of the wrong class, so a
+    network that learns from them errs on clean images.
 
     Differs from the paper: cross-entropy plus Dice of every pixel; the surrogate is trained like an exploiter's
-    network, without augmentation, and there are no random transforms in the descent; one start, uniform, instead of
-    the best of eight; 40 steps of eps/20 instead of 250, for the time that they take on a CPU.
+    network, without augmentation, and the descent has no random transforms; one uniform start instead of the best of
+    eight; 40 steps of eps/20 instead of 250, to save time on CPUs.
 
     Args:
-        epochs: of the surrogate.
-        noise_steps: gradients per image.
-        noise_step: length of a step as a share of eps.
-        options: what :class:`SurrogateProtector` takes.
-
-    Raises:
-        ValueError: if an argument is out of range, or the bound holds a band measured in mm.
+        epochs, noise_steps, noise_step, options: see :class:`TargetedProtector`.
     """
 
     paper: ClassVar[str] = "Fowl et al. 2021, arXiv 2106.10807"

@@ -1,4 +1,4 @@
-"""Noise that makes trained networks take an image for the wrong segmentation: what TAP and SEP have in common."""
+"""Noise that makes trained networks predict the wrong segmentation: the base of TAP and SEP."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from .surrogate import Loss, SurrogateProtector, check_counts, check_positive, i
 
 
 def next_class(label: torch.Tensor, num_classes: int) -> torch.Tensor:
-    """The wrong class that every pixel is to be taken for: the one after its own, background after the last."""
+    """Return the wrong class for every pixel: the one after its own, background after the last."""
     return (label + 1) % num_classes
 
 
 class Snapshots:
-    """A MONAI handler that keeps copies of the network after evenly spaced epochs, the last among them.
+    """A MONAI handler that keeps copies of the network after evenly spaced epochs, including the last.
 
     Args:
-        count: copies, at most the number of epochs.
+        count: number of copies, at most that of epochs.
 
     Attributes:
         networks: the copies so far, in evaluation mode and without gradients.
@@ -46,16 +46,13 @@ class Snapshots:
 
 
 class TargetedProtector(SurrogateProtector, ABC):
-    """A method that trains a surrogate on the clean images and moves each image to where its snapshots are wrong.
+    """A method that trains a surrogate on the clean images and perturbs each image so that its snapshots are wrong.
 
     Args:
-        epochs: of the surrogate.
-        noise_steps: gradients per image.
-        noise_step: length of a step as a share of eps.
-        options: what :class:`SurrogateProtector` takes.
-
-    Raises:
-        ValueError: if an argument is out of range, or the bound holds a band measured in mm.
+        epochs: epochs of the surrogate.
+        noise_steps: gradient steps per image.
+        noise_step: length of a step as a fraction of eps.
+        options: see :class:`SurrogateProtector`; the bound must not have a band in mm.
     """
 
     def __init__(
@@ -83,18 +80,18 @@ class TargetedProtector(SurrogateProtector, ABC):
 
     @property
     def snapshots(self) -> int:
-        """How many states of the surrogate are looked at, the last one and others before it."""
+        """Number of states of the surrogate that are used, the last one and others before it."""
         return 1
 
     @abstractmethod
     def objective(self, wrong: torch.Tensor) -> Loss:
-        """What to minimize for images to be taken for the class numbers ``wrong``, ``(B, 1, *size)``."""
+        """Return the loss of images that makes networks predict the class numbers ``wrong``, ``(B, 1, *size)``."""
 
     def fit(self, items: Sequence[dict], progress: bool = True) -> None:
-        """Train the surrogate on clean images; arguments and errors as in :meth:`on_grid`."""
+        """Train the surrogate on clean images; items and errors are those of :meth:`on_grid`."""
         snapshots = Snapshots(self.snapshots)
         self.train_surrogate(self.on_grid(items), self.epochs, progress, handlers=[snapshots])
-        # In the memory layout of a loaded network: another one rounds differently, and a sign may depend on it.
+        # Use the memory layout of a loaded network: another one rounds differently, and a sign may depend on it.
         networks = [network.to(memory_format=torch.contiguous_format) for network in snapshots.networks]  # type: ignore[call-overload]
         self.networks = cast(list[UNet], networks)
 
@@ -115,7 +112,7 @@ class TargetedProtector(SurrogateProtector, ABC):
             yield from self._raws(torch.stack(images), torch.stack(labels), names)
 
     def _raws(self, images: torch.Tensor, labels: torch.Tensor, case_ids: Sequence[str | None]) -> torch.Tensor:
-        """:meth:`raw` of several cases at once, each with a random start of its own."""
+        """Compute :meth:`raw` for several cases at once, each with a random start of its own."""
         bound = torch.stack([self.bounds(image, label) for image, label in zip(images, labels, strict=True)])
         draws = torch.stack([torch.rand(images.shape[1:], generator=self.generator(name)) for name in case_ids])
         start = (2 * draws - 1).to(bound) * bound
@@ -124,11 +121,11 @@ class TargetedProtector(SurrogateProtector, ABC):
             value.to(device) for value in (images, bound, start, next_class(labels, self.num_classes))
         )
         step = self.noise_step * self.eps
-        perturbed = minimize(self.objective(wrong), images, bound, self.noise_steps, step, start)
+        perturbed = minimize(self.objective(wrong), images, bound, steps=self.noise_steps, step_size=step, start=start)
         return in_units(perturbed - images, bound)
 
     def state(self) -> dict[str, Any]:
-        """Weights of the snapshots, in their order."""
+        """Return the weights of the snapshots, in their order."""
         return dict(torch.nn.ModuleList(self.networks).state_dict())
 
     def load_state(self, state: Mapping[str, Any]) -> None:

@@ -18,24 +18,24 @@ from .bounds import band_widths
 
 
 def bound_noise(raw: torch.Tensor, bounds: torch.Tensor, eps: float, output: str = "tanh") -> torch.Tensor:
-    """Bring raw contour and texture noise under the bounds of their regions (UMed, Eq. 4 and 5).
+    """Bound raw contour and texture noise in their regions (UMed, Eq. 4 and 5).
 
-    Where there is a third region, the background, the contour noise is continued there with the opposite sign.
+    In a third region, the background, the contour noise continues with the opposite sign.
 
-    ``"tanh"`` gives ``bound * tanh(raw)``: the same limit as the paper's clip, with gradients that live. ``"clip"``
-    gives ``eps * raw`` within each region, which :func:`monai_umed.functional.add_bounded` then clips: Eq. 4 and 5 to
-    the letter but for the factor eps, without which the generators would start far outside their bounds and only the
-    sign of their output would count.
+    ``"tanh"`` gives ``bound * tanh(raw)``, which has the same limit as the paper's clip, and a gradient everywhere.
+    ``"clip"`` gives ``eps * raw`` within each region, which :func:`monai_umed.functional.add_bounded` then clips:
+    literally Eq. 4 and 5 except for the factor eps, without which generators would start far outside of their bounds
+    and only the sign of their output would count.
 
     Args:
-        raw: ``(B, 2 * C, *spatial)``, contour noise then texture noise, as :class:`UMedPerturbator` gives it.
-        bounds: ``(B, 2 or 3, *spatial)``, contour bound, texture bound and perhaps that of the background, in [0, 1]
-            units; nowhere does more than one of them differ from 0.
-        eps: unit of clipped noise.
+        raw: contour noise, then texture noise, ``(B, 2 * C, *spatial)``, see :class:`UMedPerturbator`.
+        bounds: contour bound, texture bound and optionally background bound, ``(B, 2 or 3, *spatial)`` in [0, 1] units,
+            of which at most one is above 0 in any pixel.
+        eps: unit of ``"clip"``.
         output: ``"tanh"`` or ``"clip"``.
 
     Returns:
-        ``(B, C, *spatial)`` in [0, 1] units.
+        Noise ``(B, C, *spatial)`` in [0, 1] units.
     """
     contour, texture = raw.chunk(2, dim=1)
     if output == "tanh":
@@ -48,33 +48,32 @@ def bound_noise(raw: torch.Tensor, bounds: torch.Tensor, eps: float, output: str
 
 
 class UMed(Protector):
-    """Contour-aware plus texture-aware perturbation of one image at its native size.
+    """Contour-aware and texture-aware perturbation of an image at its native size.
 
     The generators see the image on the working grid; their noise is resampled to the native grid and multiplied by
-    bounds computed there. So the pattern has the scale of the working grid, at which exploiters train, while
-    contour, texture, grey levels and the limit are those of the file. The paper knows one size only (224 x 224).
+    bounds computed there. So the pattern has the scale of the working grid, at which exploiters train, while contour,
+    texture, gray levels and eps are those of the file. The paper has a single size, 224 x 224.
 
-    With ``native`` the generators see the file's own voxels instead, in overlapping windows of the working size whose
-    noise is blended (Gaussian weights): volumes are trained on in such patches, not resampled as a whole.
+    With ``native``, the generators see overlapping windows of native voxels, as large as the working grid, whose noise
+    is blended with Gaussian weights, because networks for volumes are trained on such patches.
 
     Args:
         perturbator: the fitted generators.
         working_size: grid of the generators, one number per spatial axis.
-        eps: largest change of any pixel as a share of the [0, 1] window; 4/255 in the paper.
-        band_radius: half-width of the contour band. The paper gives none.
-        band_unit: ``"mm"``, or ``"pixel"``: pixels of the working grid, so that the band scales with the image; with
-            ``native`` pixels of the axis with the finest spacing, and as many mm along the others.
+        eps: largest change of any pixel, as a fraction of the [0, 1] window; 4/255 in the paper.
+        band_radius, band_unit: half-width of the contour band, which the paper does not give, see
+            :func:`monai_umed.protectors.bounds.band_widths`.
         band_side: ``"both"`` as in the paper, ``"inner"`` or ``"outer"``, see
             :func:`monai_umed.functional.contour_band`. A band on both sides marks the structure only up to its width:
-            where structures are hardly wider than the band, networks must go on looking at the anatomy.
+            if structures are hardly wider than the band, networks still have to learn the anatomy.
         texture: mode of :func:`monai_umed.functional.lbp_bound`, or ``"flat"`` for the ablation without LBP.
-        texture_threshold: difference to a neighbor that counts as texture, as a share of the [0, 1] window.
-        texture_share: share of eps that is left to the texture inside, see :mod:`monai_umed.fitting.target_psnr`.
-        contour_share: share of eps that is left to the contour; 0 for the ablation without it.
-        background_share: share of eps with which all pixels outside of region and band carry the opposite of the
-            contour noise. 0 is the paper, which leaves them alone.
-        perceptual_weight: how far the contour's bound follows the texture as well, from 0, the paper, to 1, where flat
-            parts of the contour stay as they are.
+        texture_threshold: threshold of :func:`monai_umed.functional.lbp_bound`.
+        texture_share: fraction of eps for the texture inside, see :mod:`monai_umed.fitting.target_psnr`.
+        contour_share: fraction of eps for the contour; 0 for the ablation without it.
+        background_share: fraction of eps for pixels outside of region and band, which get the opposite of the contour
+            noise; 0 as in the paper leaves them unchanged.
+        perceptual_weight: how far the contour's bound also follows the texture, from 0 as in the paper to 1, where flat
+            parts of the contour stay unchanged.
         native: whether the generators see native pixels in windows.
     """
 
@@ -125,7 +124,7 @@ class UMed(Protector):
             raise ValueError(f"{', '.join(shares)} are all 0, so nothing could change; raise one of them.")
         if perceptual_weight > 0 and texture == "flat":
             raise ValueError(
-                f"perceptual_weight is {perceptual_weight} with texture 'flat', for which all parts are alike; set it "
+                f"perceptual_weight is {perceptual_weight} with texture 'flat', which is equal everywhere; set it "
                 f"to 0, or texture to {' or '.join(MODES)}."
             )
         self.perturbator = perturbator
@@ -146,12 +145,12 @@ class UMed(Protector):
         return None if self.native else self.working_size
 
     def settings(self) -> dict[str, Any]:
-        """The constructor's arguments as plain values, of the generators what makes such ones."""
+        """Return the constructor's arguments as plain values, the generators as their own settings."""
         return {**super().settings(), "perturbator": self.perturbator.settings()}
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> UMed:
-        """A protector with new generators, whose weights :meth:`load_state` replaces."""
+        """Build a protector with new generators, whose weights :meth:`load_state` replaces."""
         return cls(**{**settings, "perturbator": UMedPerturbator(**settings["perturbator"])})
 
     def __repr__(self) -> str:
@@ -160,7 +159,7 @@ class UMed(Protector):
         return f"UMed(UMedPerturbator({network}), {', '.join(f'{name}={value!r}' for name, value in settings.items())})"
 
     def fit(self, items: Sequence[dict], progress: bool = True) -> None:
-        """Refused with a ``ValueError``: it takes optimizers and a surrogate, which ``train.json`` names."""
+        """Raise ``ValueError``: the fit needs optimizers and a surrogate, which ``train.json`` defines."""
         raise ValueError("UMed's generators are fitted by `monai-umed fit` (the bundle's train.json); use that.")
 
     def state(self) -> dict[str, Any]:
@@ -171,15 +170,15 @@ class UMed(Protector):
         self.perturbator.to(next(iter(state.values())).device).eval().requires_grad_(False)
 
     def _band_widths(self, size: Sequence[int], spacing: Sequence[float] | None) -> tuple[int, ...]:
-        return band_widths(self.band_radius, self.band_unit, size, self.grid, spacing)
+        return band_widths(self.band_radius, self.band_unit, size, working_size=self.grid, spacing=spacing)
 
     def region(self, label: torch.Tensor, spacing: Sequence[float] | None = None) -> tuple[slice, ...]:
-        """Of native windows the box around the foreground and its band.
+        """Return the box around the foreground and its band, for native windows.
 
-        It begins a whole number of patches from the middle of the volume, where the pattern then begins in every file:
-        volumes of different sizes that are padded or cropped evenly on both sides, MONAI's default, all have it in the
-        same place of the grid. Where the structure touches the border of the volume, the pattern begins there instead.
-        With a background it is everything from the first whole patch on; the few pixels before it stay as they are.
+        It begins a whole number of patches from the middle of the volume, so that the pattern has the same phase in
+        volumes of different sizes that are padded or cropped evenly on both sides, MONAI's default. If the structure
+        touches the border of the volume, the pattern begins there instead. With a background, the box is everything
+        from the first whole patch on; the few pixels before it stay unchanged.
         """
         if not self.native:
             return super().region(label, spacing)
@@ -191,7 +190,7 @@ class UMed(Protector):
             others = tuple(other for other in range(label.ndim) if other != axis + 1)
             found = torch.nonzero(torch.amax(label > 0, dim=others)).flatten()
             first, last = (int(found[0]), int(found[-1])) if len(found) else (0, 0)
-            # One voxel beyond the band is the last whose texture the bounds look at.
+            # The bounds depend on texture up to one voxel beyond the band.
             low, high = max(0, first - width - 1), min(size, last + width + 2)
             middle = (size + 1) // 2
             low -= (low - middle) % patch
@@ -201,9 +200,9 @@ class UMed(Protector):
         return tuple(box)
 
     def bounds(self, image: torch.Tensor, label: torch.Tensor, spacing: Sequence[float] | None = None) -> torch.Tensor:
-        """Contour bound ``eps * share * y_c``, texture bound ``eps * share * x_t * (1 - y_c) * y``, ``(2, *spatial)``.
+        """Return contour bound ``eps * share * y_c`` and texture bound ``eps * share * x_t * (1 - y_c) * y``.
 
-        Each has a share of its own. With a background, its bound is the third.
+        Each has a share of its own. The shape is ``(2, *spatial)``, or ``(3, *spatial)`` with that of the background.
         """
         band = contour_band(label, self._band_widths(image.shape[1:], spacing), self.band_side)
         inside = (label > 0) & ~band
@@ -222,19 +221,19 @@ class UMed(Protector):
     def noise(
         self, image: torch.Tensor, label: torch.Tensor, bounds: torch.Tensor, case_id: str | None
     ) -> torch.Tensor:
-        self.perturbator.eval()  # one image must not move the statistics of a batch normalization
+        self.perturbator.eval()  # one image must not change the statistics of batch normalization
         output = self.perturbator.output
         if not self.native:
             raw = self.perturbator(resize(image[None].to(torch.float32), self.working_size))
             return bound_noise(resize(raw, image.shape[1:]), bounds[None], self.eps, output)[0]
         raw = self._native_noise(image[None].to(torch.float32))
         noise = torch.empty_like(image)
-        for index in range(image.shape[1]):  # one slab at a time: a large volume's copies would fill the memory
+        for index in range(image.shape[1]):  # slice by slice, since copies of a large volume would fill the memory
             noise[:, index] = bound_noise(raw[:, :, index], bounds[None, :, index], self.eps, output)[0]
         return noise
 
     def _native_noise(self, image: torch.Tensor) -> torch.Tensor:
-        """Raw noise of ``(1, C, *spatial)`` from overlapping windows, ``(1, 2 * C, *spatial)``."""
+        """Compute raw noise ``(1, 2 * C, *spatial)`` of ``(1, C, *spatial)`` from overlapping windows."""
         stride = self.perturbator.contour.stride
         size = image.shape[2:]
         target = [

@@ -10,23 +10,20 @@ from .generated import GeneratedProtector
 
 
 class UnSeg(GeneratedProtector):
-    r"""A generator whose noise makes a surrogate take everything for the object (Sun et al. 2024, NeurIPS).
+    r"""A generator whose noise makes a surrogate predict the object everywhere (Sun et al. 2024, NeurIPS).
 
     The surrogate :math:`f` learns the true masks of protected images; in the turns between, the generator minimizes
     :math:`L(f(x + d), 1)`, the loss for a mask of ones, with
     :math:`d = (y \epsilon + (1 - y) \epsilon_{bg}) \tanh G(x, y)`: the object gets the full budget, the background a
-    share of it. Networks that find the object by this noise have learned nothing about the image.
+    fraction of it. Networks that find the object by this noise have learned nothing about the image.
 
     Differs from the paper, hence "in the manner of": generator and surrogate are small U-Nets trained on the dataset,
-    not the Segment Anything model on 44,000 photographs; the prompt is the foreground as one more input channel; one
-    budget for fit and use instead of a small one enlarged afterwards. All foreground classes are one object.
+    not the Segment Anything model on 44,000 photographs; the prompt is the foreground as one more input channel; the
+    budget is the same for fit and use instead of being enlarged afterwards. All foreground classes are one object.
 
     Args:
-        background: budget of the background as a share of the object's; a quarter in the paper.
-        rounds: turns of the generator.
-        surrogate_steps: steps of the surrogate before each.
-        passes: of the generator per turn; three in the paper, too.
-        options: what :class:`GeneratedProtector` takes.
+        background: budget of the background as a fraction of the object's; a quarter in the paper.
+        rounds, surrogate_steps, passes, options: see :class:`GeneratedProtector`; 3 passes as in the paper.
     """
 
     paper: ClassVar[str] = "Sun et al. 2024, arXiv 2410.09909 (in its manner)"
@@ -47,12 +44,12 @@ class UnSeg(GeneratedProtector):
             spatial_dims, in_channels, rounds=rounds, surrogate_steps=surrogate_steps, passes=passes, **options
         )
         if not 0 <= background <= 1:
-            raise ValueError(f"background is {background}; it must be between 0 and 1, a share of the object's budget.")
+            raise ValueError(f"background is {background}; it must be from 0 to 1, a fraction of the object's budget.")
         self.background = background
 
-    def shares(self, image: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
+    def fractions(self, image: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
         foreground = (label > 0).to(image.dtype)
-        return super().shares(image, label) * (foreground + (1 - foreground) * self.background)
+        return super().fractions(image, label) * (foreground + (1 - foreground) * self.background)
 
     def generator_loss(
         self, surrogate: torch.nn.Module, image: torch.Tensor, label: torch.Tensor, noise: torch.Tensor

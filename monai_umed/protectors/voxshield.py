@@ -13,12 +13,12 @@ LOGIT_LIMIT = 10.0
 
 
 def slice_spectrum_distance(noise: torch.Tensor) -> torch.Tensor:
-    """How much the spectra of neighboring slices differ: root mean square over frequencies, mean over pairs.
+    """Return how much the spectra of neighboring slices differ: root mean square over frequencies, mean over pairs.
 
-    Slices lie across the last axis. The Fourier transform keeps energy, so the number does not depend on their size.
+    The Fourier transform keeps energy, so that the number does not depend on the size of the slices.
 
     Args:
-        noise: ``(B, C, H, W, D)``, in units in which 1 is much.
+        noise: ``(B, C, H, W, D)``, in units of about its bound; slices are along the last axis.
 
     Returns:
         A scalar; zero for a single slice.
@@ -26,7 +26,7 @@ def slice_spectrum_distance(noise: torch.Tensor) -> torch.Tensor:
     if noise.shape[-1] < 2:
         return noise.new_zeros(())
     magnitudes = torch.fft.fft2(noise.float(), dim=(2, 3), norm="ortho").abs()
-    # A root has no gradient at zero, where equal slices start.
+    # The gradient of a root is infinite at zero, where equal slices start.
     return (magnitudes.diff(dim=-1).square().mean(dim=(2, 3)) + 1e-12).sqrt().mean()
 
 
@@ -37,17 +37,17 @@ class VoxShield(GeneratedProtector):
 
     .. math:: -w_s Z(d) - w_l \, \mathrm{mean} |f(x + d) - f(x)|
 
-    where :math:`Z` is :func:`slice_spectrum_distance` of the noise in units of eps: the noise is to move the
-    surrogate's logits, and not to be the same in all slices. An image has no slices, so there :math:`Z` is zero.
+    where :math:`Z` is :func:`slice_spectrum_distance` of the noise in units of eps: the noise shall change the
+    surrogate's logits, and differ between slices. In 2D, :math:`Z` is zero.
 
     Differs from the paper: :math:`Z` is a root mean square, independent of the size; small U-Nets with Adam at 1e-3;
-    at most 12 turns after 10 steps of the surrogate each, instead of 100. A logit's difference counts up to
-    10, where a network is certain of either class: without a limit it grows forever.
+    at most 12 turns after 10 steps of the surrogate each, instead of 100. A logit's difference counts up to 10, where a
+    network is certain of either class; without a limit, it would grow forever.
 
     Args:
         spectrum_weight: :math:`w_s`.
         logit_weight: :math:`w_l`.
-        options: what :class:`GeneratedProtector` takes.
+        options: see :class:`GeneratedProtector`.
     """
 
     paper: ClassVar[str] = "VoxShield 2026, arXiv 2605.17345 (in its manner)"

@@ -13,8 +13,8 @@ PAPER = "Ye et al. 2023, arXiv 2303.02559 (our reading)"
 class YeSampleWise(EM):
     """Bi-level noise per case: :class:`monai_umed.protectors.em.EM` under the name of Ye et al. (arXiv 2303.02559).
 
-    The paper makes biomedical images unlearnable by a bi-level optimization with three strategies; which ones was not
-    at hand. Our reading takes the three families of its time: noise per case, per class, and a synthetic pattern.
+    The paper makes biomedical images unlearnable by bi-level optimization with three strategies, whose details were not
+    available. Our reading takes the three families of its time: noise per case, per class, and a synthetic pattern.
     """
 
     paper: ClassVar[str] = PAPER

@@ -9,7 +9,8 @@ from pathlib import Path
 from ..data.case import Case, DatasetError
 from ..data.manifest import MANIFEST, TOOL
 from ..io.dicom_sign import is_dicom
-from ..io.listing import visible
+from ..io.image_files import files_of
+from ..io.joint_path import joint_files
 from .unfinished import is_unfinished
 
 _CURE = "give the folder of the originals"
@@ -25,7 +26,8 @@ def refuse_protected(cases: Sequence[Case]) -> None:
     Raises:
         DatasetError: some of the images are protected already.
     """
-    places = {place for case in cases for place in (case.image, case.image.resolve())}
+    images = [path for case in cases for path in (joint_files(case.image) or {"": case.image}).values()]
+    places = {place for image in images for place in (image, image.resolve())}
     folders = {folder for place in places for folder in (place.parent, place.parent.parent)}
     folders |= {case.root for case in cases if case.root is not None}
     offenders = [f"{folder}: {reason}; {_CURE}" for folder in sorted(folders) if (reason := _folder_reason(folder))]
@@ -63,7 +65,7 @@ def _folder_reason(folder: Path) -> str | None:
 def _is_derived(image: Path) -> bool:
     """Whether a DICOM file, or the first slice of a series, says that this program made it."""
     try:
-        file = next(iter(visible(image)), image) if image.is_dir() else image
+        file = files_of(image)[0]
         if not is_dicom(file):
             return False
         from ..dicom.derived import DERIVATION  # no other format needs pydicom

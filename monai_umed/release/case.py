@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import torch
@@ -12,20 +12,28 @@ from ..data.codec import write_image
 from ..data.loading import load_case
 from ..data.manifest import CaseRecord
 from ..io.atomic import remove
-from ..io.checksum import sha256_path
+from ..io.checksum import sha256_file, sha256_path
 from ..io.content import read_content, write_content
-from ..io.fidelity import measure
+from ..io.fidelity import Fidelity, compare_each, mean_fidelity
 from ..io.image_files import files_of, is_complete
+from ..io.joint_path import joint_files
 from ..io.quantize import add_delta
+from ..io.stored import IntensityWindow, StoredImage
 from ..io.suffixes import output_name
 from ..protectors import Protector
 from ..protectors.arrival import check_arrival
 from ..protectors.channels import in_channels_of, perturb_as_known
+from ..protectors.perturbation import Perturbation
 from .layout import protected_names
 
 
 def protect_case(
-    case: Case, protector: Protector, output_dir: Path, num_classes: int = 2, window: tuple[float, float] | None = None
+    case: Case,
+    protector: Protector,
+    output_dir: Path,
+    *,
+    num_classes: int = 2,
+    intensity_window: IntensityWindow | None = None,
 ) -> CaseRecord:
     """Protect one case at its native size and describe what was written.
 
@@ -36,20 +44,25 @@ def protect_case(
         CaseError: if the case cannot be used, or less than half of the perturbation arrives in its file, see
             :func:`monai_umed.protectors.arrival.check_arrival`; nothing is written then.
     """
-    loaded = load_case(case, num_classes, window)
+    loaded = load_case(case, num_classes, intensity_window)
     stored = loaded.stored
     image, label = torch.from_numpy(stored.scaled()), torch.from_numpy(loaded.label)
     try:
-        perturbation = perturb_as_known(protector, image, label, stored.spacing, stored.levels, case.id)
+        perturbation = perturb_as_known(
+            protector, image, label, spacing=stored.spacing, levels=stored.levels, case_id=case.id
+        )
         perturbation = perturbation.kept_from(loaded.outside)
         protected = add_delta(stored, perturbation.delta.numpy(), perturbation.bound.numpy())
-        fidelity = measure(stored.color, protected[: len(stored.color)], stored.width)
-        change = 0.0 if fidelity.psnr is None else 10 ** (-fidelity.psnr / 20)
+        changed = stored.with_values(protected)
         seen = in_channels_of(image, protector)
-        check_arrival(protector, seen, label, perturbation, change, stored.spacing, stored.levels, case.id)
+        fidelities = compare_each(stored, changed)
+        made = _check_each(
+            protector, seen, label, perturbation=perturbation, stored=stored, fidelities=fidelities, case=case
+        )
     except ValueError as error:
         raise CaseError(case.id, str(error)) from error
     image_name, label_name = protected_names(case)
+    fidelity = mean_fidelity(fidelities)
     write_image(output_dir / image_name, protected, stored)
     write_content(output_dir / label_name, read_content(case.label))
     notes = []
@@ -59,7 +72,7 @@ def protect_case(
         notes.append("lossy input was written as PNG")
     if stored.format == "dicom_series" and stored.grid is None:
         notes.append("its slices do not tell where they lie and were taken in the order of their Instance Number")
-    if fidelity.max_abs_delta == 0:
+    if fidelity.psnr is None:
         notes.append("nothing changed, as is meant with this control")
     return CaseRecord(
         id=case.id,
@@ -70,14 +83,58 @@ def protect_case(
         sha256_after=sha256_path(output_dir / image_name),
         label_sha256=sha256_path(output_dir / label_name),
         shape=protected.shape,
-        dtype=str(protected.dtype),
-        window=stored.window,
+        dtype=stored.dtype,
+        intensity_window=stored.intensity_window,
         max_abs_delta=fidelity.max_abs_delta,
         psnr=fidelity.psnr,
         ssim=fidelity.ssim,
         perturbed_fraction=fidelity.perturbed_fraction,
         note="; ".join(notes) or None,
+        channel_sha256=channel_checksums(output_dir / image_name),
+        noise_rms=made if len(made) > 1 else made[0],
+        ciede2000=fidelity.ciede2000,
     )
+
+
+def channel_checksums(path: Path) -> tuple[str, ...] | None:
+    """Return the SHA-256 of each file of an image whose channels have their own files; None for other images."""
+    files = joint_files(path)
+    return None if files is None else tuple(map(sha256_file, files.values()))
+
+
+def _check_each(
+    protector: Protector,
+    image: torch.Tensor,
+    label: torch.Tensor,
+    *,
+    perturbation: Perturbation,
+    stored: StoredImage,
+    fidelities: Sequence[Fidelity],
+    case: Case,
+) -> tuple[float, ...]:
+    """Refuse a case if too little arrives in it or, if its channels have their own windows, in one of them.
+
+    Raises:
+        ValueError: As :func:`monai_umed.protectors.arrival.check_arrival`.
+    """
+    channels, made = stored.each(), []
+    for number, (channel, fidelity) in enumerate(zip(channels, fidelities, strict=True)):
+        try:
+            made.append(
+                check_arrival(
+                    protector,
+                    image,
+                    label,
+                    perturbation=perturbation if len(channels) == 1 else perturbation.of_channel(number),
+                    change=fidelity.rms,
+                    spacing=channel.spacing,
+                    levels=channel.levels,
+                    case_id=case.id,
+                )
+            )
+        except ValueError as error:
+            raise ValueError(f"channel {number}: {error}" if len(channels) > 1 else str(error)) from error
+    return tuple(made)
 
 
 def is_finished(record: CaseRecord, case: Case, output_dir: Path) -> bool:

@@ -48,9 +48,11 @@ def check_folders(cases: Sequence[Case], output_dir: Path) -> None:
 def _name_problems(cases: Sequence[Case], output_dir: Path) -> Iterator[str]:
     paths = {PurePosixPath(name) for case in cases for name in protected_names(case)}
     names = {part for path in paths for part in path.parts} | {case.image.name for case in cases}
+    # Of a file that has such a name itself nobody could tell that it is one.
+    barred = {path.name for case in cases for path in (case.image, case.label) if "|" in path.name and path.exists()}
     for name in sorted(names):
-        if name in ("", "..") or PureWindowsPath(name).name != name:
-            yield f"{name!r}: no plain file name on every system; rename it, without colons and backslashes"
+        if name in ("", "..") or PureWindowsPath(name).name != name or name in barred:
+            yield f"{name!r}: no plain file name on every system; rename it, without colons, backslashes and bars"
         elif name != name.encode(errors="replace").decode():
             yield f"{name!a}: no UTF-8, other systems could not write this name; rename it"
 

@@ -10,6 +10,7 @@ from ..data.dataset_json import DATASET_JSON, Kept, ListingError, keep_cases, re
 from ..data.manifest import MANIFEST, CaseRecord, Manifest
 from ..io.atomic import remove, write_atomically
 from ..io.checksum import sha256_file
+from ..io.joint_path import first_file
 from ..sealing.records import original_name
 
 
@@ -62,7 +63,9 @@ def released_listing(listing: Path, records: Iterable[CaseRecord]) -> bytes:
     Raises:
         ListingError: the original cannot be used, see `check_listing`.
     """
-    return keep_cases(listing, {record.label: Kept(original_name(record), record.image) for record in records})
+    return keep_cases(
+        listing, {first_file(record.label): Kept(original_name(record), record.image) for record in records}
+    )
 
 
 def clear_listing(cases: Iterable[Case], output_dir: Path) -> None:

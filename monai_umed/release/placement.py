@@ -18,6 +18,7 @@ from ..dicom import lazy as lazy_dicom
 from ..functional import contour_band
 from ..io.dicom_sign import is_dicom
 from ..io.image_files import holds_slice_masks
+from ..io.joint_path import joint_files
 from ..io.quantize import slabs, stored_limit
 from ..io.stored import Decoded, StoredImage
 from ..protectors.bounds import band_widths
@@ -29,11 +30,11 @@ class Reach:
 
     Attributes:
         widths: half-width of a box around each pixel of the foreground, in pixels along each axis.
-        share: share of eps by which all other pixels may change.
+        fraction: share of eps by which all other pixels may change.
     """
 
     widths: tuple[int, ...]
-    share: float = 0.0
+    fraction: float = 0.0
 
 
 def reach_of(protector: str, shape: Sequence[int], spacing: Sequence[float] | None) -> Reach | None:
@@ -50,29 +51,31 @@ def reach_of(protector: str, shape: Sequence[int], spacing: Sequence[float] | No
     try:
         settings = _settings(protector)
         if "perturbator" in settings:
-            band, share = settings, settings["background_share"]
+            band, fraction = settings, settings["background_share"]
             has_band = settings["contour_share"] > 0
             grid = settings["working_size"]
         else:
             bound = settings["bound"]
-            band, share = {"text": bound} if isinstance(bound, str) else bound, 0.0
+            band, fraction = {"text": bound} if isinstance(bound, str) else bound, 0.0
             factors = {name.strip() for name in band["text"].split("*")}
             if not factors & {"roi", "band"}:
                 return None
             has_band = "roi" not in factors
             grid = settings["size"]
         if not has_band or band.get("band_side", "both") == "inner":
-            return Reach((0,) * len(shape), share)
+            return Reach((0,) * len(shape), fraction)
         axis = settings["slice_axis"] if len(shape) == 3 else None
         kept = [other for other in range(len(shape)) if other != axis]  # slices are images of their own
         sides, sizes = [shape[other] for other in kept], spacing and [spacing[other] for other in kept]
         radius, unit = band.get("band_radius", 2), band.get("band_unit", "pixel")
-        widths = list(band_widths(radius, unit, sides, None if settings["native"] else grid, sizes))
+        widths = list(
+            band_widths(radius, unit, sides, working_size=None if settings["native"] else grid, spacing=sizes)
+        )
     except (ValueError, SyntaxError, KeyError, TypeError, AttributeError):
         return None
     if axis is not None:
         widths.insert(axis, 0)
-    return Reach(tuple(widths), share)
+    return Reach(tuple(widths), fraction)
 
 
 def _settings(protector: str) -> dict:
@@ -140,11 +143,13 @@ def placement_problems(before: StoredImage, after: StoredImage, original: Case, 
     """
     if before.grid is None:
         return
-    label = _label_in_space(original.label, before)
-    if label.grid is None or label.grid.shape != before.grid.shape:
+    files = [*(joint_files(original.label) or {"": original.label}).values()]
+    labels = [_label_in_space(file, before) for file in files]
+    if any(label.grid is None or label.grid.shape != before.grid.shape for label in labels):
         return
     used = ~np.isin(read_label(original.label, before)[0], (0, manifest.ignore_label or 0))
-    found, outside = foreground_in_space(label, before, ignore_label=manifest.ignore_label)
+    parts = [foreground_in_space(label, before, ignore_label=manifest.ignore_label) for label in labels]
+    found, outside = np.logical_or.reduce([part for part, _ in parts]), sum(count for _, count in parts)
     if outside or not np.array_equal(found, used):
         count = outside or int(np.count_nonzero(found != used))
         yield f"{count} voxels of its mask lie elsewhere in space than on the image; resample the mask, protect again"
@@ -153,14 +158,24 @@ def placement_problems(before: StoredImage, after: StoredImage, original: Case, 
     if reach is None:
         return
     near = contour_band(torch.from_numpy(found), reach.widths, "outer").numpy() | found
-    limit = float(stored_limit(np.array([manifest.eps * reach.share], np.float32), after)[0]) * (1 + 1e-6)
+    images = list(zip(before.in_window(after.intensity_window).each(), after.each(), strict=True))
+    for number, (old, new) in enumerate(images):
+        limit = float(stored_limit(np.array([manifest.eps * reach.fraction], np.float32), new)[0]) * (1 + 1e-6)
+        stray, largest = _stray(old, new, near, limit)
+        if not stray:
+            continue
+        channel = f"channel {number}: " if len(images) > 1 else ""
+        yield (
+            f"{channel}{stray} values changed by up to {largest:g} stored units beside the structure as its mask lies "
+            f"in space, permitted are {limit:g} more than {reach.widths} voxels away; protect again, from the originals"
+        )
+
+
+def _stray(before: StoredImage, after: StoredImage, near: np.ndarray, limit: float) -> tuple[int, float]:
+    """Count the values that changed by more than a limit outside of ``near``, and find the largest change there."""
     stray, largest = 0, 0.0
     for rows in slabs(before.array.shape):
         change = np.abs(after.color[:, rows].astype(np.float64) - before.color[:, rows])[:, ~near[rows]]
         stray += int(np.count_nonzero(change > limit))
         largest = max(largest, float(change.max(initial=0)))
-    if stray:
-        yield (
-            f"{stray} values changed by up to {largest:g} stored units beside the structure as its mask lies in space, "
-            f"permitted are {limit:g} more than {reach.widths} voxels away; protect again, from the originals"
-        )
+    return stray, largest

@@ -10,9 +10,10 @@ from typing import Any
 from ..data.case import Case, CaseError, DatasetError
 from ..data.manifest import MANIFEST, TOOL, CaseRecord, Manifest, Quarantined
 from ..data.parallel import map_cases
+from ..data.unlabeled import count_unlabeled
 from ..io.atomic import leftovers, remove, sync_folder
 from ..io.provenance import tool_version
-from ..io.stored import CodecError
+from ..io.stored import CodecError, IntensityWindow
 from ..protectors import Protector
 from ..training.shard import WHOLE, Shard
 from .already_protected import refuse_protected
@@ -28,9 +29,10 @@ def protect_dataset(
     cases: Sequence[Case],
     protector: Protector,
     output_dir: str | Path,
+    *,
     seed: int = 0,
     num_classes: int = 2,
-    window: tuple[float, float] | None = None,
+    intensity_window: IntensityWindow | None = None,
     num_workers: int | None = None,
     progress: bool = True,
 ) -> Manifest:
@@ -51,7 +53,7 @@ def protect_dataset(
         output_dir: folder to write; made if needed.
         seed: seed of the fit, for the record.
         num_classes: classes of the masks, background included.
-        window: intensities that map to 0 and 1, see :func:`monai_umed.data.codec.read_image`.
+        intensity_window: intensities that map to 0 and 1, see :func:`monai_umed.data.codec.read_image`.
         num_workers: threads, one case each; by default two images at a time, or one volume, which takes gigabytes.
         progress: whether to show a progress bar.
 
@@ -62,10 +64,12 @@ def protect_dataset(
     """
     output_dir = Path(output_dir)
     workers = num_workers or (1 if protector.spatial_dims == 3 or protector.slice_axis is not None else 2)
-    settings = _settings(cases, seed, num_classes, window)
-    with _opened(cases, protector, output_dir, settings, WHOLE) as unfinished:
-        protect = _Protection(protector, output_dir, num_classes, window, unfinished)
-        records, quarantined = map_cases(protect, cases, f"protect into {output_dir.name}", workers, progress)
+    settings = _settings(cases, seed, num_classes, intensity_window)
+    with _opened(cases, protector, output_dir, settings=settings, shard=WHOLE) as unfinished:
+        protect = _Protection(protector, output_dir, num_classes, intensity_window, unfinished)
+        records, quarantined = map_cases(
+            protect, cases, title=f"protect into {output_dir.name}", num_workers=workers, progress=progress
+        )
         if not records:
             with suppress(OSError):
                 unfinished.remove()
@@ -79,6 +83,7 @@ def protect_dataset(
             cases=records,
             quarantined=quarantined,
             ignore_label=cases[0].ignore_label,
+            unlabeled=count_unlabeled(cases) or None,
         )
         with _named_faults(output_dir, quarantined):
             manifest.dataset_json_sha256 = write_listing(cases, records, output_dir)
@@ -96,10 +101,11 @@ def protect_shard(
     cases: Sequence[Case],
     protector: Protector,
     output_dir: str | Path,
+    *,
     shard: Shard,
     seed: int = 0,
     num_classes: int = 2,
-    window: tuple[float, float] | None = None,
+    intensity_window: IntensityWindow | None = None,
     num_workers: int | None = None,
     progress: bool = True,
 ) -> list[Quarantined]:
@@ -111,7 +117,7 @@ def protect_shard(
     Args:
         cases: all cases of the dataset, the same ones in every process.
         shard: which of them are this process's.
-        protector, output_dir, seed, num_classes, window, progress: as for :func:`protect_dataset`.
+        protector, output_dir, seed, num_classes, intensity_window, progress: as for :func:`protect_dataset`.
         num_workers: threads, one case each; by default one, because the processes fill the machine.
 
     Returns:
@@ -122,10 +128,12 @@ def protect_shard(
             the same shard, or other shards or settings.
     """
     output_dir = Path(output_dir)
-    settings = _settings(cases, seed, num_classes, window)
-    with _opened(cases, protector, output_dir, settings, shard) as unfinished:
-        protect = _Protection(protector, output_dir, num_classes, window, unfinished)
-        return map_cases(protect, shard.of(cases), f"protect shard {shard}", num_workers or 1, progress)[1]
+    settings = _settings(cases, seed, num_classes, intensity_window)
+    with _opened(cases, protector, output_dir, settings=settings, shard=shard) as unfinished:
+        protect = _Protection(protector, output_dir, num_classes, intensity_window, unfinished)
+        return map_cases(
+            protect, shard.of(cases), title=f"protect shard {shard}", num_workers=num_workers or 1, progress=progress
+        )[1]
 
 
 class _Protection:
@@ -140,11 +148,16 @@ class _Protection:
         protector: Protector,
         output_dir: Path,
         num_classes: int,
-        window: tuple[float, float] | None,
+        intensity_window: IntensityWindow | None,
         unfinished: Unfinished,
     ) -> None:
         self.faults: list[str] = []
-        self._protector, self._output_dir, self._num_classes, self._window = protector, output_dir, num_classes, window
+        self._protector, self._output_dir, self._num_classes, self._intensity_window = (
+            protector,
+            output_dir,
+            num_classes,
+            intensity_window,
+        )
         self._unfinished = unfinished
 
     def __call__(self, case: Case) -> CaseRecord:
@@ -153,7 +166,13 @@ class _Protection:
             if kept is not None and is_finished(kept, case, self._output_dir):
                 return kept
             clear_cases([case], self._output_dir)
-            record = protect_case(case, self._protector, self._output_dir, self._num_classes, self._window)
+            record = protect_case(
+                case,
+                self._protector,
+                self._output_dir,
+                num_classes=self._num_classes,
+                intensity_window=self._intensity_window,
+            )
         except (CaseError, CodecError, *FAULTS) as error:
             with suppress(OSError):
                 clear_cases([case], self._output_dir)
@@ -165,9 +184,11 @@ class _Protection:
         return record
 
 
-def _settings(cases: Sequence[Case], seed: int, num_classes: int, window: tuple[float, float] | None) -> dict[str, Any]:
+def _settings(
+    cases: Sequence[Case], seed: int, num_classes: int, intensity_window: IntensityWindow | None
+) -> dict[str, Any]:
     """What decides the bytes of the files besides the protector."""
-    settings: dict[str, Any] = {"seed": seed, "num_classes": num_classes, "window": window}
+    settings: dict[str, Any] = {"seed": seed, "num_classes": num_classes, "window": intensity_window}
     if cases and cases[0].ignore_label is not None:
         settings["ignore_label"] = cases[0].ignore_label
     return settings
@@ -175,7 +196,7 @@ def _settings(cases: Sequence[Case], seed: int, num_classes: int, window: tuple[
 
 @contextmanager
 def _opened(
-    cases: Sequence[Case], protector: Protector, output_dir: Path, settings: dict[str, Any], shard: Shard
+    cases: Sequence[Case], protector: Protector, output_dir: Path, *, settings: dict[str, Any], shard: Shard
 ) -> Iterator[Unfinished]:
     """Keep other runs out of the folder, and remove what they left."""
 
@@ -221,9 +242,14 @@ def report(manifest: Manifest | None, output_dir: str | Path) -> Manifest | None
     means = manifest.mean_fidelity()
     figures = "" if means["psnr"] is None else f"PSNR {means['psnr']:.2f} dB, "
     figures += f"SSIM {means['ssim']:.4f}"
+    color = manifest.mean_ciede2000()
+    figures += "" if color is None else f", CIEDE2000 {color:.2f}"
     print(f"Protected {len(manifest.cases)} cases ({figures}) into {output_dir}; the record is {MANIFEST} beside them.")
     if manifest.quarantined:
         print(f"Left out {len(manifest.quarantined)}, which were not written:")
         for entry in manifest.quarantined:
             print(f"  {entry.id}: {entry.reason}")
+    if manifest.unlabeled:
+        reason = "nothing says where to protect them, and as they are they belong into no release"
+        print(f"Left out {manifest.unlabeled} images without a label: {reason}.")
     return manifest

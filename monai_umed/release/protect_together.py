@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ..data.case import Case, DatasetError
 from ..data.manifest import MANIFEST, UNFINISHED, Manifest
+from ..io.stored import IntensityWindow
 from ..protectors import Protector
 from ..training.distributed import is_first_rank, rank_count, shard_of_this_process, wait_for_ranks
 from ..training.shard import Shard, parse_shard
@@ -17,9 +18,10 @@ def protect_together(
     cases: Sequence[Case],
     protector: Protector,
     output_dir: str | Path,
+    *,
     seed: int = 0,
     num_classes: int = 2,
-    window: tuple[float, float] | None = None,
+    intensity_window: IntensityWindow | None = None,
     num_workers: int | None = None,
     progress: bool = True,
     shard: str | None = None,
@@ -33,7 +35,8 @@ def protect_together(
 
     Args:
         cases: all cases of the dataset, the same ones in every process.
-        protector, output_dir, seed, num_classes, window: as for :func:`monai_umed.release.protect.protect_dataset`.
+        protector, output_dir, seed, num_classes, intensity_window: as for
+            :func:`monai_umed.release.protect.protect_dataset`.
         num_workers: threads of each process; None for its usual number alone, one among several processes.
         progress: whether to show a progress bar; among processes of ``torchrun`` the first has one.
         shard: which shard this process takes, such as ``"0/4"``; None for all, or for what ``torchrun`` says.
@@ -56,14 +59,33 @@ def protect_together(
         raise DatasetError(str(output_dir), [f"it is finished, a shard of it would spoil it; {cure}"])
     if not alone:
         shown = progress and is_first_rank()
-        left_out = protect_shard(cases, protector, output_dir, own, seed, num_classes, window, num_workers, shown)
+        left_out = protect_shard(
+            cases,
+            protector,
+            output_dir,
+            shard=own,
+            seed=seed,
+            num_classes=num_classes,
+            intensity_window=intensity_window,
+            num_workers=num_workers,
+            progress=shown,
+        )
         if shard is not None:
             _report_shard(len(own.of(cases)), len(left_out), own, output_dir)
             return None
         wait_for_ranks()
     manifest = None
     if is_first_rank():
-        manifest = protect_dataset(cases, protector, output_dir, seed, num_classes, window, num_workers, progress)
+        manifest = protect_dataset(
+            cases,
+            protector,
+            output_dir,
+            seed=seed,
+            num_classes=num_classes,
+            intensity_window=intensity_window,
+            num_workers=num_workers,
+            progress=progress,
+        )
     wait_for_ranks()
     return manifest
 

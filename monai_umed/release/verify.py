@@ -4,37 +4,25 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
-from numpy.typing import ArrayLike
 
 from ..data.case import Case, CaseError, DatasetError
 from ..data.cases import find_cases
-from ..data.codec import read_image
 from ..data.dataset_json import DATASET_JSON
-from ..data.labels import read_label
 from ..data.manifest import MANIFEST, UNFINISHED, CaseRecord, Manifest, ManifestError
 from ..data.parallel import track
 from ..data.two_folders import DatasetDir
 from ..functional import check_eps
 from ..io.atomic import leftovers
-from ..io.checksum import sha256_path
-from ..io.fidelity import measure
+from ..io.checksum import sha256_file, sha256_path
 from ..io.image_files import files_of
-from ..io.nifti import NiftiHeader
-from ..io.quantize import stored_limit
-from ..io.stored import CodecError, StoredImage
+from ..io.stored import CodecError
 from ..sealing.keys import is_key_file
 from ..sealing.records import SEALED_SUFFIX, path_inside
 from .listing import listing_problems
-from .placement import placement_problems
+from .pixels import AGAIN, pixel_problems
 from .unfinished import is_mark
-
-# How far a figure of the manifest may be from the same figure of another computer, whose sums round differently.
-_TOLERANCES = {"max_abs_delta": 1e-6, "psnr": 0.01, "ssim": 1e-4, "perturbed_fraction": 1e-9}
-_AGAIN = "fetch it again, or protect again"
 
 
 @dataclass(frozen=True)
@@ -57,8 +45,9 @@ def verify_folder(
 
     Without originals: all listed images and masks are there with their checksums, shape and type; nothing else
     is there. With them: they are the files that were protected; shape, type and geometry of image and original
-    are equal, of NIfTI files the whole header; no stored value moved further than eps of the window, in whole grey
-    levels for integers; alpha did not change; the manifest's figures are those of the files; where files tell their
+    are equal, of NIfTI files the whole header; no stored value moved further than eps of its window, in whole grey
+    levels for integers; in every channel that has a window of its own at least half of the perturbation arrived, as
+    when it was protected; alpha did not change; the manifest's figures are those of the files; where files tell their
     place in the patient, pixels changed there and nowhere else, as far as the protector keeps to a region. A case in
     which no pixel changed, as the manifest says, is a problem with and without them.
 
@@ -86,21 +75,25 @@ def verify_folder(
         if (folder / UNFINISHED).exists():
             return [Problem(UNFINISHED, "protection was interrupted; run it again")]
         return [Problem(MANIFEST, str(error).removeprefix(f"{MANIFEST}: "))]
-    originals = None if original_dir is None else {case.id: case for case in find_cases(original_dir)}
+    originals = None if original_dir is None else _originals(original_dir, manifest)
     problems = [Problem(MANIFEST, text) for text in _manifest_problems(manifest)]
     contents = _known_contents(manifest)
-    for record in track(manifest.cases, len(manifest.cases), f"verify {folder.name}", disable=not progress):
+    for record in track(manifest.cases, len(manifest.cases), title=f"verify {folder.name}", disable=not progress):
         try:
             found = list(_file_problems(folder, record, contents))
             if not found:  # a file that is the wrong one has pixels of its own, which would only repeat the complaint
-                found = list(_pixel_problems(folder / record.image, record, manifest, originals))
+                found = list(pixel_problems(folder / record.image, record, manifest, originals))
         except CaseError as error:
             found = [error.reason]
         except (CodecError, OSError) as error:
-            found = [f"{error}; {_AGAIN}" if isinstance(error, OSError) else str(error)]
+            found = [f"{error}; {AGAIN}" if isinstance(error, OSError) else str(error)]
         problems += [Problem(record.id, text) for text in found]
-    problems += [Problem(DATASET_JSON, f"{text}; {_AGAIN}") for text in listing_problems(folder, manifest, originals)]
+    problems += [Problem(DATASET_JSON, f"{text}; {AGAIN}") for text in listing_problems(folder, manifest, originals)]
     return problems + list(_foreign_files(folder, manifest, contents))
+
+
+def _originals(original_dir: DatasetDir, manifest: Manifest) -> dict[str, Case]:
+    return {case.id: case for case in find_cases(original_dir, merge_masks=manifest.merges_masks)}
 
 
 def _manifest_problems(manifest: Manifest) -> Iterator[str]:
@@ -131,78 +124,19 @@ def _file_problems(folder: Path, record: CaseRecord, contents: dict[str, str]) -
     for name, expected in ((record.image, record.sha256_after), (record.label, record.label_sha256)):
         path = path_inside(folder, name, record)
         missing = [file.relative_to(folder).as_posix() for file in files_of(path) if not file.exists()]
-        yield from (f"{file} is missing; {_AGAIN}" for file in missing)
+        yield from (f"{file} is missing; {AGAIN}" for file in missing)
         if not missing and (found := sha256_path(path)) != expected:
-            yield f"{name} is {contents.get(found, f'not the file that {MANIFEST} describes; {_AGAIN}')}"
+            known = contents.get(found, f"not the file that {MANIFEST} describes; {AGAIN}")
+            yield f"{_changed_files(path, name, record)} is {known}"
 
 
-def _pixel_problems(
-    path: Path, record: CaseRecord, manifest: Manifest, originals: dict[str, Case] | None
-) -> Iterator[str]:
-    eps = manifest.eps
-    try:
-        stored = replace(read_image(path), window=record.window)
-    except CodecError:
-        raise
-    except ValueError as error:
-        yield f"{MANIFEST}: {error}"
-        return
-    limit = float(stored_limit(np.array([eps], np.float32), stored)[0])  # float32 as in the protector
-    budget = f"the budget is {limit:g} (eps {eps:g} of the window {record.window[0]:g} to {record.window[1]:g})"
-    if (stored.array.shape, str(stored.array.dtype)) != (record.shape, record.dtype):
-        yield (
-            f"{record.image} holds {stored.array.dtype} {stored.array.shape}, {MANIFEST} says {record.dtype} "
-            f"{record.shape}; {_AGAIN}"
-        )
-    elif record.max_abs_delta > limit:
-        yield f"{MANIFEST} names a change of {record.max_abs_delta:g} stored units, {budget}; protect again"
-    elif record.max_abs_delta == 0:
-        yield f"{record.image} is as unprotected as its original, no pixel changed; remove it, or protect again"
-    elif originals is None:
-        return
-    elif record.id not in originals:
-        yield "it has no original there; pass the dataset that was protected"
-    else:
-        yield from _differences(stored, originals[record.id], record, manifest, limit, budget)
-
-
-def _differences(
-    stored: StoredImage, original: Case, record: CaseRecord, manifest: Manifest, limit: float, budget: str
-) -> Iterator[str]:
-    for path, expected in ((original.image, record.sha256_before), (original.label, record.label_sha256)):
-        if sha256_path(path) != expected:
-            yield f"the original {path} is not the file that was protected; pass the dataset that was"
-            return
-    before = read_image(original.image)
-    layouts = [(image.array.shape, image.array.dtype, image.has_alpha) for image in (before, stored)]
-    if layouts[0] != layouts[1]:
-        yield f"{record.image} holds {layouts[1]}, its original {layouts[0]} (shape, type, alpha); {_AGAIN}"
-        return
-    if not (_close(before.spacing, stored.spacing) and _close(before.affine, stored.affine)):
-        yield f"{record.image} lies elsewhere in space than its original (spacing, origin or direction); {_AGAIN}"
-    elif isinstance(before.header, NiftiHeader) and before.header != stored.header:
-        yield f"{record.image} has another header than its original; {_AGAIN}"
-    if stored.has_alpha and not np.array_equal(before.array[-1], stored.array[-1]):
-        yield f"{record.image} has another alpha channel than its original; {_AGAIN}"
-    found = asdict(measure(before.color, stored.color, stored.width))
-    if not found["max_abs_delta"] <= limit:  # NaN is no permitted change
-        yield f"{record.image} differs by {found['max_abs_delta']:g} stored units from its original, {budget}; {_AGAIN}"
-        return
-    for name, tolerance in _TOLERANCES.items():
-        if not _close(getattr(record, name), found[name], tolerance):
-            yield f"{MANIFEST} says {name} {getattr(record, name)}, the files say {found[name]}; restore it from a copy"
-    if manifest.ignore_label is not None:
-        void = np.broadcast_to(read_label(original.label, before) == manifest.ignore_label, before.color.shape)
-        if strayed := int(np.count_nonzero(before.color[void] != stored.color[void])):
-            yield f"{strayed} values changed where its mask says {manifest.ignore_label}, to be ignored; protect again"
-    yield from placement_problems(before, stored, original, manifest)
-
-
-def _close(first: ArrayLike | None, second: ArrayLike | None, tolerance: float = 1e-6) -> bool:
-    if first is None or second is None:
-        return first is second
-    # A header may hold a damaged number that is none, and keeps it.
-    return np.allclose(first, second, rtol=1e-6, atol=tolerance, equal_nan=True)
+def _changed_files(path: Path, name: str, record: CaseRecord) -> str:
+    """The files of channels that are not those of the manifest; the whole image if that does not know them."""
+    files, known = files_of(path), record.channel_sha256 or ()
+    if name != record.image or len(files) != len(known):
+        return name
+    changed = [file.name for file, sha256 in zip(files, known, strict=True) if sha256_file(file) != sha256]
+    return f"{', '.join(changed)} of {name}" if changed else name
 
 
 def _foreign_files(folder: Path, manifest: Manifest, contents: dict[str, str]) -> Iterator[Problem]:

@@ -1,1 +1,1 @@
-"""Undo: what brings originals back, under the key of their owner."""
+"""Seal originals under the key of their owner, and restore them."""

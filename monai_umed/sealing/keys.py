@@ -1,4 +1,4 @@
-"""Keys on disk: one text file each, which only its owner can read and which nothing ever overwrites."""
+"""Keys on disk: one text file each, which only its owner can read and which is never overwritten."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ KEY_BYTES = 32
 """Length of a key: 256 random bits."""
 
 _KEY_HEADER = "monai_umed secret key 1"
-_MAX_KEY_FILE = 1024  # a file given by mistake may be of any size
+_MAX_KEY_FILE = 1024  # bytes to read, since a file given by mistake may have any size
 
 
 class KeyFileError(ValueError):
-    """A key file cannot be made or used; the message names the file, the reason and the cure, never its content."""
+    """A key file cannot be written or used. The message names the file, the reason and the cure, never its content."""
 
 
 def new_key(path: str | Path) -> bytes:
-    """Draw a key and write it to a file that only its owner can read.
+    """Draw a random key and write it to a file that only its owner can read.
 
     Args:
-        path: file to make; its folder must exist, outside of whatever will be published.
+        path: file to create, in an existing folder that will not be published.
 
     Returns:
-        32 random bytes.
+        The key, 32 bytes.
 
     Raises:
-        KeyFileError: the file exists, or its file system cannot hide it from others.
-        OSError: the folder is missing or read-only, or the disk is full; nothing is left behind.
+        KeyFileError: If the file exists, or its file system cannot hide it from others.
+        OSError: If the folder is missing or read-only, or the disk is full; nothing is left behind.
     """
     path = Path(path)
     key = secrets.token_bytes(KEY_BYTES)
@@ -56,19 +56,16 @@ def new_key(path: str | Path) -> bytes:
 
 
 def derive_key(key: bytes, purpose: str, salt: bytes | None = None) -> bytes:
-    """A key of 32 bytes for one purpose, by HKDF-SHA256 (RFC 5869): nobody learns ``key`` from it, nor any other."""
+    """Derive a key of 32 bytes for one purpose by HKDF-SHA256 (RFC 5869); it reveals neither ``key`` nor others."""
     return HKDF(SHA256(), KEY_BYTES, salt, f"monai_umed {purpose}".encode("ascii")).derive(key)
 
 
 def read_key(path: str | Path) -> bytes:
-    """Read a key.
-
-    Args:
-        path: file that :func:`new_key` wrote.
+    """Read a key of 32 bytes from a file that :func:`new_key` wrote.
 
     Raises:
-        KeyFileError: no such file, no key file, or (POSIX) others may read or change it.
-        OSError: the file cannot be read.
+        KeyFileError: If the file is missing, is not a whole key file, or (POSIX) gives anybody else access.
+        OSError: If the file cannot be read.
 
     Example:
         >>> len(mu.read_key(mu.new_key(work / "owner.key")))
@@ -88,32 +85,32 @@ def read_key(path: str | Path) -> bytes:
     except ValueError:
         header, key = "", b""
     if header != _KEY_HEADER or len(key) != KEY_BYTES:
-        # Neither the content nor the decoder's message may show: a damaged key is still most of a key.
+        # Show neither the content nor the decoder's message: a damaged key is still most of a key.
         raise KeyFileError(f"{path}: no key file, or a damaged one; restore it from a copy")
     return key
 
 
 def is_key_file(path: str | Path) -> bool:
-    """Whether a file is a key, whole or damaged, so that one can be found where it must not lie.
+    """Return whether a file begins like a key file, so that a key is found where it must not be.
 
     Raises:
-        OSError: the file cannot be read.
+        OSError: If the file cannot be read.
     """
     with Path(path).open("rb") as file:
         return file.read(len(_KEY_HEADER)) == _KEY_HEADER.encode("ascii")
 
 
 def check_unpublished(path: str | Path, folders: Iterable[str | Path]) -> None:
-    """Raise `KeyFileError` if a key file, or what it links to, lies within one of the folders to be published."""
+    """Raise `KeyFileError` if a key file, or the file that it links to, is inside a folder that will be published."""
     path = Path(path)
     for folder in folders:
         inside = Path(folder).resolve()
         if any(place.is_relative_to(inside) for place in (path.resolve(), path.parent.resolve() / path.name)):
-            raise KeyFileError(f"{path}: lies in {folder}, which is made to be published; move the key out of it")
+            raise KeyFileError(f"{path}: is in {folder}, which will be published; move the key out of it")
 
 
 def _check_private(path: Path, status: os.stat_result) -> None:
     mode = stat.S_IMODE(status.st_mode)
     if os.name == "posix" and mode & 0o077:
-        cure = f"run `chmod 600 {shlex.quote(str(path))}`, or keep it on a file system that knows permissions"
+        cure = f"run `chmod 600 {shlex.quote(str(path))}`, or keep it on a file system with permissions"
         raise KeyFileError(f"{path}: its mode {mode:04o} lets others at the key, must be 0600; {cure}")

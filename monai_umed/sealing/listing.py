@@ -1,4 +1,4 @@
-"""Bring the ``dataset.json`` of the originals back, with their own names."""
+"""Restore the ``dataset.json`` of the originals."""
 
 from __future__ import annotations
 
@@ -9,23 +9,25 @@ from ..data.dataset_json import DATASET_JSON, Kept, ListingError, keep_cases
 from ..data.manifest import MANIFEST, Manifest
 from ..io.atomic import write_atomically
 from ..io.checksum import sha256_file
+from ..io.joint_path import first_file
 from ..io.listing import leaves
 from .records import original_name
 
 
 def restore_listing(protected_dir: Path, output_dir: Path) -> None:
-    """Write the ``dataset.json`` of the originals, if the release carries one.
+    """Write the ``dataset.json`` of the originals, if the release has one.
 
-    It holds nothing secret, so it is not sealed: that of the release is taken, with the names of the original images.
-    This is the dataset's own file bit by bit, unless cases were left out or JPEG came back as PNG.
+    It contains nothing secret and is not sealed: it is that of the release, with the names of the original images.
+    The result equals the dataset's own file bit by bit, unless cases were left out or JPEG was released as PNG.
 
     Args:
         protected_dir: the public folder with its manifest.
-        output_dir: folder to write, which must exist.
+        output_dir: folder to write to, which must exist.
 
     Raises:
-        CaseError: the file is missing, is not that of the manifest, or exists with other content.
-        OSError: a file cannot be read or written.
+        CaseError: If the release's file is missing or differs from the manifest, or if the target exists with other
+            content.
+        OSError: If a file cannot be read or written.
     """
     manifest = Manifest.load(protected_dir / MANIFEST)
     if manifest.dataset_json_sha256 is None:
@@ -36,7 +38,7 @@ def restore_listing(protected_dir: Path, output_dir: Path) -> None:
     if not source.is_file() or sha256_file(source) != manifest.dataset_json_sha256:
         reason = f"it is missing or not the file that {MANIFEST} describes; fetch it again, or protect again"
         raise CaseError(DATASET_JSON, reason)
-    names = {record.label: Kept(record.image, original_name(record)) for record in manifest.cases}
+    names = {first_file(record.label): Kept(record.image, original_name(record)) for record in manifest.cases}
     try:
         content = keep_cases(source, names)
     except ListingError as error:

@@ -1,7 +1,7 @@
-"""The lossless difference of an original from its protected version, made small: what is sealed.
+"""The compressed lossless difference of an original from its protected version, which is what gets sealed.
 
-Of several files, a folder or a NIfTI pair, each is compared with the protected file of its name, and all differences
-are compressed together: what the slices of a DICOM series have in common is kept once.
+Each of several files, a folder or a NIfTI pair, is compared with the protected file of the same name. All differences
+are compressed together, so that what the slices of a DICOM series have in common is stored once.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 _PROBE_BYTES = 1 << 20
-_WORTH_COMPRESSING = 0.98  # share of its size that a sample may keep; files that are compressed already keep more
+_WORTH_COMPRESSING = 0.98  # fraction of its size that a sample may keep; compressed files keep more
 _LENGTH = struct.Struct(">I")
 
-# What a residual is the difference from, by the number that is sealed with it. Pixels stand at the end of files whose
-# headers differ in length, such as TIFF.
+# The references that a residual can be the difference from, by the number that is sealed with it: nothing, the
+# protected file, or its end, where the pixels are in files whose headers differ in length, such as TIFF.
 _REFERENCES: tuple[Callable[[bytes, int], bytes], ...] = (
     lambda protected, size: bytes(size),
     lambda protected, size: protected[:size].ljust(size, b"\0"),
@@ -28,9 +28,9 @@ _REFERENCES: tuple[Callable[[bytes, int], bytes], ...] = (
 
 
 def encode_file(original: bytes, protected: bytes) -> bytes:
-    """Difference of two files, which `decode_file` takes back.
+    """Return the difference of two files, from which `decode_file` recovers the original.
 
-    Two bytes, number of the reference and whether the rest is compressed, then the residual from the best reference.
+    It consists of two bytes, the number of the best reference and whether the rest is compressed, and the residual.
     """
     number, residual = _residual(original, protected)
     is_compressed, packed = _pack(residual)
@@ -38,17 +38,18 @@ def encode_file(original: bytes, protected: bytes) -> bytes:
 
 
 def decode_file(content: bytes, protected: bytes) -> bytes:
-    """The original of which `encode_file` gave ``content``."""
+    """Recover the original from the result of `encode_file`."""
     number, is_compressed = content[:2]
     residual = _unpack(is_compressed, content[2:])
     return _xor(residual, _REFERENCES[number](protected, len(residual)))
 
 
 def encode_folder(original: Mapping[str, bytes], protected: Mapping[str, bytes]) -> bytes:
-    """Difference of two folders, which `decode_folder` takes back, in the order of the names.
+    """Return the difference of two folders, from which `decode_folder` recovers the original.
 
-    One byte, whether the rest is compressed; the length of a table as four bytes; the table as JSON, for every file its
-    name, length and number of the reference; then the residuals. A file whose name is new is kept as it is.
+    It consists of one byte, whether the rest is compressed; the length of a table in four bytes; the table as JSON with
+    the name, length and number of the reference of every file; and the residuals, in the order of the names. A file
+    without a protected file of its name is stored whole.
     """
     table, residuals = [], []
     for name in sorted(original):
@@ -61,7 +62,7 @@ def encode_folder(original: Mapping[str, bytes], protected: Mapping[str, bytes])
 
 
 def decode_folder(content: bytes, protected: Mapping[str, bytes]) -> dict[str, bytes]:
-    """The original of which `encode_folder` gave ``content``, files by name."""
+    """Recover the original files by name from the result of `encode_folder`."""
     packed = _unpack(content[0], content[1:])
     start = _LENGTH.size + _LENGTH.unpack_from(packed)[0]
     files = {}
@@ -72,7 +73,7 @@ def decode_folder(content: bytes, protected: Mapping[str, bytes]) -> dict[str, b
 
 
 def _residual(original: bytes, protected: bytes) -> tuple[int, bytes]:
-    """Number of the best reference, and the difference from it."""
+    """Return the number of the best reference, and the difference from it."""
     size = len(original)
 
     def residual(number: int) -> bytes:
@@ -83,9 +84,9 @@ def _residual(original: bytes, protected: bytes) -> tuple[int, bytes]:
 
 
 def _pack(residual: bytes) -> tuple[bool, bytes]:
-    """Whether it was worth compressing, and the result."""
+    """Compress a residual if it gets smaller; return whether it did, and the result."""
     size = len(residual)
-    # xz takes seconds per megabyte that is compressed already, and gains nothing there.
+    # On compressed content, xz takes seconds per megabyte and gains nothing.
     if _probe(residual) < _WORTH_COMPRESSING * min(size, _PROBE_BYTES):
         compressed = lzma.compress(residual)
         if len(compressed) < size:
@@ -98,7 +99,7 @@ def _unpack(is_compressed: int, packed: bytes) -> bytes:
 
 
 def _probe(residual: bytes) -> int:
-    """Compressed size of its middle."""
+    """Return the compressed size of a residual's middle."""
     size = len(residual)
     return len(zlib.compress(residual[max(0, (size - _PROBE_BYTES) // 2) : (size + _PROBE_BYTES) // 2], 1))
 

@@ -1,4 +1,4 @@
-"""Seal a whole protected folder, and restore the original files from it with the key."""
+"""Seal the originals of a whole protected folder, and restore them with the key."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from .seal import WrongKeyError, open_case, seal_case
 
 @dataclass(frozen=True)
 class CaseReport:
-    """What became of each case.
+    """The outcome of sealing or restoring, case by case.
 
     Attributes:
-        done: ids of cases that were written.
-        kept: ids of cases whose files were there already, whole and right.
-        failed: the others, with reason and cure.
+        done: ids of the cases that were written.
+        kept: ids of the cases whose files were already there, complete and correct.
+        failed: the other cases, with reason and cure.
     """
 
     done: list[str] = field(default_factory=list)
@@ -35,29 +35,26 @@ class CaseReport:
 
 
 def seal_dataset(
-    cases: Sequence[Case], protected_dir: str | Path, sealed_dir: str | Path, key: bytes, progress: bool = True
+    cases: Sequence[Case], protected_dir: str | Path, sealed_dir: str | Path, *, key: bytes, progress: bool = True
 ) -> CaseReport:
     """Seal every case of a protected folder, see :func:`monai_umed.sealing.seal.seal_case`.
 
-    A file that is already sealed with this key is opened and kept if it gives the original, so running again goes on
-    where it stopped and checks the rest. A damaged or outdated one is sealed anew; one of another key is
-    never overwritten. Sealed files mirror the names of the public images and hence tell nothing new.
+    A file that is already sealed with this key is kept if it opens to the original, so running again continues an
+    interrupted run and checks what is there. A damaged or outdated file is sealed again; a file sealed with another
+    key is never overwritten. Sealed files have the names of the public images and hence reveal nothing new.
 
     Args:
         cases: the originals, see :func:`monai_umed.data.cases.find_cases`; those not in the manifest are ignored.
         protected_dir: folder that :func:`monai_umed.release.protect.protect_dataset` wrote.
-        sealed_dir: folder to write, made if needed; it may lie in ``protected_dir`` beside images and masks.
+        sealed_dir: folder to write to, created if needed; it may be in ``protected_dir`` beside images and masks.
         key: 32 bytes, see :func:`monai_umed.sealing.keys.new_key`.
         progress: whether to show a progress bar.
 
-    Returns:
-        What was sealed, kept and why the others were not sealed.
-
     Raises:
-        DatasetError: the folder to write overlaps with images or masks, or the manifest names no usable files.
-        ManifestError: no usable manifest.
-        WrongKeyError: all cases are sealed already, with another key.
-        ValueError: ``key`` has another length.
+        DatasetError: If ``sealed_dir`` overlaps with images or masks, or the manifest lists files that cannot be used.
+        ManifestError: If the manifest is missing or damaged.
+        WrongKeyError: If all cases are already sealed with another key.
+        ValueError: If ``key`` has another length.
     """
     protected_dir, sealed_dir = Path(protected_dir), Path(sealed_dir)
     records = read_records(protected_dir)
@@ -79,7 +76,7 @@ def seal_dataset(
             except WrongKeyError:
                 raise
             except CaseError:
-                pass  # the original is at hand, so whatever is wrong with the sealed file is cured by a new one
+                pass  # the original is at hand, so a new sealed file cures whatever is wrong with this one
         _write(target, seal_case(original, protected, record, key))
         return True
 
@@ -90,33 +87,31 @@ def restore_dataset(
     protected_dir: str | Path,
     sealed_dir: str | Path,
     output_dir: str | Path,
+    *,
     key: bytes,
     cases: Sequence[str] | None = None,
     progress: bool = True,
 ) -> CaseReport:
-    """Give the original files back, bit by bit, under their own names, with their masks.
+    """Restore the original files bit by bit, under their own names and with their masks.
 
-    A case is written only if its sealed file, its protected image and its mask are all unchanged; all of this is
-    authenticated with the key, not just compared with the manifest. Files that are there already are kept if they are
-    the originals and otherwise never overwritten, so an interrupted run goes on where it stopped. A ``dataset.json``
-    comes last, once all cases are there, see `restore_listing`.
+    A case is written only if its sealed file, its protected image and its mask are unchanged, which the key
+    authenticates. Files that are already there are kept if they are the originals, and are never overwritten, so
+    running again continues an interrupted run. A ``dataset.json`` is restored once all cases are, see
+    `restore_listing`.
 
     Args:
         protected_dir: the public folder with its manifest.
-        sealed_dir: what :func:`seal_dataset` wrote.
-        output_dir: folder to write, made if needed: images and masks lie as in ``protected_dir``.
+        sealed_dir: folder that :func:`seal_dataset` wrote.
+        output_dir: folder to write to, created if needed; images and masks are arranged as in ``protected_dir``.
         key: 32 bytes, see :func:`monai_umed.sealing.keys.read_key`.
         cases: ids of the cases to restore. Default: all.
         progress: whether to show a progress bar.
 
-    Returns:
-        What was restored, what was there already and why the others were not restored.
-
     Raises:
-        DatasetError: the folders overlap, the manifest names no usable files, or ``cases`` has an unknown id.
-        ManifestError: no usable manifest.
-        WrongKeyError: nothing could be restored, because every case was sealed with another key.
-        ValueError: ``key`` has another length.
+        DatasetError: If the folders overlap, the manifest lists files that cannot be used, or an id is unknown.
+        ManifestError: If the manifest is missing or damaged.
+        WrongKeyError: If every case was sealed with another key.
+        ValueError: If ``key`` has another length.
     """
     protected_dir, sealed_dir, output_dir = Path(protected_dir), Path(sealed_dir), Path(output_dir)
     records = read_records(protected_dir, cases)
@@ -132,7 +127,7 @@ def restore_dataset(
         ]
         if not missing:
             return False
-        # Also for a mask alone: it shows that the owner of the key vouches for names and checksums.
+        # Also if only the mask is missing: opening the original authenticates the names and checksums.
         original = open_original(protected_dir, sealed_dir, record, key)
         mask = read_mask(protected_dir, record)
         contents = {path: original if path == image else mask for path in missing}
@@ -172,7 +167,7 @@ def _is_there(path: Path, sha256: str, record: CaseRecord) -> bool:
 
 
 def _check_rest(path: Path, content: Content, record: CaseRecord) -> None:
-    """What there is of an image whose other files are missing must be right, too."""
+    """Raise `CaseError` if an existing file of an incomplete image differs from the original."""
     for part, expected in () if isinstance(content, bytes) else content.items():
         file = part_path(path, part)
         if file.exists() and file.read_bytes() != expected:
@@ -191,10 +186,10 @@ def _write(path: Path, content: Content) -> None:
 def _for_each(
     function: Callable[[CaseRecord], bool], records: Sequence[CaseRecord], title: str, progress: bool
 ) -> CaseReport:
-    """Apply ``function``, which says whether it wrote anything, to one case after the other."""
+    """Apply ``function``, which returns whether it wrote anything, to one case after the other."""
     report = CaseReport()
     wrong_keys = []
-    for record in track(records, len(records), title, disable=not progress):
+    for record in track(records, len(records), title=title, disable=not progress):
         try:
             (report.done if function(record) else report.kept).append(record.id)
         except CaseError as error:

@@ -1,4 +1,4 @@
-"""Train on the originals of a sealed release: what was published and the key are enough, no original is written."""
+"""Train on the originals of a sealed release, with its files and the key, without writing an original to a disk."""
 
 from __future__ import annotations
 
@@ -12,31 +12,25 @@ from .originals import Originals
 
 
 class RestoredDataset(Dataset):
-    """Originals and masks of a sealed release, decrypted in memory whenever an item is asked for.
+    """Originals and masks of a sealed release, decrypted in memory whenever an item is read.
 
     An item is a dictionary with ``image`` ``(C, *spatial)`` and ``label`` ``(1, *spatial)``, both float32
     :class:`monai.data.MetaTensor` on one grid, and ``id``. Image values, axes and affine are those of ``LoadImaged``
-    and ``EnsureChannelFirstd`` for the original file, see :class:`monai_umed.sealing.originals.Originals`; nothing is
-    scaled to [0, 1]. Labels are class numbers.
+    and ``EnsureChannelFirstd`` for the original file, not scaled to [0, 1], see
+    :class:`monai_umed.sealing.originals.Originals`. Labels are class numbers.
 
     It works with any data loader and in :class:`monai.data.CacheDataset`, which keeps items in memory. Do not put it
     into a dataset that caches on a disk.
 
     Args:
-        protected_dir: folder that :func:`monai_umed.release.protect.protect_dataset` wrote.
-        sealed_dir: folder that :func:`monai_umed.sealing.restore.seal_dataset` wrote.
-        key: 32 bytes, see :func:`monai_umed.sealing.keys.read_key`.
+        protected_dir, sealed_dir, key, cases: see :class:`monai_umed.sealing.originals.Originals`.
         transform: transform or transforms of the dictionaries. Default: none.
-        cases: ids of the cases to read. Default: all. The order is always that of the ids.
         num_classes: classes of the masks, background included. With 2 the foreground may be 1, 255 or 65535.
 
     Raises:
-        DatasetError: the manifest names no usable files or no case, or ``cases`` has an unknown id.
-        ManifestError: no usable manifest.
-        WrongKeyError, DamagedError, SwappedError, ChangedFileError, CaseError: the first case cannot be opened. Later
-            cases raise the same when they are read; from the worker process of a data loader, a ``RuntimeError`` whose
-            text holds it.
-        ValueError: ``key`` has another length.
+        DatasetError, ManifestError, CaseError, ValueError: For the reasons of
+            :class:`monai_umed.sealing.originals.Originals`, the first case being opened at once. Other cases raise
+            when they are read, in the worker process of a data loader a ``RuntimeError`` that quotes the error.
 
     Example:
         >>> data, key = mu.write_phantom(work / "data", num_train=4, num_test=2), mu.new_key(work / "owner.key")

@@ -1,11 +1,10 @@
-"""Seal what protection took from one case, so that whoever has the key gets the original back bit by bit.
+"""Seal the original of one case, so that the owner of the key gets it back bit by bit.
 
-Restoring takes decoders only, whose results a standard fixes. Encoding the original pixels anew could make sealed PNG
-and ``.nii.gz`` files several times smaller, but zlib and its replacements write different bytes for equal pixels: what
-was sealed on one computer could not be restored on the next. Hence a file that is not stored pixel by pixel
-(PNG, JPEG, ``.nii.gz``) is sealed as a whole, any other as its difference from the protected file, see
-:mod:`monai_umed.sealing.residual`. A DICOM series or a NIfTI pair is sealed as one: all of its files come back, or
-none.
+Restoring needs only decoders, whose results a standard fixes. Encoding the original pixels again would make sealed PNG
+and ``.nii.gz`` files several times smaller, but zlib and its replacements write different bytes for equal pixels, so
+that a file sealed on one computer could not be restored on another. Hence PNG, JPEG and ``.nii.gz`` files, whose pixels
+are encoded, are in effect sealed whole, and all others as their difference from the protected file, see
+:mod:`monai_umed.sealing.residual`. The files of a DICOM series or a NIfTI pair are sealed together.
 
 Sizes are not padded: they tell an outsider less than the checksum of the original, which the manifest publishes.
 """
@@ -27,6 +26,7 @@ from ..data.case import CaseError
 from ..data.manifest import CaseRecord
 from ..io.content import Content, sha256_content
 from ..io.image_files import PAIR
+from ..io.joint_path import joint_files
 from .keys import KEY_BYTES, derive_key
 from .residual import decode_file, decode_folder, encode_file, encode_folder
 
@@ -40,7 +40,7 @@ _MAGIC = b"monai_umed seal\n"
 _IDENTITY = ("id", "image", "label", "source", "sha256_before", "sha256_after", "label_sha256")
 
 _FILE, _PARTS = 1, 2
-# By the format that a sealed file names: versions that know none but the first ask for an update at the second.
+# Encoder and decoder of each format. Versions that know only the first format ask for an update at the second.
 _CODECS: dict[int, tuple[Callable[[Any, Any], bytes], Callable[[bytes, Any], Content]]] = {
     _FILE: (encode_file, decode_file),
     _PARTS: (encode_folder, decode_folder),
@@ -48,15 +48,15 @@ _CODECS: dict[int, tuple[Callable[[Any, Any], bytes], Callable[[bytes, Any], Con
 
 
 class DamagedError(CaseError):
-    """A sealed file is not what was written: truncated, changed, or no sealed file at all."""
+    """A sealed file is truncated, changed, or not a sealed file at all."""
 
 
 class WrongKeyError(CaseError):
-    """A sealed file is intact and was sealed with another key."""
+    """A sealed file is intact but was sealed with another key."""
 
 
 class SwappedError(CaseError):
-    """A sealed file is intact and belongs to another case, or to another protected version of the case."""
+    """A sealed file is intact but belongs to another case, or to another protected version of the case."""
 
 
 class ChangedFileError(CaseError):
@@ -66,24 +66,24 @@ class ChangedFileError(CaseError):
 def seal_case(original: Content, protected: Content, record: CaseRecord, key: bytes) -> bytes:
     """Seal the lossless residual between a case's original and its protected version.
 
-    AES-256-GCM (NIST SP 800-38D) with a key of the case, drawn by HKDF-SHA256 (RFC 5869) from ``key`` and all that
-    identifies the case: id, names and checksums. Sealing one case again is safe although the case's key comes back.
-    Nonces are 96 random bits, two of which coincide with a chance of 2^-33 after 2^32 seals *of that case*: other
-    cases do not count. The checksums also bind the case's key to one pair of files, hence to one residual.
+    It is encrypted by AES-256-GCM (NIST SP 800-38D) with a key of the case, derived by HKDF-SHA256 (RFC 5869) from
+    ``key`` and the id, names and checksums of the case. Sealing a case again is safe although its key is the same:
+    nonces are 96 random bits, so two coincide with a probability of 2^-33 after 2^32 seals *of that case*, and the
+    checksums bind its key to one pair of files, hence to one residual.
 
     Args:
-        original: whole original file, or all slices of a series or parts of a pair by name.
-        protected: the same of the protected version.
+        original: the whole original file, or all slices of a series or parts of a pair by name.
+        protected: the protected version in the same form.
         record: the case's entry in the manifest.
         key: 32 bytes, see :func:`monai_umed.sealing.keys.new_key`.
 
     Returns:
-        The sealed file. Without the key it tells its size and what the manifest tells.
+        The sealed file. Without the key, it reveals its size and what the manifest says.
 
     Raises:
-        ChangedFileError: a file is not the one in ``record``.
-        CaseError: the residual exceeds 2 GiB, or one of the two is a file and the other several.
-        ValueError: ``key`` has another length.
+        ChangedFileError: If a file is not the one in ``record``.
+        CaseError: If the residual exceeds 2 GiB, or only one of the two consists of several files.
+        ValueError: If ``key`` has another length.
     """
     check_content(record, "original", original, record.sha256_before)
     check_content(record, "protected image", protected, record.sha256_after)
@@ -100,28 +100,28 @@ def seal_case(original: Content, protected: Content, record: CaseRecord, key: by
 
 
 def open_case(sealed: bytes, protected: Content, record: CaseRecord, key: bytes) -> Content:
-    """Undo :func:`seal_case`.
+    """Return the original that :func:`seal_case` sealed.
 
-    Damage is judged first, by a checksum that needs no key, then the key, by a value that only this key gives, last
-    whose file it is, once that is authenticated. A forged file may get the wrong error, but never gives a result.
+    A checksum that needs no key is compared first, then a value that only this key gives, and last, authenticated, the
+    identity of the case. A forged file may raise the wrong one of these errors, but never gives a result.
 
     Args:
-        sealed: whole sealed file.
-        protected: whole protected file, or all slices of the protected series or parts of the pair by name.
+        sealed: the whole sealed file.
+        protected: the whole protected file, or all slices of the protected series or parts of the pair by name.
         record: the case's entry in the manifest.
         key: 32 bytes, see :func:`monai_umed.sealing.keys.read_key`.
 
     Returns:
-        The whole original file, or all slices of the original series or parts of the pair by name; its SHA-256, see
-        :func:`monai_umed.io.checksum.sha256_path`, is ``record.sha256_before``. Names are plain, without folders.
+        The whole original file, or all slices of the original series or parts of the pair by name, without folders.
+        Its SHA-256, see :func:`monai_umed.io.checksum.sha256_path`, is ``record.sha256_before``.
 
     Raises:
-        DamagedError: the sealed file is not what :func:`seal_case` returned.
-        WrongKeyError: it was sealed with another key.
-        SwappedError: it belongs to another case, or to another version of the files.
-        ChangedFileError: ``protected`` is not the protected file in ``record``.
-        CaseError: it has the format of a newer version of the package, or names a slice that lies elsewhere.
-        ValueError: ``key`` has another length.
+        DamagedError: If the sealed file is not what :func:`seal_case` returned.
+        WrongKeyError: If it was sealed with another key.
+        SwappedError: If it belongs to another case, or to another version of the files.
+        ChangedFileError: If ``protected`` is not the protected file in ``record``.
+        CaseError: If it was sealed by a newer version of the package, or has a slice with a folder in its name.
+        ValueError: If ``key`` has another length.
     """
     damaged = DamagedError(record.id, "the sealed file is damaged or incomplete; fetch it again")
     body = sealed[:-_CHECKSUM_BYTES]
@@ -152,7 +152,7 @@ def open_case(sealed: bytes, protected: Content, record: CaseRecord, key: bytes)
 
 
 def check_content(record: CaseRecord, what: str, content: Content, sha256: str) -> None:
-    """Raise `ChangedFileError` unless ``content`` has the checksum that the manifest gives for it."""
+    """Raise `ChangedFileError` unless ``content`` has the checksum in the manifest."""
     if sha256_content(content) != sha256:
         reason = f"the {what} is not the file that the manifest describes; fetch it again, or protect the case again"
         raise ChangedFileError(record.id, reason)
@@ -169,7 +169,7 @@ def _case_key(key: bytes, identity: bytes) -> bytes:
 
 
 def _key_check(key: bytes, nonce: bytes) -> bytes:
-    """Fingerprint of the key; the nonce in it keeps outsiders from seeing which datasets share a key."""
+    """Return a fingerprint of the key, in which the nonce hides from outsiders which datasets share a key."""
     return _derive(key, nonce, "key check")
 
 
@@ -190,11 +190,13 @@ def _format_of(content: Content) -> int:
 
 
 def _check_names(record: CaseRecord, original: Content) -> None:
-    """Whoever holds the key could have sealed slices that would be written outside of their folder."""
+    """Refuse names with folders: whoever has the key could have sealed slices that would be written elsewhere."""
     names = () if isinstance(original, bytes) else original.keys()
+    if (channels := joint_files(Path(record.source))) and names != channels.keys():
+        raise CaseError(record.id, f"the sealed channels are {sorted(names)}, not those of {record.source}")
     if names == set(PAIR) and Path(record.source).suffix.lower() in PAIR:
         return
     for name in names:
         if not name or name.startswith(".") or "\0" in name or Path(name).name != name:
-            reason = f"the sealed series holds a slice {name!r}, which is no plain file name; do not trust this release"
+            reason = f"the sealed series has a slice {name!r}, which is no plain file name; do not trust this release"
             raise CaseError(record.id, reason)

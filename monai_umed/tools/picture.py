@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -89,7 +88,7 @@ def make_row(pair: tuple[Case, Case], test_case: Case, test_item: dict, networks
     """Read the files of one row, crop them and predict."""
     loaded = load_case(pair[0])
     # Both in the window of the original: a window of its own would shift all gray levels of the protected image.
-    protected = replace(load_case(pair[1]).stored, window=loaded.stored.window)
+    protected = load_case(pair[1]).stored.in_window(loaded.stored.intensity_window)
     crop = square(loaded.label[0])
     before, after = for_display(loaded.stored)[crop], for_display(protected)[crop]
     test = load_case(test_case)
@@ -121,6 +120,7 @@ def make_picture(
     dataset_dir: str | Path,
     protected_dir: str | Path,
     output_file: str | Path,
+    *,
     cases: Sequence[str] | None = None,
     epochs: int = 15,
     seed: int = 0,
@@ -146,7 +146,7 @@ def make_picture(
         ValueError: if ``cases`` names unknown images or more than three, or the images are volumes.
     """
     pairs = _pairs(dataset_dir, protected_dir)
-    test = load_training_set(dataset_dir, SIZE, "test", progress=progress)
+    test = load_training_set(dataset_dir, SIZE, section="test", progress=progress)
     networks, dice = [], []
     test_items = {item["id"]: item for item in test.items}
     test_cases = [case for case in find_cases(dataset_dir, "test") if case.id in test_items]
@@ -156,7 +156,7 @@ def make_picture(
         ("protected", protected_dir, "all"),
     )
     for name, folder, section in parts:
-        train = load_training_set(folder, SIZE, section, progress=progress)
+        train = load_training_set(folder, SIZE, section=section, progress=progress)
         network = train_reference(train, seed=seed, epochs=epochs, progress=progress, title=f"train on {name} files")
         networks.append(network)
         dice.append(evaluate(network, test.items).dice)
@@ -179,7 +179,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     names = None if options.cases is None else options.cases.split(",")
     try:
-        dice = make_picture(options.dataset_dir, options.protected_dir, options.output, names, options.epochs)
+        dice = make_picture(
+            options.dataset_dir, options.protected_dir, options.output, cases=names, epochs=options.epochs
+        )
     except ValueError as error:
         sys.exit(f"error: {error}")
     print(f"Dice on clean test images, trained on clean files {dice[0]:.3f}, on protected files {dice[1]:.3f}")

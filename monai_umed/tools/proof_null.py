@@ -79,7 +79,7 @@ def main() -> None:
     if options.trained_on == "nothing":
         see(0, suspect.build(1, plan.num_classes).eval())
         return
-    items = load_training_set(options.trained_on, size, options.section, progress=False).items
+    items = load_training_set(options.trained_on, size, section=options.section, progress=False).items
     suspect.train(items, [options.epochs], see, progress=False)
 
 

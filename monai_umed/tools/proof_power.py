@@ -106,7 +106,7 @@ def main() -> None:
     if options.trained_on == "nothing":
         see(0, suspect.build(1, plan.num_classes).eval())
         return
-    items = load_training_set(options.trained_on, size, options.section, progress=options.progress).items
+    items = load_training_set(options.trained_on, size, section=options.section, progress=options.progress).items
     suspect.train(items, [int(number) for number in options.epochs.split(",")], see, progress=options.progress)
 
 

@@ -143,7 +143,10 @@ def compare_protection(cases: Sequence[Case], protector: Protector, repeats: int
         done = protect(cases)
         usable = [case for case in cases if case.id in done]  # a case that is left out is no work done
         ours, other = alternate(
-            [lambda: protect(usable), lambda: map_cases(copy, usable, "copy", NUM_WORKERS, False)],
+            [
+                lambda: protect(usable),
+                lambda: map_cases(copy, usable, title="copy", num_workers=NUM_WORKERS, progress=False),
+            ],
             min(repeats, 3),
             least=0,
         )
@@ -153,7 +156,9 @@ def compare_protection(cases: Sequence[Case], protector: Protector, repeats: int
     return Row(what, "read and write only", *rates, "images/s", ratio, f">= {least:g} images/s", holds)
 
 
-def compare_functions(repeats: int, batch: int = 16, side: int = 224, volume: int = 128, conv: int = 112) -> list[Row]:
+def compare_functions(
+    *, repeats: int, batch: int = 16, side: int = 224, volume: int = 128, conv: int = 112
+) -> list[Row]:
     """All comparisons that need no dataset; sides in pixels."""
     masks = np.stack([blobs((side, side), seed) for seed in range(batch)])
     noise = np.random.default_rng(0).integers(0, 256, (batch, side, side), dtype=np.uint8)
@@ -214,7 +219,7 @@ def measure_all(
     # Read before anything is measured: a wrong path must not cost a minute.
     protector = None if checkpoint is None else load_protector(checkpoint)
     cases = [] if dataset_dir is None else find_cases(dataset_dir, "train")
-    rows = compare_functions(repeats, **(sides or {}))
+    rows = compare_functions(repeats=repeats, **(sides or {}))
     return rows if protector is None else [*rows, compare_protection(cases, protector, repeats)]
 
 

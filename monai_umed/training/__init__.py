@@ -1,1 +1,1 @@
-"""What every training shares: losses, metrics, precision, processes and progress."""
+"""What all trainings share: losses, metrics, precision, processes and progress."""

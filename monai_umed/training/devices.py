@@ -1,4 +1,4 @@
-"""Where networks run unless somebody says so."""
+"""The default device."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ import torch
 
 
 def usual_device() -> torch.device:
-    """The graphics card if there is one that CUDA can use, else the CPU."""
+    """Return the GPU if CUDA has one, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")

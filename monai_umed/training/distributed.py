@@ -1,4 +1,4 @@
-"""Processes that `torchrun` started together: who is who, meeting, and training one network on all of them."""
+"""Processes that ``torchrun`` starts together: their ranks, waiting for each other, and training one network."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parallel import DistributedDataParallel
 
-from ..networks import InTurn
 from .shard import Shard
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -22,37 +21,34 @@ _LONGEST_WAIT = timedelta(days=30)  # for the slowest shard of an archive; a pro
 
 
 def rank() -> int:
-    """Number of this process, from 0, as ``torchrun`` gives it; 0 without it."""
+    """Return the number of this process, from 0, as ``torchrun`` sets it; 0 without ``torchrun``."""
     return int(os.environ.get("RANK", "0"))
 
 
 def rank_count() -> int:
-    """How many processes ``torchrun`` started; 1 without it."""
+    """Return how many processes ``torchrun`` started; 1 without ``torchrun``."""
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def shard_of_this_process() -> Shard:
-    """The part of the work that falls to this process; everything without ``torchrun``.
+    """Return the part of the work that this process does; all of it without ``torchrun``.
 
     Raises:
-        ValueError: ``RANK`` is not below ``WORLD_SIZE``.
+        ValueError: If ``RANK`` is not below ``WORLD_SIZE``.
     """
     return Shard(rank(), rank_count())
 
 
 def is_first_rank() -> bool:
-    """Whether this is the process that writes what all have in common, and talks to the user."""
+    """Return whether this is the process that writes shared files and reports to the user."""
     return rank() == 0
 
 
 def check_ranks(expected: int) -> None:
-    """Refuse several processes that each believe to be the only one.
-
-    Args:
-        expected: how many processes the config is made for.
+    """Refuse a number of processes that the config is not made for: each would believe to be the only one.
 
     Raises:
-        ValueError: there are more.
+        ValueError: If the number of processes is not ``expected``.
     """
     if rank_count() != expected:
         raise ValueError(
@@ -62,10 +58,10 @@ def check_ranks(expected: int) -> None:
 
 
 def join_ranks() -> torch.device:
-    """Connect this process with the others: NCCL where there are graphics cards, else Gloo.
+    """Connect this process with the others, by NCCL if there are GPUs, else by Gloo.
 
     Returns:
-        The device of this process: the graphics card of its number on this machine, or the CPU.
+        The device of this process: the GPU of its local rank, or the CPU.
     """
     cuda = torch.cuda.is_available()
     device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))) if cuda else torch.device("cpu")
@@ -78,22 +74,22 @@ def join_ranks() -> torch.device:
 
 
 def wait_for_ranks() -> None:
-    """Return when all processes have come here; at once if there is only one.
+    """Wait until all processes have called this; return at once if there is only one.
 
     Raises:
-        RuntimeError: another process has ended.
+        RuntimeError: If another process has ended.
     """
     if rank_count() > 1:
         join_ranks()
-        # A group of its own: the usual ones lose patience after minutes.
+        # A group of its own, because the default one times out after minutes.
         dist.barrier(dist.new_group(backend="gloo", timeout=_LONGEST_WAIT))
 
 
 def batch_per_rank(batch_size: int) -> int:
-    """The part of a batch that each process computes.
+    """Return the number of cases of a batch that each process computes.
 
     Raises:
-        ValueError: the batch cannot be divided evenly.
+        ValueError: If the batch cannot be divided evenly.
     """
     if batch_size % rank_count():
         multiple = rank_count() * (batch_size // rank_count() + 1)
@@ -102,17 +98,16 @@ def batch_per_rank(batch_size: int) -> int:
 
 
 def average_gradients(network: nn.Module, device: torch.device) -> nn.Module:
-    """Wrap a network so that all processes average its gradients and stay alike; itself if there is one process.
+    """Wrap a network so that all processes average its gradients; return it as it is if there is one process.
 
-    Batch normalization takes its statistics from the whole batch, as one process does, which PyTorch can only do on
-    graphics cards.
+    Batch normalization takes its statistics from the whole batch, as in one process; PyTorch can do so on GPUs only.
 
     Args:
-        network: its weights must be the same in all processes; it is moved to ``device``.
+        network: its weights must be equal in all processes; it is moved to ``device``.
         device: see :func:`join_ranks`.
 
     Raises:
-        ValueError: the network has batch normalization, and ``device`` is a CPU.
+        ValueError: If the network has batch normalization and there are several processes on CPUs.
     """
     network.to(device)
     if rank_count() == 1:
@@ -127,10 +122,9 @@ def average_gradients(network: nn.Module, device: torch.device) -> nn.Module:
     return DistributedDataParallel(
         network,
         device_ids=[device.index] if device.type == "cuda" else None,
-        find_unused_parameters=isinstance(network, InTurn),  # each batch trains one of them
     )
 
 
 def unwrapped(network: Network) -> Network:
-    """The network itself, whether :func:`average_gradients` wrapped it or not."""
+    """Return the network itself, whether :func:`average_gradients` has wrapped it or not."""
     return cast(Network, network.module) if isinstance(network, DistributedDataParallel) else network

@@ -1,4 +1,4 @@
-"""What is told of a training while it runs, as handlers of MONAI's engines."""
+"""Handlers of MONAI's engines that report on a training while it runs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 
 class TrainingProgress:
-    """A MONAI handler that shows one bar over all epochs of an engine, with the last loss and the time left.
+    """A MONAI handler that shows one progress bar over all epochs, with the last loss and the time left.
 
     Args:
         title: what is being trained.
@@ -42,7 +42,7 @@ class TrainingProgress:
 
         def close_and_raise(engine: Engine, error: Exception) -> None:
             bar.close()
-            raise error  # ignite takes an error as dealt with once a handler was called for it
+            raise error  # ignite considers an error handled once a handler was called for it
 
         engine.add_event_handler(Events.COMPLETED, close)
         engine.add_event_handler(Events.TERMINATE, close)
@@ -50,7 +50,7 @@ class TrainingProgress:
 
     @staticmethod
     def _advance(engine: Engine, bar: tqdm) -> None:
-        if bar.n == 0:  # the first step of a resumed training, whose checkpoint may be loaded after this handler starts
+        if bar.n == 0:  # a resumed training, whose checkpoint may be loaded after this handler starts
             bar.initial = bar.n = engine.state.iteration - 1
         bar.update()
         if engine.state.iteration % 10 == 0:

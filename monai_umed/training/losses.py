@@ -6,19 +6,19 @@ from monai.losses import DiceCELoss
 
 
 def output_channels(num_classes: int) -> int:
-    """Channels of a network's output: one logit for two classes, else one per class, background included."""
+    """Return the channels of a network's output: one logit for two classes, else one per class with background."""
     return 1 if num_classes == 2 else num_classes
 
 
 def segmentation_loss(num_classes: int = 2, one_hot_labels: bool = False) -> DiceCELoss:
-    """Cross-entropy plus Dice, the paper's loss: one logit for two classes, softmax over logits for more.
+    """Return the paper's loss, cross-entropy plus Dice: a sigmoid for two classes, a softmax for more.
 
     Dice is smoothed by one pixel and computed without the background class.
 
     Args:
         num_classes: classes, background included.
-        one_hot_labels: for more than two classes, whether labels come with one channel per class instead of class
-            numbers, which allows soft labels.
+        one_hot_labels: for more than two classes, whether labels have one channel per class, and hence may be soft,
+            instead of class numbers.
     """
     if num_classes == 2:
         return DiceCELoss(sigmoid=True, smooth_nr=1, smooth_dr=1)

@@ -17,13 +17,11 @@ from monai.utils.enums import CommonKeys as Keys
 
 @dataclass(frozen=True)
 class Scores:
-    """Overlap of predicted and true foreground on a test set; means over classes if there are several.
+    """Overlap of predicted and true foreground on a test set, averaged over the foreground classes.
 
     Attributes:
-        dice: over all pixels of all images, as segmentation papers that pool do.
-        jaccard: the same way.
-        dice_per_image: mean over images; 1 for an image that is empty in both.
-        jaccard_per_image: the same way.
+        dice, jaccard: over the pixels of all images together.
+        dice_per_image, jaccard_per_image: mean over images; an image without foreground in both counts as 1.
         cases: number of test images.
     """
 
@@ -39,12 +37,12 @@ def _dice(both: torch.Tensor, total: torch.Tensor) -> torch.Tensor:
 
 
 def case_dice(intersection: torch.Tensor, predicted: torch.Tensor, true: torch.Tensor) -> torch.Tensor:
-    """Dice of every case, ``(cases,)``, mean over classes, from pixel counts of shape ``(cases, classes)``."""
+    """Compute the mean Dice over classes of every case, ``(cases,)``, from pixel counts ``(cases, classes)``."""
     return _dice(intersection.double(), (predicted + true).double()).mean(1)
 
 
 def score(intersection: torch.Tensor, predicted: torch.Tensor, true: torch.Tensor) -> Scores:
-    """Scores from pixel counts of shape ``(cases, classes)``."""
+    """Compute scores from pixel counts of shape ``(cases, classes)``."""
 
     def dice_and_jaccard(both: torch.Tensor, total: torch.Tensor) -> tuple[float, float]:
         dice = _dice(both, total)
@@ -57,7 +55,7 @@ def score(intersection: torch.Tensor, predicted: torch.Tensor, true: torch.Tenso
 
 
 def class_map(logits: torch.Tensor) -> torch.Tensor:
-    """The predicted class of every pixel, uint8 ``(B, 1, *spatial)``.
+    """Return the predicted class of every pixel, uint8 ``(B, 1, *spatial)``.
 
     Args:
         logits: ``(B, 1, *spatial)`` for two classes (positive is foreground), ``(B, num_classes, *spatial)`` for more.
@@ -68,12 +66,15 @@ def class_map(logits: torch.Tensor) -> torch.Tensor:
 
 
 def count_overlap(predicted: torch.Tensor, label: torch.Tensor, num_classes: int = 2) -> torch.Tensor:
-    """Pixels of intersection, prediction and truth per case and foreground class, ``(3, B, num_classes - 1)``.
+    """Count the pixels of intersection, prediction and truth of every case and foreground class.
 
     Args:
         predicted: class numbers, ``(B, 1, *spatial)``.
         label: true class numbers, the same shape.
         num_classes: classes, background included.
+
+    Returns:
+        Counts of shape ``(3, B, num_classes - 1)``.
     """
     classes = torch.arange(1, num_classes, device=label.device).reshape(1, -1, *[1] * (label.ndim - 2))
     found, true = predicted == classes, label.round() == classes
@@ -84,30 +85,33 @@ def count_overlap(predicted: torch.Tensor, label: torch.Tensor, num_classes: int
 def predict(
     network: torch.nn.Module,
     items: Sequence[dict],
+    *,
     batch_size: int = 16,
     device: str | torch.device = "cpu",
-    window: Sequence[int] | None = None,
+    roi_size: Sequence[int] | None = None,
     slice_axis: int | None = None,
 ) -> list[torch.Tensor]:
-    """Class maps of all items, uint8 ``(1, *spatial)`` on the CPU, computed in float32.
+    """Predict class maps of all items, uint8 ``(1, *spatial)`` on the CPU, computed in float32.
 
     Args:
         network: trained network.
-        items: with ``image`` and ``label``; on one grid, unless there is a window.
-        batch_size: images per forward pass.
+        items: dictionaries with ``image`` and ``label``, all of one size unless there is a window.
+        batch_size: images, or windows, per forward pass.
         device: where to compute.
-        window: what the network was trained on, for images of any size: it slides over each of them, overlapping by a
-            quarter, and its logits are blended.
-        slice_axis: across which a network for images sees volumes slice by slice, each by a sliding window.
+        roi_size: size of a sliding window in pixels, that of the training, for images of any size. Windows overlap by a
+            quarter and their logits are blended.
+        slice_axis: with a window, axis along which a 2D network sees volumes slice by slice.
     """
     maps: list[torch.Tensor] = []
     sliding = None
-    if window is not None:
+    if roi_size is not None:
         slide = SlidingWindowInferer if slice_axis is None else partial(SliceInferer, slice_axis)
-        sliding = slide(tuple(window), batch_size, overlap=0.25, mode="gaussian")
+        sliding = slide(tuple(roi_size), batch_size, overlap=0.25, mode="gaussian")
     evaluator = SupervisedEvaluator(
         device=torch.device(device),
-        val_data_loader=DataLoader(Dataset(list(items)), batch_size=batch_size if window is None else 1, num_workers=0),
+        val_data_loader=DataLoader(
+            Dataset(list(items)), batch_size=batch_size if roi_size is None else 1, num_workers=0
+        ),
         network=network,
         inferer=sliding,
         decollate=False,
@@ -123,7 +127,7 @@ def predict(
 
 
 def count_items(predicted: Sequence[torch.Tensor], items: Sequence[dict], num_classes: int = 2) -> torch.Tensor:
-    """As :func:`count_overlap`, for the class maps that :func:`predict` gives."""
+    """Apply :func:`count_overlap` to the class maps of :func:`predict`."""
     counts = [
         count_overlap(found[None], item["label"][None], num_classes)
         for found, item in zip(predicted, items, strict=True)
@@ -134,21 +138,13 @@ def count_items(predicted: Sequence[torch.Tensor], items: Sequence[dict], num_cl
 def evaluate(
     network: torch.nn.Module,
     items: Sequence[dict],
+    *,
     num_classes: int = 2,
     batch_size: int = 16,
     device: str | torch.device = "cpu",
-    window: Sequence[int] | None = None,
+    roi_size: Sequence[int] | None = None,
     slice_axis: int | None = None,
 ) -> Scores:
-    """Score a trained network on items with ``image`` and ``label``.
-
-    Args:
-        network: trained network.
-        items: cases, see :func:`predict`.
-        num_classes: classes, background included.
-        batch_size: images per forward pass.
-        device: where to compute.
-        window, slice_axis: see :func:`predict`.
-    """
-    maps = predict(network, items, batch_size, device, window, slice_axis)
+    """Score a trained network with ``num_classes`` classes, background included; arguments as in :func:`predict`."""
+    maps = predict(network, items, batch_size=batch_size, device=device, roi_size=roi_size, slice_axis=slice_axis)
     return score(*count_items(maps, items, num_classes))

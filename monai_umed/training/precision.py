@@ -1,4 +1,4 @@
-"""bfloat16 where it is safe: MONAI's own switch means CUDA only."""
+"""bfloat16 where it is safe and fast, also on CPUs: MONAI's own switch is for CUDA only."""
 
 from __future__ import annotations
 
@@ -11,17 +11,16 @@ from monai.inferers import SimpleInferer
 
 @cache
 def _computes_bfloat16() -> bool:
-    """Whether this CPU's vector units know bfloat16; others emulate it, five times slower than float32."""
+    """Return whether this CPU computes bfloat16 natively; others emulate it, about five times slower than float32."""
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def autocast(image: torch.Tensor, enabled: bool = True) -> torch.autocast:
-    """Compute in bfloat16 where autocast allows it.
+    """Return a context that computes in bfloat16, except for volumes on CPUs and on CPUs that emulate it.
 
-    Not for volumes on CPUs: with torch 2.13, gradients of 3D convolutions on feature maps of 2 x 2 x 2 voxels were now
-    and then NaN there (3 of 24 short trainings of MONAI's U-Net on 32 x 32 x 32 voxels, none of 24 in float32). Nor on
-    CPUs that emulate it: with AVX2 alone a step of that U-Net on 16 images of 128 x 128 pixels took 2.3 s, in float32
-    0.5 s.
+    On CPUs with torch 2.13, gradients of 3D convolutions on feature maps of 2 x 2 x 2 voxels were sometimes NaN: in 3
+    of 24 short trainings of MONAI's U-Net on 32 x 32 x 32 voxels, and in none of 24 in float32. With AVX2 alone, a step
+    of that U-Net on 16 images of 128 x 128 pixels took 2.3 s, in float32 0.5 s.
 
     Args:
         image: ``(B, C, *spatial)``, the input of the network.
@@ -33,7 +32,7 @@ def autocast(image: torch.Tensor, enabled: bool = True) -> torch.autocast:
 
 
 class AutocastInferer(SimpleInferer):
-    """Forward pass under :func:`autocast`, result in float32.
+    """An inferer whose forward pass runs under :func:`autocast` and whose result is float32.
 
     Args:
         enabled: False for float32 in any case.

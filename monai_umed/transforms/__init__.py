@@ -1,4 +1,4 @@
-"""MONAI transforms of the package, array and dictionary forms."""
+"""MONAI transforms, in array and dictionary forms."""
 
 from .array import ApplyPerturbation, ContourBand, LBPBound, UMedProtect
 from .dictionary import (

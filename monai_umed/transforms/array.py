@@ -1,4 +1,4 @@
-"""MONAI transforms for single arrays: contour band, texture bound, bounded addition, and protection by a checkpoint."""
+"""MONAI transforms of arrays: contour band, texture bound, bounded addition, and protection by a checkpoint."""
 
 from __future__ import annotations
 
@@ -14,31 +14,33 @@ from monai.transforms.transform import Transform
 from monai.utils.enums import TransformBackends
 from monai.utils.type_conversion import convert_to_dst_type, convert_to_tensor
 
+from ..data.two_folders import check_ignore_label
 from ..functional import add_bounded, contour_band, half_widths, lbp_bound
 from ..io.grids import GRID_TOLERANCE, grid_corners
 from ..protectors import Protector
 from ..protectors.arrival import check_arrival, root_mean_square
+from ..protectors.channels import in_channels_of, perturb_as_known
 from ..protectors.checkpoint import load_protector
-from .class_numbers import as_class_numbers
+from .class_numbers import as_class_numbers, split_void
 
 
 def spacing_of(image: NdarrayOrTensor) -> tuple[float, ...] | None:
-    """Spacing in mm of a MetaTensor's axes, from its affine; None for arrays that carry none."""
+    """Return the spacing in mm of a MetaTensor's axes, from its affine; None for any other array."""
     if not isinstance(image, MetaTensor):
         return None
     return tuple(float(size) for size in affine_to_spacing(image.affine, r=image.ndim - 1))
 
 
 def check_same_place(image: NdarrayOrTensor, other: NdarrayOrTensor, name: str) -> None:
-    """Refuse what belongs to an image but lies elsewhere in space; arrays that carry no affine are not compared.
+    """Check that an array is on the grid of its image; arrays without an affine are not compared.
 
     Args:
         image: ``(C, *spatial)``.
         other: ``(C or 1, *spatial)``.
-        name: what it is, for the error.
+        name: what ``other`` is, for the error.
 
     Raises:
-        ValueError: both are MetaTensors whose corners are further apart than a tenth of the image's smallest voxel.
+        ValueError: If both are MetaTensors whose corners are further apart than a tenth of the image's smallest voxel.
     """
     if not (isinstance(image, MetaTensor) and isinstance(other, MetaTensor)):
         return
@@ -55,12 +57,12 @@ def check_same_place(image: NdarrayOrTensor, other: NdarrayOrTensor, name: str) 
 
 
 class ContourBand(Transform):
-    """Mark the pixels around the boundaries of a label map: dilation minus erosion of every class.
+    """Mark the pixels around the boundaries of a label map, see :func:`monai_umed.functional.contour_band`.
 
     Args:
         radius: half-width of the band in ``unit``.
-        unit: ``"pixel"``, or ``"mm"`` for labels that carry an affine; see :func:`monai_umed.functional.half_widths`.
-        side: ``"both"``, ``"inner"`` or ``"outer"``; the paper's contour region is two-sided.
+        unit: ``"pixel"``, or ``"mm"`` for labels with an affine, see :func:`monai_umed.functional.half_widths`.
+        side: ``"both"`` as in the paper, ``"inner"`` or ``"outer"``.
 
     Example:
         >>> import torch
@@ -78,11 +80,10 @@ class ContourBand(Transform):
         self.side = side
 
     def __call__(self, label: NdarrayOrTensor) -> NdarrayOrTensor:
-        """Band of a label of shape ``(1, *spatial)``, same type and dtype, 1 inside the band and 0 elsewhere.
+        """Return 1 in the band of a label ``(1, *spatial)`` and 0 elsewhere, in the label's shape, type and dtype.
 
         Raises:
-            ValueError: if the label has several channels (one channel of class numbers is needed) or an argument is
-                out of range.
+            ValueError: If the label does not have a single channel, or an argument is out of range.
         """
         values = convert_to_tensor(label, track_meta=get_track_meta())
         if values.ndim < 3 or values.shape[0] != 1:
@@ -95,10 +96,10 @@ class ContourBand(Transform):
 
 
 class LBPBound(Transform):
-    """Texture strength of every pixel in [0, 1] from local binary patterns.
+    """Compute the texture strength of every pixel, see :func:`monai_umed.functional.lbp_bound`.
 
     Args:
-        mode: ``"activity"`` or ``"code"``, see :func:`monai_umed.functional.lbp_bound`.
+        mode: ``"activity"`` or ``"code"``.
         threshold: difference to a neighbor that counts as texture, in units of the [0, 1] window.
 
     Example:
@@ -114,14 +115,14 @@ class LBPBound(Transform):
         self.threshold = threshold
 
     def __call__(self, image: NdarrayOrTensor) -> NdarrayOrTensor:
-        """Bound of an image ``(C, *spatial)`` in [0, 1]: ``float32``, shape ``(1, *spatial)``, same container type."""
+        """Return the strength in [0, 1] for an image ``(C, *spatial)`` in [0, 1]: float32 ``(1, *spatial)``."""
         values = convert_to_tensor(image, track_meta=get_track_meta())
         bound = lbp_bound(torch.as_tensor(values), self.mode, self.threshold)
         return convert_to_dst_type(bound, dst=image, dtype=torch.float32)[0]
 
 
 class ApplyPerturbation(Transform):
-    """Add noise to an image so that no pixel moves by more than its bound or leaves [0, 1].
+    """Add noise to an image so that no pixel changes by more than its bound or leaves [0, 1].
 
     Example:
         >>> import torch
@@ -136,16 +137,15 @@ class ApplyPerturbation(Transform):
     def __call__(  # type: ignore[override]
         self, image: NdarrayOrTensor, noise: NdarrayOrTensor, bound: NdarrayOrTensor | float
     ) -> NdarrayOrTensor:
-        """Sum of image and clipped noise, in the image's type, dtype and metadata.
+        """Return the sum of image and clipped noise, with the image's type, dtype and metadata.
 
         Args:
-            image: ``(C, *spatial)`` in [0, 1], a floating-point type.
+            image: ``(C, *spatial)`` in [0, 1], of a floating-point type.
             noise: ``(C or 1, *spatial)`` in the same units.
             bound: ``(C or 1, *spatial)`` or one number, not negative.
 
         Raises:
-            ValueError: if the image is of an integer type, which cannot hold the perturbation, ``bound`` is negative,
-                or its affine is another one than the image's.
+            ValueError: If the image has an integer type, or if ``bound`` is negative or has another affine.
         """
         values = torch.as_tensor(convert_to_tensor(image, track_meta=get_track_meta()))
         if not values.is_floating_point():
@@ -158,23 +158,28 @@ class ApplyPerturbation(Transform):
         if isinstance(bound, MetaTensor):
             check_same_place(image, bound, "bound")
         if (bound_tensor < 0).any():
-            raise ValueError(f"bound holds {bound_tensor.min():.4g}; a bound is the limit of |delta|, at least 0.")
+            raise ValueError(f"bound has {bound_tensor.min():.4g}; a bound is the limit of |delta|, at least 0.")
         return convert_to_dst_type(add_bounded(values, noise_tensor, bound_tensor), dst=image)[0]
 
 
 class UMedProtect(Transform):
-    """Protect images inside a MONAI pipeline with a fitted checkpoint.
+    """Protect images inside a MONAI pipeline with a fitted protector.
 
-    Put it after the intensities were scaled to [0, 1]. It keeps size, type, dtype and metadata. To write files that
-    are exact to the grey level use the bundle's ``inference.json`` instead: saving the output of a pipeline rounds.
+    Put it after intensities are scaled to [0, 1]. It keeps size, type, dtype and metadata. To publish files, use
+    :func:`monai_umed.protect` instead, which is exact to the gray level: saving the output of a pipeline rounds.
+
+    Pixels outside of the structure that are NaN or infinite stay as they are. A protector that was fitted to gray
+    images takes images of three channels, and the other way round, as files are taken.
 
     Args:
-        protector: a checkpoint of any method, as the bundle's ``train.json`` writes it, or a fitted
+        protector: checkpoint of any method, see :func:`monai_umed.fit`, or a fitted
             :class:`monai_umed.protectors.Protector`.
         device: where networks run.
+        ignore_label: value of the labels that is no class, 1 to 65535, often 255; pixels that have it stay as they are.
 
     Raises:
-        monai_umed.protectors.checkpoint.CheckpointError: if the checkpoint cannot be used.
+        monai_umed.protectors.checkpoint.CheckpointError: If the checkpoint cannot be used.
+        ValueError: If ``ignore_label`` is out of range.
 
     Example:
         >>> import torch
@@ -190,24 +195,32 @@ class UMedProtect(Transform):
 
     backend = [TransformBackends.TORCH]  # noqa: RUF012
 
-    def __init__(self, protector: str | Path | Protector, device: str | torch.device = "cpu") -> None:
+    def __init__(
+        self,
+        protector: str | Path | Protector,
+        device: str | torch.device = "cpu",
+        *,
+        ignore_label: int | None = None,
+    ) -> None:
+        self.ignore_label = None if ignore_label is None else check_ignore_label(ignore_label)
         self.device = torch.device(device)
         self.protector = protector if isinstance(protector, Protector) else load_protector(protector, self.device)
 
     def __call__(  # type: ignore[override]
         self, image: NdarrayOrTensor, label: NdarrayOrTensor, case_id: str | None = None
     ) -> NdarrayOrTensor:
-        """The protected image.
+        """Return the protected image; an image without foreground stays as it is.
 
         Args:
-            image: ``(C, *spatial)`` in [0, 1], a floating-point type, any spatial size.
-            label: class numbers, 0 is background, ``(1, *spatial)``. Beside 0 alone, 255 or 65535 is class 1.
-            case_id: which case it is, for methods whose noise differs from case to case.
+            image: ``(C, *spatial)`` in [0, 1], of a floating-point type and any spatial size.
+            label: class numbers ``(1, *spatial)``, 0 is background. If 255 or 65535 is the only other value, it is
+                class 1.
+            case_id: name of the case, for methods whose noise differs between cases.
 
         Raises:
-            ValueError: if shapes, channels, spatial dimensions, type, values or affines do not fit, the method has no
-                noise for this case, or less than half of the perturbation arrives, for example because the image is
-                smaller than the protector's working grid. An image without foreground stays as it is.
+            ValueError: If shapes, channels, spatial dimensions, type, values or affines do not fit, if the method has
+                no noise for this case, or if less than half of the perturbation arrives, for example because the image
+                is smaller than the protector's working grid.
         """
         values = torch.as_tensor(convert_to_tensor(image, track_meta=get_track_meta()))
         if not values.is_floating_point():
@@ -215,14 +228,31 @@ class UMedProtect(Transform):
                 f"The image is of type {values.dtype}, where a change below 1 is lost; scale it to [0, 1] first."
             )
         check_same_place(image, label, "label")
-        classes = torch.as_tensor(convert_to_tensor(label, track_meta=False))
+        read = torch.as_tensor(convert_to_tensor(label, track_meta=False))
+        classes, outside = split_void(read, self.ignore_label)
         classes = as_class_numbers(classes, num_classes=getattr(self.protector, "num_classes", 2))
         if isinstance(values, MetaTensor):
             values = values.as_tensor()
         values, classes = values.to(self.device), classes.to(self.device)
-        scaled, spacing = values.to(torch.float32), spacing_of(image)
-        delta, bound = perturbation = self.protector(scaled, classes, spacing, case_id=case_id)
+        gaps = ~torch.isfinite(values).all(dim=0, keepdim=True)
+        if gaps.shape == classes.shape and bool((gaps & (classes != 0)).any()):
+            raise ValueError(
+                "Pixels inside the structure are NaN or infinite; take them out of the label or fill them."
+            )
+        outside = gaps | outside.to(self.device) if gaps.shape == outside.shape else gaps
+        scaled, spacing = values.to(torch.float32).masked_fill(gaps, 0), spacing_of(image)
+        perturbation = perturb_as_known(self.protector, scaled, classes, spacing=spacing, levels=None, case_id=case_id)
+        delta, bound = perturbation = perturbation.kept_from(outside.cpu().numpy() if outside.any() else None)
         if bound.any():
             change = root_mean_square(delta)
-            check_arrival(self.protector, scaled, classes, perturbation, change, spacing, case_id=case_id)
-        return convert_to_dst_type(add_bounded(values, delta.to(values.dtype), bound.to(values.dtype)), dst=image)[0]
+            check_arrival(
+                self.protector,
+                in_channels_of(scaled, self.protector),
+                classes,
+                perturbation=perturbation,
+                change=change,
+                spacing=spacing,
+                case_id=case_id,
+            )
+        protected = add_bounded(values, delta.to(values.dtype), bound.to(values.dtype))
+        return convert_to_dst_type(torch.where(outside, values, protected), dst=image)[0]

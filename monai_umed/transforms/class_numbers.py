@@ -1,4 +1,4 @@
-"""Labels as pipelines read them, brought to class numbers."""
+"""Convert labels that pipelines have read to class numbers."""
 
 from __future__ import annotations
 
@@ -9,15 +9,10 @@ from ..data.loading import BINARY_FOREGROUNDS
 
 
 def as_class_numbers(label: torch.Tensor, *, num_classes: int = 2) -> torch.Tensor:
-    """Class numbers of a label as pipelines read it, by the rules for files.
+    """Convert a label of any shape to class numbers, by the rules for files.
 
-    Args:
-        label: of any shape.
-        num_classes: what the protector was made for, background included.
-
-    Returns:
-        Zeros and ones if 255 or 65535 is the only value besides 0, and no number of a class; values that all miss whole
-        numbers by at most a thousandth rounded to them; any other label as it is.
+    Values that all are within a thousandth of whole numbers are rounded. If 255 or 65535 is the only value besides 0
+    and not below ``num_classes``, which includes the background, it becomes 1. Any other label is returned unchanged.
     """
     if label.is_floating_point():
         whole = label.round()
@@ -31,3 +26,19 @@ def as_class_numbers(label: torch.Tensor, *, num_classes: int = 2) -> torch.Tens
     ):
         return (values == highest).to(torch.uint8)
     return label
+
+
+def split_void(label: torch.Tensor, ignore_label: int | None) -> tuple[torch.Tensor, torch.Tensor]:
+    """A label without its pixels of no class, and where these are.
+
+    Args:
+        label: of any shape.
+        ignore_label: value that is no class; None if all of them are.
+
+    Returns:
+        The label with 0 in these places, and a boolean tensor of its shape.
+    """
+    if ignore_label is None:
+        return label, torch.zeros_like(label, dtype=torch.bool)
+    void = label.to(torch.float64) == ignore_label  # PyTorch compares no uint16
+    return torch.where(void, torch.zeros_like(label), label), void

@@ -1,4 +1,4 @@
-"""Dictionary forms of the transforms in :mod:`monai_umed.transforms.array`, for MONAI pipelines of dictionaries."""
+"""Dictionary forms of the transforms in :mod:`monai_umed.transforms.array`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class ContourBandd(MapTransform):
 
     Args:
         keys: labels to read.
-        band_key_prefix: the band of ``label`` is written to this prefix plus ``label``.
+        band_key_prefix: the band of ``label`` is stored under this prefix plus ``label``.
         radius, unit, side: see :class:`ContourBand`.
         allow_missing_keys: do not raise if a key is missing.
 
@@ -56,7 +56,7 @@ class LBPBoundd(MapTransform):
 
     Args:
         keys: images to read.
-        bound_key_prefix: the bound of ``image`` is written to this prefix plus ``image``.
+        bound_key_prefix: the bound of ``image`` is stored under this prefix plus ``image``.
         mode, threshold: see :class:`LBPBound`.
         allow_missing_keys: do not raise if a key is missing.
 
@@ -92,8 +92,8 @@ class ApplyPerturbationd(MapTransform):
 
     Args:
         keys: images to perturb.
-        noise_key: noise to add.
-        bound_key: bounds that the noise must keep.
+        noise_key: key of the noise.
+        bound_key: key of the bound.
         allow_missing_keys: do not raise if a key is missing.
 
     Example:
@@ -127,16 +127,14 @@ class ApplyPerturbationd(MapTransform):
 class UMedProtectd(MapTransform):
     """Dictionary form of :class:`UMedProtect`: images are replaced by their protected versions.
 
-    Images and labels that carry affines must lie on one grid: ``Orientationd`` brings both into one order of axes,
-    ``ResampleToMatchd`` a label that lies elsewhere to its image.
+    Images and labels with affines must be on one grid: use ``Orientationd`` if only their axes differ, else
+    ``ResampleToMatchd``.
 
     Args:
         keys: images to protect.
-        protector: checkpoint or fitted protector, see :class:`UMedProtect`.
-        label_key: class numbers of the images.
-        device: where networks run.
-        id_key: names of the cases, for methods whose noise differs from case to case; None for methods that need
-            none.
+        protector, device, ignore_label: see :class:`UMedProtect`.
+        label_key: key of the class numbers.
+        id_key: key of the cases' names, for methods whose noise differs between cases.
         allow_missing_keys: do not raise if a key is missing.
 
     Example:
@@ -168,18 +166,19 @@ class UMedProtectd(MapTransform):
         device: str | torch.device = "cpu",
         allow_missing_keys: bool = False,
         id_key: str | None = None,
+        ignore_label: int | None = None,
     ) -> None:
         super().__init__(keys, allow_missing_keys)
         self.label_key = label_key
         self.id_key = id_key
-        self.transform = UMedProtect(protector, device)
+        self.transform = UMedProtect(protector, device, ignore_label=ignore_label)
 
     def __call__(self, data: Mapping[Hashable, NdarrayOrTensor]) -> dict[Hashable, NdarrayOrTensor]:
         d = dict(data)
         for key in self.key_iterator(d):
             if self.label_key not in d:
                 raise KeyError(
-                    f"UMedProtectd needs the mask under {self.label_key!r}, the data holds {sorted(map(str, d))}; "
+                    f"UMedProtectd needs the mask under {self.label_key!r}, the data has {sorted(map(str, d))}; "
                     "load the label as well or name its key with label_key."
                 )
             name = None if self.id_key is None else str(d[self.id_key])

@@ -1,4 +1,4 @@
-"""MONAI transforms that read the original in the place of a protected image, with the key, in memory."""
+"""MONAI transforms that read the original instead of a protected image, with the key and in memory."""
 
 from __future__ import annotations
 
@@ -15,18 +15,9 @@ from ..sealing.originals import Originals
 
 
 class UMedRestore(Transform):
-    """Read the original of a protected image; nothing decrypted is written anywhere.
+    """Read the original of a protected image, decrypted in memory and never written to a disk.
 
-    Args:
-        protected_dir: folder that :func:`monai_umed.release.protect.protect_dataset` wrote.
-        sealed_dir: folder that :func:`monai_umed.sealing.restore.seal_dataset` wrote.
-        key: 32 bytes, see :func:`monai_umed.sealing.keys.read_key`.
-
-    Raises:
-        DatasetError: the manifest names no usable files or no case.
-        ManifestError: no usable manifest.
-        WrongKeyError, DamagedError, SwappedError, ChangedFileError, CaseError: the first case cannot be opened.
-        ValueError: ``key`` has another length.
+    Arguments and errors are those of :class:`monai_umed.sealing.originals.Originals`.
 
     Example:
         >>> data, key = mu.write_phantom(work / "data", num_train=4, num_test=2), mu.new_key(work / "owner.key")
@@ -45,33 +36,31 @@ class UMedRestore(Transform):
         self._records = {folder / record.image: record for record in self.originals.records}
 
     def __call__(self, image: str | Path) -> MetaTensor:
-        """The original, ``(C, *spatial)``, as ``LoadImage`` and ``EnsureChannelFirst`` would give it.
-
-        See :class:`monai_umed.sealing.originals.Originals` for values, axes and affine.
+        """Return the original ``(C, *spatial)``, see :class:`monai_umed.sealing.originals.Originals`.
 
         Args:
             image: path of the protected image, a file or the folder of a series.
 
         Raises:
-            TypeError: ``image`` is no path but, for example, an image that was loaded already.
-            ValueError: the manifest names no such image.
-            CaseError: it cannot be opened, see :meth:`monai_umed.sealing.originals.Originals.image`.
-            OSError: a file cannot be read.
+            TypeError: If ``image`` is not a path, but for example an image that was already loaded.
+            ValueError: If the manifest lists no such image.
+            CaseError: If it cannot be opened, see :meth:`monai_umed.sealing.originals.Originals.image`.
+            OSError: If a file cannot be read.
         """
         if not isinstance(image, (str, Path)):
             raise TypeError(f"Expected a protected image's path, got {type(image).__name__}; put it before LoadImage.")
         record = self._records.get(Path(image).resolve())
         if record is None:
             folder = self.originals.protected_dir
-            raise ValueError(f"{image} is no image in the manifest of {folder}; name one of its images.")
+            raise ValueError(f"{image} is not an image in the manifest of {folder}; name one of its images.")
         return self.originals.image(record)
 
 
 class UMedRestored(MapTransform):
     """Dictionary form of :class:`UMedRestore`: paths of protected images are replaced by their originals.
 
-    It stands for ``LoadImaged`` and ``EnsureChannelFirstd`` of the images, at the head of a pipeline; masks are public
-    and loaded as ever. Within a pipeline MONAI turns errors into a ``RuntimeError`` whose cause they are.
+    It takes the place of ``LoadImaged`` and ``EnsureChannelFirstd`` for images; masks are public and loaded as usual.
+    Within a pipeline, MONAI wraps errors in a ``RuntimeError``.
 
     Args:
         keys: paths of protected images.

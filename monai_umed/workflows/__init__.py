@@ -1,1 +1,1 @@
-"""What the bundle and the command line run."""
+"""The functions that the bundle, the command line and Python users run."""

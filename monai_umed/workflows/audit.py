@@ -1,15 +1,15 @@
-"""Find out what the worst is that someone can do with protected files."""
+"""Audit a release: find out how much exploiters can still learn from it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..data.cases import Section
 from ..data.manifest import MANIFEST, Manifest
 from ..data.two_folders import DatasetDir, as_dataset, places_of
-from ..data.windows import as_window
+from ..data.windows import GivenWindow, as_window
 from ..io.bundle_folder import bundle_root
 from .places import usual_audit
 from .undo import find_protected
@@ -18,17 +18,20 @@ if TYPE_CHECKING:
     from ..evaluation.audit.scores import AuditScores
 
 
-def _absolute(data: DatasetDir, labels: str | Path | None, ignore_label: int | None) -> DatasetDir:
-    """A dataset under a name that means the same in every folder, since audits can be continued from anywhere."""
+def _absolute(data: DatasetDir, labels: str | Path | None) -> DatasetDir:
+    """Return a dataset with absolute paths, since an audit may be continued from another folder."""
     images, own_labels = places_of(data)
     if labels is None and own_labels is None:
         images = str(Path(images).resolve())
-    return as_dataset(images, labels or own_labels, ignore_label=ignore_label)
+    return as_dataset(images, labels or own_labels)
 
 
-def _ignore_label(protected: Path) -> int | None:
-    """The value of labels that is no class, as the manifest tells; folders of other programs have none."""
-    return Manifest.load(protected / MANIFEST).ignore_label if (protected / MANIFEST).is_file() else None
+def _reading(protected: Path) -> dict[str, Any]:
+    """Return how labels are read, as the manifest says; nothing for folders of other programs."""
+    if not (protected / MANIFEST).is_file():
+        return {}
+    manifest = Manifest.load(protected / MANIFEST)
+    return {"ignore_label": manifest.ignore_label, "merge_masks": manifest.merges_masks}
 
 
 def audit(
@@ -44,7 +47,7 @@ def audit(
     exploiters: Sequence[str] | None = None,
     defenses: Sequence[str] | None = None,
     seeds: Sequence[int] | None = None,
-    size: Sequence[int] | None = None,
+    grid: Sequence[int] | None = None,
     network_size: str = "small",
     recipe: str = "fast",
     epochs: int | None = None,
@@ -53,52 +56,54 @@ def audit(
     amp: bool = True,
     foreign: str | Path | None = None,
     num_classes: int | None = None,
-    window: Sequence[float] | str | None = None,
+    intensity_window: GivenWindow | None = None,
     slice_axis: int | None = None,
     device: str | None = None,
     workers: int | None = None,
     progress: bool = True,
 ) -> AuditScores | None:
-    """Train exploiters on protected files and, under the same defenses, on their clean originals, and judge.
+    """Train exploiters on protected files and on their clean originals with the same defenses, and judge.
 
-    All of them are scored on clean test images. ``scores.json`` and ``report.html`` go into ``output``. Interrupted, it
-    goes on where it stopped; exploiters, defenses and seeds may be added later.
+    All are scored on clean test images. ``scores.json`` and ``report.html`` are written to ``output``. An interrupted
+    audit is continued; exploiters, defenses and seeds may be added later.
 
     Args:
-        release: what :func:`monai_umed.protect` wrote, or the protected folder itself.
-        output: folder of this audit. Default: a folder below the bundle's outputs.
+        release: output folder of :func:`monai_umed.protect`, or the protected folder itself.
+        output: folder of this audit. Default: a folder in the bundle's outputs.
         clean: the originals, under the same names; see :func:`monai_umed.find_cases`.
-        test: clean cases to score on, none of which may be among the protected ones.
-        labels, test_labels: folders of labels, if ``clean`` or ``test`` hold images alone.
+        test: clean cases to score on, none of which may be among the protected cases.
+        labels, test_labels: folders of labels, if ``clean`` or ``test`` contain images only.
         test_section: ``"train"``, ``"test"`` or ``"all"`` of ``test``. Default: ``"test"`` if it is the dataset
             ``clean``, else ``"all"``.
-        preset: ``"quick"``, three networks, six defenses and one seed, or ``"full"``, everything with three seeds.
-        exploiters, defenses, seeds: what is trained instead of the preset's; names as in `monai-umed list`.
-        size: grid that exploiters train on, in pixels; by default what the test cases suggest.
+        preset: ``"quick"``, three networks, seven defenses (nine for color images) and one seed, or ``"full"``,
+            everything with three seeds.
+        exploiters, defenses, seeds: replace those of the preset; names as in `monai-umed list`.
+        grid: grid that exploiters train on, in pixels. Default: determined from the test cases.
         network_size: ``"small"`` or ``"paper"``.
         recipe: ``"fast"``, 15 epochs, or ``"paper"``, 150 epochs with a tenth of the learning rate.
-        epochs, learning_rate, batch_size: instead of the recipe's.
-        amp: whether to compute in bfloat16 where that is safe.
-        foreign: other public images that exploiters bring along. Default: the phantom.
-        num_classes: classes of the masks, background included; by default as many as the test masks show.
-        window: displayed intensities of black and white, two numbers or the name of a CT window.
-        slice_axis: cut volumes into slices across this axis, for networks that see images.
-        device: where to train. Default: a graphics card, if there is one.
-        workers: trainings at the same time.
+        epochs, learning_rate, batch_size: replace those of the recipe.
+        amp: whether to use bfloat16 where it is safe.
+        foreign: other public images that exploiters have. Default: the phantom.
+        num_classes: classes of the masks, background included. Default: determined from the test masks.
+        intensity_window: displayed intensities of black and white, two numbers or the name of a CT window; or a list,
+            one per channel.
+        slice_axis: axis along which volumes are divided into slices, for 2D networks.
+        device: where to train. Default: a GPU, if there is one.
+        workers: number of trainings at the same time.
         progress: whether to show progress bars.
 
     Returns:
-        What ``scores.json`` holds; None if trainings on other machines are still missing.
+        The content of ``scores.json``; None if trainings on other machines are still missing.
 
     Raises:
-        DatasetError: if the folders do not fit each other.
-        ValueError: if a name is unknown, a number out of range, or the output folder belongs to another audit.
+        DatasetError: If the folders do not fit each other.
+        ValueError: If a name is unknown, a number out of range, or the output folder belongs to another audit.
 
     Example:
         >>> data = mu.write_phantom(work / "data", num_train=12, num_test=10)
         >>> release = mu.protect(data, work / "out", preset="stamp", progress=False)
         Protected 12 cases ...
-        >>> quick = {"exploiters": ["unet-batch"], "defenses": ["none"], "epochs": 1, "size": (32, 32), "workers": 1}
+        >>> quick = {"exploiters": ["unet-batch"], "defenses": ["none"], "epochs": 1, "grid": (32, 32), "workers": 1}
         >>> scores = mu.audit(work / "out", work / "audit", clean=data, test=data, progress=False, **quick)
         Trainings to run: 5, 1 at a time...
         >>> (work / "audit" / "report.html").is_file(), len(scores.rows)
@@ -113,26 +118,29 @@ def audit(
 
     if recipe not in RECIPES:
         raise ValueError(f"recipe is {recipe!r}; it must be one of {', '.join(RECIPES)}.")
-    usual, training = choose_preset(preset), dict(RECIPES[recipe])
+    training = dict(RECIPES[recipe])
     given = {"epochs": epochs, "learning_rate": learning_rate, "batch_size": batch_size}
     training |= {name: value for name, value in given.items() if value is not None}
     protected = find_protected(release).resolve()
-    ignore_label = _ignore_label(protected)
-    originals, tests = _absolute(clean, labels, ignore_label), _absolute(test, test_labels, ignore_label)
+    reading = _reading(protected)
+    originals, tests = (
+        as_dataset(_absolute(data, apart), **reading) for data, apart in ((clean, labels), (test, test_labels))
+    )
     section: Section = test_section or ("test" if tests == originals else "all")
-    facts = inspect_dataset(tests, section, slice_axis)
+    facts = inspect_dataset(tests, section, slice_axis=slice_axis)
+    usual = choose_preset(preset, color=facts.in_channels == 3)
     plan = Audit(
-        as_dataset(protected, ignore_label=ignore_label),
+        as_dataset(protected, **reading),
         originals,
         test_dir=tests,
         test_section=section,
-        size=tuple(size or facts.size),
+        grid=tuple(grid or facts.grid),
         exploiters=tuple(exploiters or usual["exploiters"]),
         defenses=tuple(defenses or usual["defenses"]),
         seeds=tuple(usual["seeds"] if seeds is None else seeds),
         network_size=network_size,
         num_classes=num_classes or facts.num_classes,
-        window=as_window(window),
+        intensity_window=as_window(intensity_window),
         foreign_dir=None if foreign is None else str(foreign),
         recipe={**training, "amp": amp},
         device=str(usual_device() if device is None else device),

@@ -23,7 +23,7 @@ def benchmark(
     eps: float | str = 4 / 255,
     psnr: float | None = None,
     bound: str | None = None,
-    size: Sequence[int] | None = None,
+    grid: Sequence[int] | None = None,
     network_size: str = "small",
     recipe: str = "fast",
     epochs: int | None = None,
@@ -31,38 +31,38 @@ def benchmark(
     workers: int | None = None,
     progress: bool = True,
 ) -> list[BenchmarkRow] | None:
-    """Find out what exploiters still learn from files of several protectors, how visible those are, and what they cost.
+    """Compare protectors by what exploiters still learn from their files, by visibility and by cost.
 
-    ``results.csv``, ``results.md`` and ``dice_over_psnr.png`` go into ``output``. Interrupted, it goes on where it
-    stopped.
+    ``results.csv``, ``results.md`` and ``dice_over_psnr.png`` are written to ``output``. An interrupted benchmark is
+    continued.
 
     Args:
         datasets: folders, each with a training and a test section.
         output: folder of this benchmark.
-        protectors: names as in `monai-umed list`, with arguments or a bound: ``"em@roi"``, ``"lsp:seed=1"``.
+        protectors: names as in `monai-umed list`, with optional arguments or a bound: ``"em@roi"``, ``"lsp:seed=1"``.
         exploiters, defenses: names as in `monai-umed list`.
-        seeds: one training each.
+        seeds: seeds of the trainings, one training for each.
         eps: largest change of a pixel as a fraction of the intensity window, the same for all: 0.0157 or ``"4/255"``.
-        psnr: dB at which to compare a second time, each protector with an eps of its own.
-        bound: of protectors that name none: ``"full"``, ``"roi"``, ``"band"`` or ``"lbp"``.
-        size: grid of fits and trainings, in pixels; by default what each dataset suggests.
+        psnr: PSNR in dB for a second comparison, with an eps for each protector that reaches it.
+        bound: bound of protectors that name none: ``"full"``, ``"roi"``, ``"band"`` or ``"lbp"``.
+        grid: grid of fits and trainings, in pixels. Default: determined from each dataset.
         network_size: ``"small"`` or ``"paper"``.
         recipe: ``"fast"``, 15 epochs, or ``"paper"``, 150 epochs with a tenth of the learning rate.
-        epochs: instead of the recipe's.
-        device: where to train. Default: a graphics card, if there is one.
-        workers: trainings at the same time; fits run alone.
+        epochs: replaces that of the recipe.
+        device: where to train. Default: a GPU, if there is one.
+        workers: number of trainings at the same time; fits run alone.
         progress: whether to show progress bars.
 
     Returns:
-        What ``results.csv`` holds; None if parts on other machines are still missing.
+        The rows of ``results.csv``; None if parts on other machines are still missing.
 
     Raises:
-        DatasetError: if a dataset cannot be used.
-        ValueError: if a name is unknown, a number out of range, or the output folder belongs to another benchmark.
+        DatasetError: If a dataset cannot be used.
+        ValueError: If a name is unknown, a number out of range, or the output folder belongs to another benchmark.
 
     Example:
         >>> data = mu.write_phantom(work / "data", num_train=12, num_test=10)
-        >>> quick = {"defenses": ["none"], "epochs": 1, "size": (32, 32), "workers": 1, "progress": False}
+        >>> quick = {"defenses": ["none"], "epochs": 1, "grid": (32, 32), "workers": 1, "progress": False}
         >>> rows = mu.benchmark([data], work / "out", protectors=["constant-stamp"], **quick)
         Trainings to run: 2, 1 at a time...
         >>> sorted({row.protector for row in rows})
@@ -84,7 +84,7 @@ def benchmark(
         eps=as_fraction(eps),
         psnr=psnr,
         bound=bound,
-        size=None if size is None else tuple(size),
+        grid=None if grid is None else tuple(grid),
         network_size=network_size,
         recipe={**RECIPES[recipe], **({} if epochs is None else {"epochs": epochs})},
         device=str(usual_device() if device is None else device),

@@ -1,4 +1,4 @@
-"""What the bundle's commands need: checked overrides, plain errors, budgets as fractions."""
+"""Helpers of the bundle's commands: checked overrides, plain errors, bounds as fractions."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..io.causes import first_cause
 
 T = TypeVar("T")
 
-# Options of `python -m monai.bundle run` itself, which are no ids of a config.
+# Options of `python -m monai.bundle run` itself, which are not ids of a config.
 RUN_OPTIONS = (
     "run_id",
     "init_id",
@@ -33,28 +33,28 @@ RUN_OPTIONS = (
 
 
 def mention_public_model(checkpoint: str | Path, bundle: str | Path) -> None:
-    """Say so if images are protected with the generators that everybody has, those of the bundle's ``models``."""
+    """Print a notice if images are protected with the bundle's own generators, which are public."""
     if Path(checkpoint).resolve() == (Path(bundle) / "models" / "model.pt").resolve():
         print(
-            "The generators are the bundle's own, which were fitted to the phantom and are public: whoever has them "
-            "knows the pattern. For images to be published fit your own with train.json and give its --checkpoint."
+            "The generators are the bundle's own, which were fitted to the phantom and are public: anybody "
+            "can know the pattern. To publish images, fit your own with train.json and give its --checkpoint."
         )
 
 
 def _bundle_arguments() -> list[str]:
-    """What follows ``python -m monai.bundle``; nothing in another program, whose options are its own."""
+    """Return the arguments of ``python -m monai.bundle``; none in another program, whose options are its own."""
     return sys.argv[1:] if Path(sys.argv[0]).parent.name == "bundle" else []
 
 
 def check_overrides(config_file: str | Path | Sequence[str | Path], arguments: Sequence[str] | None = None) -> None:
-    """Refuse command-line overrides that name nothing in the configs; MONAI would silently add them as new ids.
+    """Refuse command-line overrides of ids that are not in the configs; MONAI would silently add them.
 
     Args:
         config_file: the config, or several that were merged.
         arguments: command line, by default that of this process if it is ``python -m monai.bundle``.
 
     Raises:
-        ValueError: names every unknown override and the nearest known name.
+        ValueError: If an override is unknown; the message names the nearest known id.
     """
     files = [config_file] if isinstance(config_file, str | Path) else list(config_file)
     known: set[str] = set()
@@ -74,10 +74,9 @@ def check_overrides(config_file: str | Path | Sequence[str | Path], arguments: S
 
 
 def show_plain_errors() -> None:
-    """Let the process end with the first cause of an error in one message instead of MONAI's chain of tracebacks.
+    """Print the first cause of an uncaught error as one message instead of MONAI's chain of tracebacks.
 
-    Errors of the program itself, as opposed to bad input, keep their traceback. Set ``MONAI_UMED_TRACEBACK=1`` to see
-    all of them.
+    Errors other than those of input keep their traceback. Set ``MONAI_UMED_TRACEBACK=1`` to see all tracebacks.
 
     Example:
         >>> mu.show_plain_errors()
@@ -94,36 +93,36 @@ def show_plain_errors() -> None:
 
 
 def as_fraction(value: float | str) -> float:
-    """A number, or a fraction as it is written on a command line: ``"8/255"``.
+    """Convert a number, or a fraction such as ``"8/255"``, to float.
 
     Raises:
-        ValueError: if it is neither.
+        ValueError: If it is neither.
     """
     if isinstance(value, str):
         numerator, slash, denominator = value.partition("/")
         try:
             return float(numerator) / (float(denominator) if slash else 1.0)
         except (ValueError, ZeroDivisionError) as error:
-            raise ValueError(f"{value!r} is no number; write it as 0.0157 or as 4/255.") from error
+            raise ValueError(f"{value!r} is not a number; write it as 0.0157 or as 4/255.") from error
     return float(value)
 
 
 def renamed(*, old: str, new: str, value: T | None) -> T | None:
-    """The value of an id of a config that has another name now, with a word about it if it was given."""
+    """Return the value of a config's id that was renamed, and print a notice if it was given."""
     if value is not None:
         print(f"--{old} is called --{new} now; the old name will go with the next version.", file=sys.stderr)
     return value
 
 
 def prepare_run(*, bundle_root: str, configs: Sequence[str]) -> None:
-    """Let errors be plain and refuse overrides that no config knows.
+    """Show plain errors, and check overrides of the merged configs.
 
     Args:
         bundle_root: folder of the bundle.
         configs: names of the configs that were merged.
 
     Raises:
-        ValueError: as :func:`check_overrides`.
+        ValueError: For the reasons of :func:`check_overrides`.
     """
     show_plain_errors()
     check_overrides([f"{bundle_root}/configs/{name}" for name in configs])

@@ -1,4 +1,4 @@
-"""Fit a protector to a dataset, protect a section with it and try out whether that works."""
+"""Fit a protector to a dataset, protect a section with it, and test the protection."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..data.cases import Section, find_cases
 from ..data.manifest import MANIFEST, Manifest
-from ..data.two_folders import DatasetDir, as_dataset, places_of
+from ..data.two_folders import DatasetDir, as_dataset, places_of, reading_of
 from ..fitting.run_config import run_config
 from .options import config_of
 
@@ -23,13 +23,13 @@ PROTECTED, QUICK_CHECK = "protected", "quick_check.json"
 
 @dataclass(frozen=True)
 class Fit:
-    """What a fit has written.
+    """The result of :func:`fit`.
 
     Attributes:
-        checkpoint: the fitted protector; whoever has it knows the pattern.
+        checkpoint: file of the fitted protector, which reveals the pattern and must stay secret.
         protected: folder of the protected section, which may be published.
-        quick_check: file with the figures of the quick check; None if there was none.
-        manifest: what was done to every case, and which were left out.
+        quick_check: file with the figures of the quick check; None if it was not made.
+        manifest: what was done to every case, and which cases were left out.
     """
 
     checkpoint: Path
@@ -50,22 +50,22 @@ def fit(
 ) -> Fit:
     """Fit a protector to the training section of a dataset, and protect a section with it.
 
-    Interrupted, it goes on where it stopped; the fit of another method than UMed begins anew. A second call with the
-    same settings finds everything done.
+    An interrupted fit of UMed is continued, that of another method starts again. A second call with the same settings
+    finds everything done.
 
     Args:
-        data: folder of the dataset, a data list, or the images alone; see :func:`monai_umed.find_cases`.
-        output: folder to write, for this fit alone.
-        labels: folder of the labels, if ``data`` holds images alone.
-        section: what is protected: ``"train"``, ``"test"`` or ``"all"``. The fit sees the section ``"train"`` only.
-        quick_check: whether to train one network on the clean and one on the protected files.
-        held_back: ids of cases that are not protected, see :func:`monai_umed.reserve`; the fit sees them all the same.
+        data: folder of the dataset, a data list, or a folder of images; see :func:`monai_umed.find_cases`.
+        output: folder to write to, which must not be used for anything else.
+        labels: folder of the labels, if ``data`` contains images only.
+        section: section to protect: ``"train"``, ``"test"`` or ``"all"``. The fit only uses ``"train"``.
+        quick_check: whether to test the protection by two exploiters, each trained on clean and on protected files.
+        held_back: ids of cases that are not protected, see :func:`monai_umed.reserve`; the fit uses them all the same.
         options: see :class:`monai_umed.workflows.options.FitOptions`.
 
     Raises:
-        DatasetError: if the dataset is malformed or protected already, or the output folder cannot be used.
-        OptionError: if options contradict each other.
-        ValueError: if an option is out of range, or the output folder holds a fit with other settings.
+        DatasetError: If the dataset is malformed or already protected, or the output folder cannot be used.
+        OptionError: If options contradict each other.
+        ValueError: If an option is out of range, or the output folder contains a fit with other settings.
 
     Example:
         >>> data = mu.write_phantom(work / "data", num_train=4, num_test=2)
@@ -79,16 +79,16 @@ def fit(
     from ..release.layout import check_folders
 
     output = Path(output)
-    dataset = data if labels is None else as_dataset(str(data), labels)
+    dataset = as_dataset(data, labels, merge_masks=bool(options.get("merge_masks")))
     images, own_labels = places_of(dataset)
-    # Before anything is said about cases that a release does not list.
+    # Check this before reporting cases that a release does not list.
     refuse_protected_folder(Path(images).parent if own_labels else Path(images))
     overlays, ids = config_of(options)
-    # Again when files are written, but nobody should learn after a fit of an hour that they cannot be.
+    # Checked again when files are written, but an error after a fit of an hour would be too late.
     check_folders(find_cases(dataset, section), output / PROTECTED)
     places = {"dataset_dir": images, "labels_dir": own_labels, "output_dir": str(output), "section": section}
     ids |= {"held_back": list(held_back) or None}
-    run_config("train.json", {**places, **ids, "quick_check": quick_check}, overlays)
+    run_config("train.json", {**places, **ids, **reading_of(dataset), "quick_check": quick_check}, overlays)
     figures = output / QUICK_CHECK
     return Fit(
         checkpoint=find_checkpoint(output),

@@ -1,4 +1,4 @@
-"""The steps of a fit, as the bundle's ``train.json`` and ``method.json`` name them one after the other."""
+"""The steps of a fit, which the bundle's ``train.json`` and ``method.json`` call one after the other."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from ..fitting.resume import make_resumable
 from ..fitting.target_psnr import reach_psnr
 from ..fitting.umed_trainer import UMedTrainer
 from ..io.run_folder import claim_output
-from ..networks import UMedPerturbator
-from ..protectors import Protector
+from ..io.stored import IntensityWindow
+from ..protectors import Protector, UMed
 from ..protectors.checkpoint import CHECKPOINT, find_checkpoint, save_protector
 from ..release.already_protected import refuse_protected_folder
 from ..release.protect import report
 from ..release.protect_together import protect_together
 from ..training.distributed import check_ranks, is_first_rank
 from .bundle import prepare_run
-from .fit_settings import MethodSettings, UMedSettings, Window
+from .fit_settings import MethodSettings, UMedSettings
 from .listed_files import ListedFiles
 
 
@@ -42,21 +42,20 @@ def prepare_fit(
     seed: int,
     ranks: int,
 ) -> None:
-    """Refuse whatever would fail after minutes, and fix all seeds.
+    """Refuse whatever would fail after minutes, and set all seeds.
 
     Args:
-        bundle_root: folder of the bundle.
-        configs: names of the configs that were merged; overrides of ids that none of them has are refused.
+        bundle_root, configs: see :func:`monai_umed.workflows.bundle.prepare_run`.
         dataset_dir, labels_dir: the originals.
-        section: what is to be protected.
-        quick_check: whether the protection is to be tried out.
-        seed: of everything that is drawn.
-        ranks: processes that the configs are made for.
+        section: section to protect.
+        quick_check: whether the protection will be tested.
+        seed: seed of all random numbers.
+        ranks: number of processes that the configs are made for.
 
     Raises:
-        DatasetError: if the dataset was protected before.
-        ValueError: if an override is unknown, the quick check would have no test cases, or more processes were started
-            than the configs are made for.
+        DatasetError: If the dataset is already protected.
+        ValueError: If an override is unknown, the quick check would have no test cases, or another number of processes
+            was started.
     """
     prepare_run(bundle_root=bundle_root, configs=configs)
     refuse_protected_folder(Path(dataset_dir).parent if labels_dir else Path(dataset_dir))
@@ -70,23 +69,23 @@ def claim_fit(
     *,
     output_dir: str,
     settings: MethodSettings | UMedSettings,
-    perturbator: UMedPerturbator | None = None,
+    protector: UMed | None = None,
     pattern_key: str | None = None,
 ) -> None:
-    """Let the generators start from the key's pattern, if there is one, and claim the output folder.
+    """Let the generators start from the key's pattern, if there is a key, and claim the output folder.
 
     Raises:
-        KeyFileError: if the key cannot be used.
-        ValueError: if the folder holds a run with other settings.
+        KeyFileError: If the key cannot be used.
+        ValueError: If the folder contains a run with other settings.
     """
-    if perturbator is not None and pattern_key is not None:
-        start_from_key(perturbator, pattern_key)
+    if protector is not None and pattern_key is not None:
+        start_from_key(protector.perturbator, pattern_key)
     if is_first_rank():
         claim_output(output_dir, settings.kept())
 
 
 def wants_quick_check(*, section: Section, listed: ListedFiles) -> bool:
-    """Whether a run that does not say so tries its protection out: only if it leaves test cases to do that with."""
+    """Return whether a run tests its protection by default, which it does if it leaves test cases."""
     return section == "train" and listed.folder is None
 
 
@@ -98,20 +97,20 @@ def fit_umed(
     output_dir: str,
     settings: UMedSettings,
     num_classes: int,
-    window: Window,
+    intensity_window: IntensityWindow | None,
     target_psnr: float | None,
 ) -> Protector:
-    """Fit UMed's generators, or go on where an interrupted fit stopped, and save them.
+    """Fit UMed's generators, or resume an interrupted fit, and save them.
 
     Args:
-        trainer: holds the generators and the surrogate.
-        protector: holds the same generators.
-        dataset: the originals; their training section decides how visible files are.
-        output_dir: folder of the fit; ``protector.pt`` goes there, and ``fit/`` is for resuming.
-        settings: what is saved with the weights.
+        trainer: trainer of the generators and the surrogate.
+        protector: protector with the same generators.
+        dataset: the originals; PSNR is measured on their training section.
+        output_dir: folder of the fit, for ``protector.pt``, and ``fit/`` for resuming.
+        settings: settings to save with the weights.
         num_classes: classes of the masks, background included.
-        window: intensities that map to 0 and 1; None for those of the files.
-        target_psnr: dB that files must have at least, if that matters.
+        intensity_window: intensities that map to 0 and 1; None for those of the files.
+        target_psnr: smallest allowed mean PSNR of the files in dB, or None.
 
     Returns:
         The fitted protector.
@@ -119,7 +118,13 @@ def fit_umed(
     make_resumable(trainer, f"{output_dir}/fit")
     trainer.run()
     if target_psnr:
-        reach_psnr(protector, find_cases(dataset, "train"), target_psnr, num_classes, window)
+        reach_psnr(
+            protector,
+            find_cases(dataset, "train"),
+            target_psnr,
+            num_classes=num_classes,
+            intensity_window=intensity_window,
+        )
     if is_first_rank():
         save_protector(Path(output_dir) / CHECKPOINT, protector, settings.kept())
     return protector
@@ -133,33 +138,36 @@ def fit_other(
     output_dir: str,
     settings: MethodSettings,
     num_classes: int,
-    window: Window,
+    intensity_window: IntensityWindow | None,
     target_psnr: float | None,
     device: torch.device,
     progress: bool,
 ) -> Protector:
-    """Fit any method besides UMed and save it; one that was fitted already is loaded.
+    """Fit any method except UMed and save it, see :func:`monai_umed.fitting.fit.fit_method` for arguments and errors.
 
-    Args:
-        protector: not fitted yet.
-        load: reads the training set with the protector's bounds.
-        dataset, output_dir, settings, num_classes, window, target_psnr: as for :func:`fit_umed`.
-        device: where a surrogate is trained.
-        progress: whether to show progress bars.
-
-    Returns:
-        The fitted protector.
-
-    Raises:
-        DatasetError: if no case is usable.
-        ValueError: if bound and eps leave nothing to change, or the fit refuses the cases.
+    ``dataset``, ``output_dir``, ``settings``, ``num_classes``, ``intensity_window`` and ``target_psnr`` are those of
+    :func:`fit_umed`.
     """
 
     def adjust(fitted: Protector) -> None:
         if target_psnr:
-            reach_psnr(fitted, find_cases(dataset, "train"), target_psnr, num_classes, window)
+            reach_psnr(
+                fitted,
+                find_cases(dataset, "train"),
+                target_psnr,
+                num_classes=num_classes,
+                intensity_window=intensity_window,
+            )
 
-    return fit_method(protector, load, find_checkpoint(output_dir), settings.kept(), device, progress, adjust)
+    return fit_method(
+        protector,
+        load,
+        checkpoint=find_checkpoint(output_dir),
+        record=settings.kept(),
+        device=device,
+        progress=progress,
+        adjust=adjust,
+    )
 
 
 def protect_and_check(
@@ -171,7 +179,7 @@ def protect_and_check(
     output_dir: str,
     seed: int,
     num_classes: int,
-    window: Window,
+    intensity_window: IntensityWindow | None,
     facts: DatasetFacts,
     working_size: Sequence[int],
     check_size: Sequence[int] | None,
@@ -180,29 +188,37 @@ def protect_and_check(
     progress: bool,
     check: bool,
 ) -> None:
-    """Protect a section with a fitted protector, and try out on its test section whether that works.
+    """Protect a section with a fitted protector, and test the protection on the test section.
 
     Args:
-        protector: fitted.
+        protector: the fitted protector.
         dataset: the originals.
-        section: what is protected, into ``protected`` in ``output_dir``.
-        held_back: ids of cases of it that are not.
-        output_dir: folder of the fit; ``quick_check.json`` goes there.
-        seed: for the record, and of the quick check.
+        section: section to protect.
+        held_back: ids of cases that are left out.
+        output_dir: folder of the fit, for ``protected`` and ``quick_check.json``.
+        seed: seed for the record and the quick check.
         num_classes: classes of the masks, background included.
-        window: intensities that map to 0 and 1; None for those of the files.
-        facts: of the training section, as the fit saw it.
+        intensity_window: intensities that map to 0 and 1; None for those of the files.
+        facts: facts of the training section in the fit.
         working_size: grid of the fit.
-        check_size: grid of the quick check; None for ``working_size``, or, if the fit saw volumes slice by slice only
-            because nobody said anything else, for the window of whole volumes.
-        slice_axis: across which networks see volumes, if somebody said so.
+        check_size: grid of the quick check; None for ``working_size``, or for the window of whole volumes if the fit
+            used slices without being told so by ``slice_axis``.
+        slice_axis: axis along which networks see volumes slice by slice, if it was given.
         device: where the quick check trains.
         progress: whether to show progress bars.
-        check: whether to do the quick check.
+        check: whether to make the quick check.
     """
     cases = find_cases(dataset, section, held_back=held_back)
     protected = f"{output_dir}/protected"
-    manifest = protect_together(cases, protector, protected, seed, num_classes, window, progress=progress)
+    manifest = protect_together(
+        cases,
+        protector,
+        protected,
+        seed=seed,
+        num_classes=num_classes,
+        intensity_window=intensity_window,
+        progress=progress,
+    )
     report(manifest, protected)
     if not check or not is_first_rank():
         return
@@ -212,11 +228,11 @@ def protect_and_check(
     quick_check(
         dataset,
         protected,
-        size=check_size,
+        grid=check_size,
         output_file=f"{output_dir}/quick_check.json",
         seed=seed,
         num_classes=num_classes,
-        window=window,
+        intensity_window=intensity_window,
         device=device,
         progress=progress,
         slice_axis=slice_axis,

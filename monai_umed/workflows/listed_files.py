@@ -1,4 +1,4 @@
-"""The files that MONAI Label's stock app lists in a bundle's config, as a dataset that the bundle can be run on."""
+"""Arrange the files that MONAI Label's bundle app lists in a config as a dataset that the bundle can use."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ def _case(pair: Mapping[str, Any]) -> Case:
     image, label = pair.get("image"), pair.get("label")
     if not isinstance(image, str) or not isinstance(label, str):
         cure = "give paths of an image and its label, or leave the list out and set dataset_dir"
-        raise ValueError(f"train#dataset#data holds an item with {', '.join(pair) or 'nothing'}; {cure}")
+        raise ValueError(f"train#dataset#data has an item with {', '.join(pair) or 'nothing'}; {cure}")
     return Case(split_file(Path(image))[0], Path(image), Path(label))
 
 
 class ListedFiles:
-    """Lays listed files out as a dataset, until it is closed or nobody holds it any more.
+    """A dataset of listed files, whose folder is removed when it is closed or garbage-collected.
 
-    All of them are for the fit, those for validation as well: an image has to be protected whatever it is used for.
+    All files are used for the fit, also those for validation: an image has to be protected whatever its use is.
 
     Args:
         train: dictionaries with the paths ``image`` and ``label``; None if no files are listed.
@@ -43,9 +43,9 @@ class ListedFiles:
         folder: the dataset, all of it in the section ``"train"``; None if no files are listed.
 
     Raises:
-        ValueError: an empty list, items that are no pairs of paths, or several processes, which would lay the files out
-            in each other's way.
-        OSError: a file cannot be read, or the folder not be written.
+        ValueError: If the lists are empty, if items are not pairs of paths, or if there are several processes, which
+            would interfere with each other.
+        OSError: If a file cannot be read, or the folder cannot be written.
     """
 
     def __init__(self, train: Pairs | None, validate: Pairs | None, root: str | Path, options: Sequence[Any]) -> None:
@@ -66,5 +66,5 @@ class ListedFiles:
         self.folder = stack.enter_context(dataset_of(cases, Path(root) / ".labelled" / f"fit_{name}"))
 
     def close(self) -> None:
-        """Remove the dataset's folder; the files themselves stay where they were listed."""
+        """Remove the dataset's folder, but not the listed files."""
         self._close()

@@ -1,4 +1,4 @@
-"""The names that methods, networks and defenses go by, as `monai-umed list` prints them."""
+"""The names of protectors, exploiters and defenses, which `monai-umed list` prints."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ _LIST = Path(__file__).with_name("names.txt")
 
 
 def list_names() -> str:
-    """Protectors, exploiters and defenses, a line each, with what they are.
+    """Return a text with one line for each protector, exploiter and defense.
 
-    The text is a file of the package, because the names themselves are spread over modules that take seconds to load.
+    It is a file of the package, because the names are spread over modules that take seconds to import.
 
     Example:
         >>> print(mu.list_names())
@@ -20,7 +20,7 @@ def list_names() -> str:
 
 
 def collect_names() -> str:
-    """The same from the registries, to write the file anew; a test says whether it is up to date."""
+    """Build the same text from the registries, to update the file; a test compares them."""
     from ..defenses import DEFENSES
     from ..exploiters.architectures import ARCHITECTURES
     from ..exploiters.registry import exploiter_names

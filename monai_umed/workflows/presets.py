@@ -1,4 +1,4 @@
-"""The presets: one table that the bundle's configs, the command line, MONAI Label and Python share."""
+"""The table of presets, which the bundle's configs, the command line, MONAI Label and Python share."""
 
 from __future__ import annotations
 
@@ -7,20 +7,18 @@ from dataclasses import dataclass, fields, replace
 from ..io.suggest import did_you_mean
 from .bundle import as_fraction
 
-UMED, STAMP = "umed", "constant-stamp"
+UMED, STAMP, TINT = "umed", "constant-stamp", "tint"
 
 
 @dataclass(frozen=True)
 class Pattern:
-    """Where the perturbation of UMed lies and what it starts from; the defaults are those of images.
+    """Where UMed perturbs and which pattern it starts from; the defaults are those of images.
 
     Attributes:
-        band_side: where the contour band lies, ``"inner"``, ``"outer"`` or ``"both"`` sides of the boundary.
-        texture: which pixels inside the region may change how far, see :class:`monai_umed.protectors.UMed`.
-        background_share: fraction of eps with which everything outside carries the opposite pattern.
+        band_side, texture, background_share: see :class:`monai_umed.protectors.UMed`.
         period: pixels after which the pattern repeats.
-        mirrored: whether the pattern looks the same from both sides, so that flips do not change it.
-        native_scale: how many times larger than the grid files are taken to be during the fit.
+        mirrored: whether the pattern is its own mirror image, so that flips do not change it.
+        native_scale: see :func:`monai_umed.fitting.umed_trainer.perturb_batch`.
     """
 
     band_side: str = "inner"
@@ -36,14 +34,14 @@ _VOLUMES = Pattern(texture="activity", period=2, native_scale=1)
 
 @dataclass(frozen=True)
 class Preset:
-    """What a preset stands for.
+    """A named set of options.
 
     Attributes:
-        summary: what it is for, as ``monai-umed protect --help`` says it.
+        summary: its description in ``monai-umed protect --help``.
         eps: largest change of a pixel as a fraction of the intensity window.
         images: pattern in images.
-        volumes: pattern in volumes, whose voxels are kept.
-        method: which protector it fits.
+        volumes: pattern in volumes, which are not resampled.
+        method: the protector that it fits.
     """
 
     summary: str
@@ -54,47 +52,55 @@ class Preset:
 
 
 PRESETS = {
-    "default": Preset("the region inside its contour, 4 of 255 gray levels"),
     "invisible": Preset("3 of 255 gray levels", eps=3 / 255),
+    "default": Preset("the region inside its contour, 4 of 255 gray levels"),
+    "medium": Preset("8 of 255 gray levels, for exploiters who augment", eps=8 / 255),
     "strong": Preset(
-        "8 of 255 gray levels, a coarser pattern and its opposite outside",
-        eps=8 / 255,
-        images=Pattern(background_share=0.25, period=8, mirrored=True),
-        volumes=replace(_VOLUMES, mirrored=True),
+        "12 of 255 gray levels, which may be seen", eps=12 / 255, volumes=replace(_VOLUMES, mirrored=True)
     ),
+    "stamp": Preset("a fixed pattern, without a fit", method=STAMP),
+    "tint": Preset("colors shifted inside and the other way outside, for images with colors", method=TINT),
+}
+"""From the least to the most visible, then those for special cases."""
+
+BEATEN_BY = {"contour": "invisible"}
+"""Presets that another one beats, less visible at equal protection: they go on meaning what they meant."""
+
+_BEATEN = {
     "contour": Preset(
         "both sides of the contour and the texture inside, as in the paper",
         images=Pattern(band_side="both", texture="activity"),
     ),
-    "stamp": Preset("a fixed pattern, without a fit", method=STAMP),
 }
 
 
 def find_preset(name: str) -> Preset:
-    """Look up a preset.
+    """Look up a preset, also one of :data:`BEATEN_BY`.
 
     Raises:
-        ValueError: if there is none of that name; the nearest one is offered.
+        ValueError: If there is no preset of that name; the nearest one is offered.
     """
+    if name in _BEATEN:
+        return _BEATEN[name]
     if name not in PRESETS:
         raise ValueError(f"preset is {name!r}; it must be one of {', '.join(PRESETS)}.{did_you_mean(name, PRESETS)}")
     return PRESETS[name]
 
 
 def read_eps(value: float | str) -> float:
-    """A largest change as a fraction of the intensity window, from 0.0157 or ``"4/255"``.
+    """Convert eps, a fraction of the intensity window such as 0.0157 or ``"4/255"``, to float.
 
     Raises:
-        ValueError: if it is no fraction, or not in (0, 32/255].
+        ValueError: If it is not a fraction, or not in (0, 32/255].
     """
-    from ..functional import check_eps  # here, because it brings torch, and the table is part of every --help
+    from ..functional import check_eps  # here, because it imports torch, and every --help needs this table
 
     return check_eps(as_fraction(value))
 
 
 @dataclass(frozen=True)
 class Choice(Pattern):
-    """A preset for one kind of data, and what was set instead of its values.
+    """The pattern of a preset for one kind of data, with the values that were set instead.
 
     Attributes:
         eps: largest change of a pixel as a fraction of the intensity window.
@@ -106,12 +112,12 @@ class Choice(Pattern):
 
     @property
     def patch(self) -> int:
-        """Pixels of a patch: a key needs twice the period to have patterns to choose from."""
+        """Side of a patch in pixels: the period, or twice the period with a key, to have a choice of patterns."""
         return self.period * 2 if self.keyed else self.period
 
     @property
     def checkerboard(self) -> bool:
-        """Whether generators start from the pattern that everybody has."""
+        """Whether generators start from the public pattern."""
         return not self.keyed
 
 
@@ -128,22 +134,22 @@ def choose_pattern(
     period: int | None = None,
     native_scale: int | None = None,
 ) -> Choice:
-    """Take the values of a preset, but for those that are given.
+    """Return the values of a preset, replaced by those that are given.
 
     Args:
         preset: a name from :data:`PRESETS`.
         volumes: whether the data are volumes.
-        method: what is fitted.
+        method: the method to fit.
         pattern_key: file of a key that the pattern comes from; it is not read here.
-        eps: largest change, a fraction of the intensity window: 0.0157 or ``"4/255"``.
+        eps: see :func:`read_eps`; None for the preset's.
         band_side, texture, background_share, period, native_scale: see :class:`Pattern`; None for the preset's.
 
     Raises:
-        ValueError: if there is no such preset, it is of another method, or ``eps`` is no fraction or out of range.
+        ValueError: If there is no such preset, it is for another method, or ``eps`` is invalid.
 
     Example:
-        >>> choose_pattern("strong", volumes=False, eps="6/255").period
-        8
+        >>> choose_pattern("strong", volumes=False).period
+        4
     """
     chosen = find_preset(preset)
     if chosen.method != UMED and method != chosen.method:

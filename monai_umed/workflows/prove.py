@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..data.windows import as_window
+from ..data.windows import GivenWindow, as_window
 from ..sealing.keys import read_key
 
 if TYPE_CHECKING:
@@ -38,9 +38,9 @@ def predict(
     queries: str | Path,
     *,
     output: str | Path,
-    size: Sequence[int] | None = None,
-    window: Sequence[int] | None = None,
-    intensities: Sequence[float] | str | None = None,
+    grid: Sequence[int] | None = None,
+    roi_size: Sequence[int] | None = None,
+    intensity_window: GivenWindow | None = None,
     device: str = "cpu",
     progress: bool = True,
 ) -> int:
@@ -50,9 +50,9 @@ def predict(
         model: TorchScript (``.ts``, ``.pt``), an exported program (``.pt2``), or the folder of a MONAI bundle.
         queries: what :func:`queries` wrote, or its ``images``.
         output: folder for the probabilities.
-        size: grid that images are resampled to for the model.
-        window: what slides over images instead.
-        intensities: displayed values of black and white, if not those of the files.
+        grid: grid that images are resampled to for the model.
+        roi_size: what slides over images instead.
+        intensity_window: displayed values of black and white, if not those of the files.
         device: where it runs.
         progress: whether to show a progress bar.
 
@@ -71,14 +71,13 @@ def predict(
     """
     from ..evaluation.proof.models import load_network, predict_queries
 
-    levels = as_window(intensities)
     return predict_queries(
         load_network(Path(model), device),
         Path(queries),
         Path(output),
-        size=size,
-        window=window,
-        intensities=levels,
+        grid=grid,
+        roi_size=roi_size,
+        intensity_window=as_window(intensity_window),
         device=device,
         progress=progress,
     )

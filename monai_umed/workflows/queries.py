@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING
 from ..data.cases import find_cases
 from ..data.manifest import MANIFEST, Manifest
 from ..data.two_folders import DatasetDir, as_dataset, places_of
-from ..data.windows import as_window
+from ..data.windows import GivenWindow, as_window
 from ..sealing.keys import read_key
 from .reserve import OWNERS
 from .undo import find_protected
@@ -48,7 +47,7 @@ def queries(
     labels: str | Path | None = None,
     checkpoint: str | Path | None = None,
     hardness: str | Path | None = None,
-    window: Sequence[float] | str | None = None,
+    intensity_window: GivenWindow | None = None,
     max_queries: int = 2000,
     clean: bool = True,
     progress: bool = True,
@@ -63,7 +62,7 @@ def queries(
         labels: folder of the labels, if ``original`` holds images alone.
         checkpoint: the fitted protector. Default: that of the release.
         hardness: CSV file with lines ``case,dice``: what models of the owner reach on each case without having seen it.
-        window: displayed intensities of black and white, if the release was made with some.
+        intensity_window: displayed intensities of black and white, if the release was made with some.
         max_queries: most images to write.
         clean: whether unprotected images are among them, which tell more; whoever runs the model then has them.
         progress: whether to show progress bars.
@@ -94,7 +93,7 @@ def queries(
         cure = "protect again with --reserve, or bring the folder proof of this release back"
         raise ProofError(f"{protected / MANIFEST}: commits to another reserve than {folder}, or to none; {cure}")
     number = len(read_log(folder, secret)) + 1
-    released, fitted_to = _released(protected, checkpoint, key, window)
+    released, fitted_to = _released(protected, checkpoint, key, intensity_window)
     dataset = fitted_to if original is None else as_dataset(str(original), labels) if labels else original
     cases = {case.id: case for case in find_cases(as_dataset(*places_of(dataset), ignore_label=_void(protected)))}
     table = None
@@ -123,7 +122,7 @@ def _void(protected: Path) -> int | None:
 
 
 def _released(
-    protected: Path, checkpoint: str | Path | None, key: str | Path, window: Sequence[float] | str | None
+    protected: Path, checkpoint: str | Path | None, key: str | Path, intensity_window: GivenWindow | None
 ) -> tuple[Released, DatasetDir]:
     """What was published, and the dataset that its protector was fitted to."""
     from ..evaluation.proof.query_files import Released
@@ -132,17 +131,19 @@ def _released(
     from ..protectors.checkpoint import find_checkpoint, load_protector, read_record
 
     made = find_checkpoint(protected.resolve().parent) if checkpoint is None else Path(checkpoint)
+    if not made.is_file():
+        raise ProofError(f"{made}: no such file; pass the checkpoint that the release was made with")
     protector, record = load_protector(made), read_record(made)
     if not {"dataset_dir", "num_classes"} <= record.keys():
         raise ProofError(f"{made}: does not tell what it was fitted to; pass the --checkpoint of `monai-umed fit`")
     manifest = Manifest.load(protected / MANIFEST)
-    given = as_window(window) or record.get("window")
+    given = as_window(intensity_window) or as_window(record.get("intensity_window", record.get("window")))
     released = Released(
         folder=protected,
         records={case.id: case for case in manifest.cases},
         protector=protector,
         num_classes=record["num_classes"],
-        window=None if given is None else (given[0], given[1]),
+        intensity_window=given,
         pattern=pattern_of(protector, record.get("key"), key),
     )
     return released, as_dataset(record["dataset_dir"], record.get("labels_dir"))

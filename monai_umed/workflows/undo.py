@@ -1,4 +1,4 @@
-"""Seal the originals of a release, and bring them back: only with the key, in whole, or not at all."""
+"""Seal the originals of a release, and restore them with the key."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..data.cases import find_cases
+from ..data.manifest import MANIFEST, Manifest
 from ..data.two_folders import DatasetDir, as_dataset
 from ..sealing import keys
 from ..sealing.keys import read_key
@@ -13,7 +14,7 @@ from ..sealing.restore import CaseReport, restore_dataset, seal_dataset
 
 
 def find_protected(release: str | Path) -> Path:
-    """The protected folder in the output folder of :func:`monai_umed.protect`; any other is taken for one itself.
+    """Return the protected folder in the output folder of :func:`monai_umed.protect`, or ``release`` itself.
 
     Example:
         >>> mu.find_protected(work / "elsewhere").name
@@ -24,21 +25,21 @@ def find_protected(release: str | Path) -> Path:
 
 
 def find_sealed(release: str | Path) -> Path:
-    """The folder of sealed files that belongs to a release: beside the protected one."""
+    """Return the folder of a release's sealed files, which is beside the protected folder."""
     return find_protected(release).resolve().parent / "sealed"
 
 
 def new_key(path: str | Path) -> Path:
-    """Write a new secret key of 256 bits, which seals originals or decides a pattern.
+    """Write a new secret key of 256 bits, to seal originals or to determine a pattern.
 
     Args:
-        path: file to write, which only its owner may read; it must not exist.
+        path: file to write, which must not exist and which only its owner can read.
 
     Returns:
-        The file. Whoever has it gets every original back; who loses it, none.
+        The file. With it, anybody can restore every sealed original; without it, nobody can.
 
     Raises:
-        KeyFileError: if the file exists or cannot be written.
+        KeyFileError: If the file exists or cannot be written.
 
     Example:
         >>> mu.new_key(work / "owner.key").name
@@ -57,22 +58,22 @@ def seal(
     sealed: str | Path | None = None,
     progress: bool = True,
 ) -> CaseReport:
-    """Encrypt, per case, what brings the original file back from the protected one.
+    """Encrypt, for each case, what is needed to restore the original file from the protected one.
 
     Args:
-        release: what :func:`monai_umed.protect` wrote, or the protected folder itself.
+        release: output folder of :func:`monai_umed.protect`, or the protected folder itself.
         original: the dataset that was protected; see :func:`monai_umed.find_cases`.
         key: file of :func:`monai_umed.new_key`.
-        labels: folder of the labels, if ``original`` holds images alone.
-        sealed: folder to write. Default: ``sealed`` beside the protected folder.
+        labels: folder of the labels, if ``original`` contains images only.
+        sealed: folder to write to. Default: ``sealed`` beside the protected folder.
         progress: whether to show a progress bar.
 
     Returns:
-        Which cases were sealed, were sealed before, and failed, with reasons.
+        Which cases were sealed, which were sealed before, and which failed, with reasons.
 
     Raises:
-        DatasetError: if the originals or the release cannot be read.
-        KeyFileError: if the key cannot be used.
+        DatasetError: If the originals or the release cannot be read.
+        KeyFileError: If the key cannot be used.
 
     Example:
         >>> data = mu.write_phantom(work / "data", num_train=4, num_test=2)
@@ -85,7 +86,8 @@ def seal(
     """
     dataset = original if labels is None else as_dataset(str(original), labels)
     target = find_sealed(release) if sealed is None else Path(sealed)
-    return seal_dataset(find_cases(dataset), find_protected(release), target, read_key(key), progress)
+    cases = find_cases(dataset, merge_masks=Manifest.load(find_protected(release) / MANIFEST).merges_masks)
+    return seal_dataset(cases, find_protected(release), target, key=read_key(key), progress=progress)
 
 
 def restore(
@@ -97,10 +99,10 @@ def restore(
     sealed: str | Path | None = None,
     progress: bool = True,
 ) -> CaseReport:
-    """Bring the original files back, bit by bit, each checked before it is written. Nothing is overwritten.
+    """Restore the original files bit by bit; each is checked before it is written, and nothing is overwritten.
 
     Args:
-        release: what :func:`monai_umed.protect` wrote, or the protected folder itself.
+        release: output folder of :func:`monai_umed.protect`, or the protected folder itself.
         output: folder for the originals.
         key: file of :func:`monai_umed.new_key` that they were sealed with.
         cases: ids of the cases to restore. Default: all.
@@ -108,12 +110,12 @@ def restore(
         progress: whether to show a progress bar.
 
     Returns:
-        Which cases were restored, were there already, and failed, with reasons.
+        Which cases were restored, which were already there, and which failed, with reasons.
 
     Raises:
-        FileNotFoundError: if there are no sealed files.
-        DatasetError: if the release cannot be read or a case is unknown.
-        KeyFileError, WrongKeyError: if the key cannot be used, or is another one.
+        FileNotFoundError: If there are no sealed files.
+        DatasetError: If the release cannot be read or a case is unknown.
+        KeyFileError, WrongKeyError: If the key cannot be used, or is not the one of the sealed files.
 
     Example:
         >>> data, key = mu.write_phantom(work / "data", num_train=4, num_test=2), mu.new_key(work / "owner.key")
@@ -126,4 +128,4 @@ def restore(
     if not source.is_dir():
         cure = "pass --sealed DIR, or make them with `monai-umed protect --seal-key`, which takes the originals"
         raise FileNotFoundError(f"{source}: no folder of sealed files; {cure}")
-    return restore_dataset(find_protected(release), source, output, read_key(key), cases, progress)
+    return restore_dataset(find_protected(release), source, output, key=read_key(key), cases=cases, progress=progress)

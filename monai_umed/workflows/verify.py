@@ -1,4 +1,4 @@
-"""Check a release: with nothing but its manifest, or against the originals."""
+"""Verify a release against its manifest, and optionally against the originals."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from .undo import find_protected
 
 
 def load_manifest(release: str | Path) -> Manifest:
-    """Read what was done to every case of a release.
+    """Read the manifest of a release, which says what was done to every case.
 
     Args:
-        release: what :func:`monai_umed.protect` wrote, or the protected folder itself.
+        release: output folder of :func:`monai_umed.protect`, or the protected folder itself.
 
     Raises:
-        ManifestError: if there is no manifest that can be read.
+        ManifestError: If the manifest is missing or damaged.
 
     Example:
         >>> data = mu.write_phantom(work / "data", num_train=4, num_test=2)
@@ -36,20 +36,20 @@ def verify(
     labels: str | Path | None = None,
     progress: bool = True,
 ) -> list[Problem]:
-    """Check that protected files are those of their manifest and, with the originals, that no pixel left its budget.
+    """Check that protected files match their manifest and, with the originals, that no pixel exceeds its bound.
 
     Args:
-        release: what :func:`monai_umed.protect` wrote, or the protected folder itself.
+        release: output folder of :func:`monai_umed.protect`, or the protected folder itself.
         original: the dataset that was protected, to compare pixels; see :func:`monai_umed.find_cases`.
-        labels: folder of the labels, if ``original`` holds images alone.
+        labels: folder of the labels, if ``original`` contains images only.
         progress: whether to show a progress bar.
 
     Returns:
-        What is wrong, each with a cure; empty if all is well.
+        The problems, each with a cure; empty if there are none.
 
     Raises:
-        DatasetError: if there is no such folder, or the originals are no dataset.
-        ValueError: if labels come without originals.
+        DatasetError: If there is no such folder, or the originals are not a dataset.
+        ValueError: If labels are given without originals.
 
     Example:
         >>> data = mu.write_phantom(work / "data", num_train=4, num_test=2)

@@ -170,7 +170,7 @@ def test_lists_are_joined_by_commas(audits: list[Audit], dataset: Path) -> None:
         dataset,
         "--test",
         dataset,
-        "--size",
+        "--grid",
         "64,96",
         "--seeds",
         "0, 1,2",
@@ -178,7 +178,7 @@ def test_lists_are_joined_by_commas(audits: list[Audit], dataset: Path) -> None:
     arguments += ["--exploiters", "unet-batch,dynunet", "--defenses", "blur-1.0+nnunet", "--network-size", "paper"]
     run(*arguments)
     [plan] = audits
-    assert plan.size == (64, 96) and plan.seeds == (0, 1, 2)
+    assert plan.grid == (64, 96) and plan.seeds == (0, 1, 2)
     assert plan.exploiters == ("unet-batch", "dynunet") and plan.defenses == ("none", "blur-1.0+nnunet")
     assert plan.network_size == "paper"
 
@@ -191,9 +191,9 @@ def test_lists_are_joined_by_commas(audits: list[Audit], dataset: Path) -> None:
         (["audit", "P", "--clean", "C", "--test", "T", "--network-size", "huge"], "huge"),
         (["adit"], "adit"),
         (["protect", "D"], "out"),
-        (["protect", "D", "O", "--window", "3"], "two numbers"),
-        (["protect", "D", "O", "--window", "black,white"], "two numbers"),
-        (["protect", "D", "O", "--window", "ct-sofd"], "'ct-soft'"),
+        (["protect", "D", "O", "--intensity-window", "3"], "two numbers"),
+        (["protect", "D", "O", "--intensity-window", "black,white"], "two numbers"),
+        (["protect", "D", "O", "--intensity-window", "ct-sofd"], "'ct-soft'"),
         (["protect", "D", "O", "--section", "half"], "half"),
         (["fit", "I", "L", "O", "X"], "4 places were given"),
         (["verify", "O", "--labels", "L"], "--original"),
@@ -210,8 +210,8 @@ def test_wrong_options_are_named(arguments: list[str], text: str, calls: Calls) 
 
 def test_a_preset_is_handed_on_as_its_numbers(calls: Calls, dataset: Path) -> None:
     for verb in ("fit", "protect"):
-        runner.invoke(cli.app, [verb, str(dataset), "O", "--window", "ct-lung"])
-    assert [overrides["window"] for _, overrides in calls] == [[-1350.0, 150.0]] * 2
+        runner.invoke(cli.app, [verb, str(dataset), "O", "--intensity-window", "ct-lung"])
+    assert [overrides["intensity_window"] for _, overrides in calls] == [[-1350.0, 150.0]] * 2
 
 
 def test_the_help_names_every_preset_of_windows() -> None:
@@ -244,15 +244,17 @@ def test_only_options_that_were_given_override_the_config(monkeypatch: pytest.Mo
             assert found["initialized"]
 
     monkeypatch.setattr("monai.bundle.ConfigWorkflow", Workflow)
-    run_config.run_config("evaluate.json", {"seeds": [1], "size": None})
+    run_config.run_config("evaluate.json", {"seeds": [1], "grid": None})
     assert found.pop("files") == ["evaluate.json"]
     assert found == {"seeds": [1], "logging_file": False, "initialized": True}
 
 
 def test_a_fit_takes_its_options_and_names_the_next_commands(dataset: Path, tmp_path: Path, protected: Calls) -> None:
     out = tmp_path / "my out"
-    options = ["--eps", "8/255", "--seed", "3", "--size", "64,96", "--epochs", "2", "--batch-size", "4"]
-    printed = run("fit", dataset, out, *options, "--window", "-160,240", "--num-classes", "3", "--no-progress")
+    options = ["--eps", "8/255", "--seed", "3", "--grid", "64,96", "--epochs", "2", "--batch-size", "4"]
+    printed = run(
+        "fit", dataset, out, *options, "--intensity-window", "-160,240", "--num-classes", "3", "--no-progress"
+    )
     [(name, overrides)] = protected
     assert name == "train.json"
     assert given(overrides) == {
@@ -264,7 +266,7 @@ def test_a_fit_takes_its_options_and_names_the_next_commands(dataset: Path, tmp_
         "working_size": [64, 96],
         "max_epochs": 2,
         "batch_size": 4,
-        "window": [-160.0, 240.0],
+        "intensity_window": [-160.0, 240.0],
         "num_classes": 3,
         "quick_check": True,
         "progress": False,

@@ -239,7 +239,7 @@ def test_two_folders_are_fitted_and_protected_as_a_whole_for_real(tiny_phantom: 
     for path in (tiny_phantom / "masks").iterdir():
         shutil.copy(path, labels / f"{path.stem}_mask.png")
     shutil.copy(tiny_phantom / "split.json", tmp_path)
-    sizes = ("--size", "32,32", "--epochs", "3", "--batch-size", "4", "--no-progress")
+    sizes = ("--grid", "32,32", "--epochs", "3", "--batch-size", "4", "--no-progress")
     printed = run("protect", images, labels, out, "--section", "all", *sizes)
     assert "Fitted to the 8 cases of the section train" in printed and "Verified 12 cases" in printed
     settings = json.loads((out / "settings.json").read_text())
@@ -264,7 +264,7 @@ def test_an_audit_reads_clean_files_from_two_folders(
     found: list[Any] = []
     monkeypatch.setattr("monai_umed.evaluation.audit.run.run_audit", lambda audit, *_, **__: found.append(audit))
     places = ("--clean", images, "--labels", labels, "--test", images, "--output", tmp_path / "audit")
-    run("audit", protected_dir, *places, "--size", "32,32", "--exploiters", "unet-batch", "--defenses", "blur-1.0")
+    run("audit", protected_dir, *places, "--grid", "32,32", "--exploiters", "unet-batch", "--defenses", "blur-1.0")
     [audit] = found
     assert audit.clean_dir == audit.test_dir == TwoFolders(str(images), str(labels))
     assert audit.test_section == "test"

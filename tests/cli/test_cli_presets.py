@@ -11,6 +11,7 @@ from PIL import Image
 from protected_folder import noise, square, write_array
 from typer.testing import CliRunner
 
+import monai_umed as mu
 from monai_umed.cli import app
 from monai_umed.data.cases import find_cases
 from monai_umed.data.manifest import Manifest
@@ -43,16 +44,16 @@ def changes(data: Path, out: Path) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         yield difference[inside], difference[~inside]
 
 
-def test_strong_spends_twice_the_budget_and_a_target_takes_some_of_it_back(tiny_phantom: Path, tmp_path: Path) -> None:
+def test_strong_spends_three_times_the_budget_and_a_target_takes_some_back(tiny_phantom: Path, tmp_path: Path) -> None:
     strong = protect(tiny_phantom, tmp_path / "strong", "--preset", "strong")
-    assert strong.eps == pytest.approx(8 / 255)
+    assert strong.eps == pytest.approx(12 / 255)
     for inside, outside in changes(tiny_phantom, tmp_path / "strong"):
-        assert (inside.max(), outside.max()) == (8, 2)
+        assert (inside.max(), outside.max()) == (12, 0)
     weaker = protect(tiny_phantom, tmp_path / "weaker", "--preset", "strong", "--target-psnr", "46")
     assert mean_psnr(strong) < 46 <= mean_psnr(weaker)
 
 
-@pytest.mark.parametrize(("preset", "levels"), [("default", 4), ("invisible", 3)])
+@pytest.mark.parametrize(("preset", "levels"), [("default", 4), ("invisible", 3), ("medium", 8)])
 def test_the_whole_region_and_nothing_else_changes(
     preset: str, levels: int, tiny_phantom: Path, tmp_path: Path
 ) -> None:
@@ -67,7 +68,7 @@ def test_the_contour_preset_is_refused_for_methods_with_bounds(tiny_phantom: Pat
     arguments = ["protect", str(tiny_phantom), str(tmp_path / "out"), "--preset", "contour", "--protector", "em"]
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 2
-    assert "or say bound=band" in " ".join(result.output.replace("│", " ").split())
+    assert "or give bound=band" in " ".join(result.output.replace("│", " ").split())
 
 
 def test_a_key_decides_the_pattern_and_no_file_of_the_run_holds_it(tiny_phantom: Path, tmp_path: Path) -> None:
@@ -101,6 +102,61 @@ def test_stamp_is_the_constant_stamp_without_generators(tiny_phantom: Path, tmp_
     preset, method = (Manifest.load(tmp_path / name / "protected" / "manifest.json") for name in ("preset", "method"))
     assert preset.protector == method.protector and preset.protector.startswith("ConstantStamp(")
     assert [case.sha256_after for case in preset.cases] == [case.sha256_after for case in method.cases]
+
+
+def test_a_preset_that_another_one_beats_warns_and_means_what_it_meant(tiny_phantom: Path, tmp_path: Path) -> None:
+    with pytest.warns(UserWarning, match="preset 'contour' is beaten by 'invisible'"):
+        protect(tiny_phantom, tmp_path, "--preset", "contour")
+    assert "band_side='both'" in Manifest.load(tmp_path / "protected" / "manifest.json").protector
+
+
+def write_colors(folder: Path) -> Path:
+    """Twelve images whose brightness varies more than their colors, one of them with an alpha channel."""
+    rng = np.random.default_rng(0)
+    for index in range(12):
+        pixels = rng.integers(60, 160) + rng.integers(-3, 4, (48, 48, 3)) + np.array([30, 0, -20])
+        if index == 3:
+            pixels = np.dstack([pixels, rng.integers(0, 256, (48, 48))])
+        write_array(folder / "images" / f"{index}.png", pixels.astype(np.uint8))
+        write_array(folder / "masks" / f"{index}.png", square((48, 48)))
+    return folder
+
+
+def test_a_tint_moves_colors_both_ways_and_says_first_how_far_apart(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    data = write_colors(tmp_path / "data")
+    release = mu.protect(data, tmp_path / "out", preset="tint", section="all", progress=False)
+    printed = capfd.readouterr().out
+    assert printed.index("separability d'") < printed.index("Protected 12 cases") and "CIEDE2000" in printed
+    assert not release.problems and release.manifest is not None
+    record = release.manifest.cases[3]
+    assert record.ciede2000 is not None and 0.5 < record.ciede2000 < 4 and record.max_abs_delta == 4
+    before, after = (np.asarray(Image.open(folder / "images" / "3.png")) for folder in (data, release.protected))
+    assert np.array_equal(before[..., 3], after[..., 3])
+
+
+def test_keys_choose_among_tints_and_records_do_not_tell_which(tmp_path: Path) -> None:
+    data = write_colors(tmp_path / "data")
+    moved, records = set(), set()
+    for number in range(8):
+        key = mu.new_key(tmp_path / f"{number}.key")
+        out = tmp_path / f"out{number}"
+        mu.protect(data, out, preset="tint", section="all", pattern_key=key, progress=False)
+        pair = [np.asarray(Image.open(folder / "images" / "0.png")).astype(int) for folder in (data, out / "protected")]
+        moved.add(tuple((pair[1] - pair[0])[24, 24]))
+        records.add(Manifest.load(out / "protected" / "manifest.json").protector)
+    assert len(moved) > 1 and len(records) == 1
+
+
+def test_gray_images_are_no_case_for_a_tint(tiny_phantom: Path, tmp_path: Path) -> None:
+    arguments = ["protect", str(tiny_phantom), str(tmp_path / "out"), "--preset", "tint", "--no-progress"]
+    result = CliRunner().invoke(app, arguments)
+    cause = result.exception
+    while cause is not None and cause.__cause__ is not None:  # the entry point shows the first cause alone
+        cause = cause.__cause__
+    assert result.exit_code != 0 and "have one channel" in str(cause) and "use the preset strong" in str(cause)
+    assert not (tmp_path / "out" / "protected").exists()
 
 
 def test_a_method_takes_arguments_of_its_own(tiny_phantom: Path, tmp_path: Path) -> None:

@@ -41,8 +41,33 @@ def test_nnunet_channel_suffix_is_dropped_only_where_that_gives_a_pair(tmp_path:
     touch(tmp_path, "imagesTr/la_003_0000.nii.gz", "labelsTr/la_003.nii.gz")
     touch(tmp_path, "imagesTr/x_0000.nii.gz", "labelsTr/x_0000.nii.gz")
     assert ids(tmp_path) == ["la_003", "x_0000"]
-    touch(tmp_path, "imagesTr/la_003_0001.nii.gz")
-    with pytest.raises(DatasetError, match=r"la_003_0001\.nii\.gz: a further channel"):
+    touch(tmp_path, "imagesTr/la_003_0001.nii")
+    with pytest.raises(DatasetError, match=r"la_003_0001\.nii: a further channel of la_003; save all channels"):
+        find_cases(tmp_path)
+
+
+def test_channels_in_files_of_their_own_are_one_case(tmp_path: Path) -> None:
+    touch(tmp_path, *(f"images/{name}.nrrd" for name in ("a_0000", "a_0001", "b_0000", "b_0001", "c_0001", "d_0007")))
+    touch(tmp_path, *(f"masks/{name}.nrrd" for name in ("a", "b_seg", "c", "d_0007")))
+    cases = {case.id: case.image.name for case in find_cases(tmp_path)}
+    both = {name: f"{name}_{{0000,0001}}.nrrd" for name in ("a", "b", "c")}  # of c one is missing
+    assert cases == {**both, "d_0007": "d_0007.nrrd"}
+
+
+def test_as_many_channels_as_most_cases_have_or_as_the_list_says(tmp_path: Path) -> None:
+    touch(tmp_path, *(f"imagesTr/{name}_0000.nii.gz" for name in "abc"), *(f"labelsTr/{name}.nii.gz" for name in "abc"))
+    assert [case.image.name for case in find_cases(tmp_path)] == [f"{name}_0000.nii.gz" for name in "abc"]
+    touch(tmp_path, "imagesTr/b_0001.nii.gz")
+    assert [case.image.name[1:] for case in find_cases(tmp_path)][:2] == ["_0000.nii.gz", "_{0000,0001}.nii.gz"]
+    for ending, expected in ((".nii.gz", "a_{0000,0001}.nii.gz"), (".png", "a_0000.nii.gz")):
+        fields = {"channel_names": {"0": "CT", "1": "PET"}, "file_ending": ending}
+        (tmp_path / "dataset.json").write_text(json.dumps(fields))
+        assert find_cases(tmp_path)[0].image.name == expected
+
+
+def test_a_name_with_braces_is_refused_because_it_means_several_files(tmp_path: Path) -> None:
+    touch(tmp_path, "images/a_{t1,t2}.png", "masks/a_{t1,t2}.png")
+    with pytest.raises(DatasetError, match=r"images/a_\{t1,t2\}\.png: a name with braces, .*; rename it"):
         find_cases(tmp_path)
 
 

@@ -141,7 +141,7 @@ def test_zero_delta_round_trip_keeps_pixels_mode_and_metadata(tmp_path: Path, ki
     write_image(target, add_delta(stored, zeros, zeros + 8 / 255), stored)
     again = read_image(target)
     np.testing.assert_array_equal(again.array, stored.array)
-    assert again.window == stored.window and again.spacing == stored.spacing
+    assert again.intensity_window == stored.intensity_window and again.spacing == stored.spacing
     assert metadata(target) == metadata(source)
 
 

@@ -22,21 +22,21 @@ def test_bits_and_padding_limit_the_perturbation_for_any_window(tmp_path: Path) 
     pixels = np.clip(DEEP[0], 10, 4095)
     pixels[:4] = 0
     source = save(make(pixels, bits=12, PixelPaddingValue=0), tmp_path / "a.dcm")
-    for window in (None, (-500.0, 6000.0)):
-        image = read_image(source, window)
-        assert image.limits == (1, 4095)
+    for intensity_window in (None, (-500.0, 6000.0)):
+        image = read_image(source, intensity_window)
+        assert image.value_range == (1, 4095)
         delta = np.where(np.arange(20) % 2, -0.2, 0.2).astype(np.float32) * np.ones((1, 24, 1), np.float32)
         bound = np.full_like(delta, 0.2)
         perturbed = add_delta(image, delta, bound)
         assert not perturbed[0, :4].any() and perturbed[0, 4:].min() >= 1 and perturbed.max() <= 4095
         write_image(tmp_path / "b.dcm", perturbed, image)
         np.testing.assert_array_equal(read_image(tmp_path / "b.dcm").array, perturbed)
-    assert read_image(source).window[0] >= 10
+    assert read_image(source).ends[0] >= 10
 
 
 def test_a_series_folder_and_its_labels_are_read(tmp_path: Path) -> None:
     image = read_image(write_series(tmp_path / "in", WindowCenter=900, WindowWidth=1500))
-    assert image.window == (150, 1649) and image.affine is not None
+    assert image.intensity_window == (150, 1649) and image.affine is not None
     mask = np.zeros((24, 20), bool)
     mask[3:9, 4:8] = True
     path = save(make_segmentation({(2, 3): mask}, image.affine), tmp_path / "seg.dcm")
@@ -68,10 +68,10 @@ def test_a_series_folder_and_its_labels_are_read(tmp_path: Path) -> None:
 def test_real_series(tmp_path: Path) -> None:
     root = Path(os.environ["MONAI_UMED_DICOM"])
     image = read_image(root / "series")
-    assert image.window == (864, 1263)
+    assert image.intensity_window == (864, 1263)
     for name in ("seg_liver.dcm", "liver_seg.nrrd"):
         assert read_label(root / name, image).sum() == 107098
-    wide = replace(image, window=(-3000.0, 3000.0))
+    wide = replace(image, intensity_window=(-3000.0, 3000.0))
     delta = np.random.default_rng(0).uniform(-0.02, 0.02, image.array.shape).astype(np.float32)
     perturbed = add_delta(wide, delta, np.full_like(delta, 8 / 255))
     assert ((perturbed == -2000) == (image.array == -2000)).all()

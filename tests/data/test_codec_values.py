@@ -23,33 +23,33 @@ def test_default_windows_are_the_full_range_for_8_bits_and_percentiles_else(tmp_
     Image.fromarray(GRAY).save(tmp_path / "gray.png")
     Image.fromarray(GRAY.astype(np.uint16) * 9).save(tmp_path / "a.png")
     save_volume(tmp_path / "a.nii")
-    assert read_image(tmp_path / "gray.png").window == (0, 255)
+    assert read_image(tmp_path / "gray.png").intensity_window == (0, 255)
     deep = read_image(tmp_path / "a.png")
-    assert deep.window[0] == pytest.approx(np.percentile(deep.array, 0.5), abs=30)
-    assert deep.window[1] == pytest.approx(np.percentile(deep.array, 99.5), abs=30)
+    assert deep.intensity_window[0] == pytest.approx(np.percentile(deep.array, 0.5), abs=30)
+    assert deep.intensity_window[1] == pytest.approx(np.percentile(deep.array, 99.5), abs=30)
     volume = read_image(tmp_path / "a.nii")
-    assert set(volume.window) <= set(volume.array.ravel().tolist())
+    assert set(volume.intensity_window) <= set(volume.array.ravel().tolist())
 
 
 def test_an_explicit_window_is_in_displayed_units_also_with_a_negative_slope(tmp_path: Path) -> None:
     save_volume(tmp_path / "a.nii.gz", -2, 100)
-    stored = read_image(tmp_path / "a.nii.gz", window=(-160, 240))
-    assert stored.window == (130, -70)
+    stored = read_image(tmp_path / "a.nii.gz", intensity_window=(-160, 240))
+    assert stored.intensity_window == (130, -70)
     displayed = nib.Nifti1Image.from_filename(tmp_path / "a.nii.gz").get_fdata()
     np.testing.assert_allclose(stored.scaled()[0], np.clip((displayed + 160) / 400, 0, 1), atol=1e-6)
     default = read_image(tmp_path / "a.nii.gz")
-    assert default.window[0] > default.window[1]
+    assert default.ends[0] > default.ends[1]
 
 
 def test_a_volume_of_background_still_gets_a_window(tmp_path: Path) -> None:
     data = np.zeros((20, 20, 20), np.float32)
     nib.Nifti1Image(data, np.eye(4)).to_filename(tmp_path / "empty.nii")
-    assert read_image(tmp_path / "empty.nii").window == (0, 1)
+    assert read_image(tmp_path / "empty.nii").intensity_window == (0, 1)
     data[0, 0, 0] = 7
     nib.Nifti1Image(data, np.eye(4)).to_filename(tmp_path / "sparse.nii")
-    assert read_image(tmp_path / "sparse.nii").window == (0, 7)
+    assert read_image(tmp_path / "sparse.nii").intensity_window == (0, 7)
     nib.Nifti1Image(data * np.nan, np.eye(4)).to_filename(tmp_path / "nan.nii")
-    assert read_image(tmp_path / "nan.nii").window == (0, 1)
+    assert read_image(tmp_path / "nan.nii").intensity_window == (0, 1)
 
 
 def test_labels_are_read_from_every_usual_kind_of_file(tmp_path: Path) -> None:

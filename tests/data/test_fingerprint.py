@@ -45,12 +45,12 @@ def test_a_dataset_tells_what_a_fit_needs(
     tmp_path: Path, shape: tuple[int, ...], foreground: tuple[int, ...], expected: tuple
 ) -> None:
     facts = inspect_dataset(write_image(tmp_path, shape, foreground))
-    assert (facts.spatial_dims, facts.volumes, facts.in_channels, facts.num_classes, facts.size) == expected
+    assert (facts.spatial_dims, facts.volumes, facts.in_channels, facts.num_classes, facts.grid) == expected
 
 
 def test_slices_of_volumes_are_images_of_their_own_size(tmp_path: Path) -> None:
     facts = inspect_dataset(write_image(tmp_path, (30, 50, 20)), slice_axis=1)
-    assert (facts.spatial_dims, facts.volumes, facts.size) == (2, True, (32, 32))
+    assert (facts.spatial_dims, facts.volumes, facts.grid) == (2, True, (32, 32))
 
 
 @pytest.mark.parametrize(

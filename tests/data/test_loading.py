@@ -100,7 +100,7 @@ def test_nan_and_infinity_stay_outside_of_the_structure(tmp_path: Path) -> None:
 
 def test_window_beside_the_values_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CaseError, match="constant within the window"):
-        load_case(write_case(tmp_path, noise() // 2, square()), window=(200, 250))
+        load_case(write_case(tmp_path, noise() // 2, square()), intensity_window=(200, 250))
 
 
 @pytest.mark.parametrize("part", ["image", "label"])

@@ -121,7 +121,7 @@ def test_a_quaternion_that_is_no_rotation_is_refused_with_a_cure_that_works(tmp_
     content = bytearray(path.read_bytes())
     content[252:268] = struct.pack("<hhfff", 1, 0, 0.9, 0.9, 0.9)
     path.write_bytes(content)
-    with pytest.raises(CodecError, match=r"qform is no rotation: .* longer than 1; load and save it with SimpleITK"):
+    with pytest.raises(CodecError, match=r"qform is not a rotation: .* longer than 1; load and save it with SimpleITK"):
         read_image(path)
     SimpleITK.WriteImage(SimpleITK.ReadImage(path), again)
     np.testing.assert_array_equal(read_image(again).array[0], voxels)

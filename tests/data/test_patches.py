@@ -15,21 +15,21 @@ from monai_umed.data.patches import choose_boxes, choose_slices, pad_to, tile, u
 @settings(max_examples=50, deadline=None)
 @given(
     size=st.tuples(*[st.integers(4, 30)] * 3),
-    window=st.tuples(*[st.integers(4, 20)] * 3),
+    roi_size=st.tuples(*[st.integers(4, 20)] * 3),
     place=st.tuples(*[st.floats(0, 1)] * 3),
     count=st.integers(1, 5),
 )
 def test_every_box_lies_inside_and_every_second_one_holds_foreground(
-    size: tuple[int, ...], window: tuple[int, ...], place: tuple[float, ...], count: int
+    size: tuple[int, ...], roi_size: tuple[int, ...], place: tuple[float, ...], count: int
 ) -> None:
     label = torch.zeros(1, *size)
     label[(0, *(int(where * (side - 1)) for where, side in zip(place, size, strict=True)))] = 1
-    boxes = choose_boxes(label, window, count, "a")
-    assert boxes == choose_boxes(label, window, count, "a")
-    fits = all(side <= length for side, length in zip(size, window, strict=True))
+    boxes = choose_boxes(label, roi_size, count, "a")
+    assert boxes == choose_boxes(label, roi_size, count, "a")
+    fits = all(side <= length for side, length in zip(size, roi_size, strict=True))
     assert len(boxes) == (1 if fits else count)
     for number, box in enumerate(boxes):
-        for part, side, length in zip(box, size, window, strict=True):
+        for part, side, length in zip(box, size, roi_size, strict=True):
             assert 0 <= part.start < part.stop <= side and part.stop - part.start == min(side, length)
         assert number % 2 == 1 or label[0][box].any()
 
@@ -51,7 +51,7 @@ def test_windows_side_by_side_hold_everything_and_put_it_together_again(dims: in
     spatial, size = (data.draw(st.tuples(*[st.integers(1, 12)] * dims)) for _ in range(2))
     array = torch.rand(2, *spatial)
     windows = tile(array, size)
-    count = math.prod(-(-side // window) for side, window in zip(spatial, size, strict=True))
+    count = math.prod(-(-side // length) for side, length in zip(spatial, size, strict=True))
     assert windows.shape == (count, 2, *size)
     assert torch.equal(untile(windows, spatial), array)
 

@@ -54,7 +54,7 @@ def grown(region: torch.Tensor, pixels: int) -> torch.Tensor:
 
 @pytest.mark.parametrize(("section", "cases"), [("train", 8), ("test", 4), ("all", 12)])
 def test_every_case_of_a_section_arrives_on_the_grid(tiny_phantom: Path, section: str, cases: int) -> None:
-    training_set = load_training_set(tiny_phantom, (48, 32), section, protector(), progress=False)  # type: ignore[arg-type]
+    training_set = load_training_set(tiny_phantom, (48, 32), section=section, protector=protector(), progress=False)  # type: ignore[arg-type]
     assert len(training_set.items) == cases and not training_set.quarantined
     assert training_set.in_channels == 1
     assert len({item["id"] for item in training_set.items}) == cases
@@ -152,8 +152,10 @@ def test_a_folder_of_bad_cases_only_is_refused_and_all_are_listed(tmp_path: Path
 
 def test_a_volume_keeps_its_voxels_and_is_surrounded_by_zeros(tmp_path: Path) -> None:
     write_volume(tmp_path, "a")
-    [item] = load_training_set(tmp_path, (32, 32, 32), "all", protector(size=(32, 32, 32)), progress=False).items
-    [whole] = load_training_set(tmp_path, (32, 32, 32), "all", progress=False, layout="whole").items
+    [item] = load_training_set(
+        tmp_path, (32, 32, 32), section="all", protector=protector(size=(32, 32, 32)), progress=False
+    ).items
+    [whole] = load_training_set(tmp_path, (32, 32, 32), section="all", progress=False, layout="whole").items
     assert whole["image"].shape == (1, 20, 24, 28)
     for name in ("image", "label"):
         assert torch.equal(item[name][:, 6:26, 4:28, 2:30], whole[name])
@@ -163,7 +165,9 @@ def test_a_volume_keeps_its_voxels_and_is_surrounded_by_zeros(tmp_path: Path) ->
 
 def test_patches_of_a_larger_volume_are_native_voxels_with_bounds(tmp_path: Path) -> None:
     write_volume(tmp_path, "a")
-    items = load_training_set(tmp_path, (16, 16, 16), "all", protector(size=(16, 16, 16)), progress=False).items
+    items = load_training_set(
+        tmp_path, (16, 16, 16), section="all", protector=protector(size=(16, 16, 16)), progress=False
+    ).items
     assert len(items) == 4 and {item["id"] for item in items} == {"a"}
     assert all(item["image"].shape == (1, 16, 16, 16) for item in items)
     assert all(item["bounds"].any() == item["label"].any() for item in items[::2])
@@ -171,12 +175,14 @@ def test_patches_of_a_larger_volume_are_native_voxels_with_bounds(tmp_path: Path
 
 def test_slices_of_a_volume_are_images_with_foreground(tmp_path: Path) -> None:
     write_volume(tmp_path, "a")
-    items = load_training_set(tmp_path, (32, 32), "all", protector(), progress=False, slice_axis=2).items
+    items = load_training_set(
+        tmp_path, (32, 32), section="all", protector=protector(), progress=False, slice_axis=2
+    ).items
     assert len(items) == 12  # slices 8 to 19
     assert all(item["image"].shape == (1, 32, 32) and item["label"].any() and item["bounds"].any() for item in items)
 
 
 def test_volumes_resampled_lie_on_one_grid(tmp_path: Path) -> None:
     write_volume(tmp_path, "a")
-    [item] = load_training_set(tmp_path, (8, 8, 8), "all", progress=False, layout="resampled").items
+    [item] = load_training_set(tmp_path, (8, 8, 8), section="all", progress=False, layout="resampled").items
     assert item["image"].shape == (1, 8, 8, 8)

@@ -22,9 +22,9 @@ def test_presets_are_the_levels_and_widths_of_radiology() -> None:
 
 @pytest.mark.parametrize("value", ["ct-soft", " ct-soft ", "-160,240", "-160, 240.0", [-160, 240], (-160.0, 240.0)])
 def test_every_way_to_give_a_window_means_the_same(value: str | Sequence[float]) -> None:
-    window = as_window(value)
-    assert window == (-160.0, 240.0)
-    assert isinstance(window, tuple) and all(isinstance(end, float) for end in window)
+    intensity_window = as_window(value)
+    assert intensity_window == (-160.0, 240.0)
+    assert isinstance(intensity_window, tuple) and all(isinstance(end, float) for end in intensity_window)
 
 
 def test_no_window_stays_none() -> None:
@@ -55,4 +55,4 @@ def test_a_preset_is_in_hounsfield_units_whatever_the_file_stores(tmp_path: Path
     image = nib.Nifti1Image(np.arange(6 * 7 * 8, dtype=np.int16).reshape(6, 7, 8), np.eye(4))
     image.header.set_slope_inter(2, -1000)
     image.to_filename(tmp_path / "ct.nii")
-    assert read_image(tmp_path / "ct.nii", as_window("ct-soft")).window == (420, 620)
+    assert read_image(tmp_path / "ct.nii", as_window("ct-soft")).intensity_window == (420, 620)

@@ -57,7 +57,7 @@ def write_images(folder: Path, *shapes: tuple[int, int]) -> Path:
 
 def test_a_dataset_tells_the_grid_of_protectors_apart_from_that_of_exploiters(tmp_path: Path) -> None:
     facts = inspect_dataset(write_images(tmp_path, (40, 200), (50, 90)))
-    assert (facts.working_size, facts.size) == ((32, 80), IMAGE_SIZE)
+    assert (facts.working_size, facts.grid) == ((32, 80), IMAGE_SIZE)
 
 
 def test_images_that_no_grid_fits_are_refused_with_their_size_when_a_grid_is_needed(tmp_path: Path) -> None:

@@ -101,7 +101,7 @@ def test_every_case_climbs_its_own_loss() -> None:
     image, label = make_batch((3, 1, 8, 8))
     sign = torch.tensor([1.0, -1.0, 0.0]).reshape(3, 1, 1, 1)
     objective = linear(sign)
-    adversary = projected_ascent(image, label, objective, 0.2, 8, 0.1, seeded())
+    adversary = projected_ascent(image, label, objective, radius=0.2, steps=8, step=0.1, generator=seeded())
     up, down, nowhere = adversary - image
     assert (up >= 0).all() and (down <= 0).all()
     assert (nowhere.abs() <= 0.2 + ROUNDING).all() and (nowhere > 0).any() and (nowhere < 0).any()  # the random start
@@ -232,10 +232,10 @@ def test_channels_are_shuffled_if_there_are_three(channels: int, probability: fl
     ("kind", "arguments", "message"),
     [
         (AdversarialTraining, {"radius": 0}, r"radius is 0; it must be above 0 and at most 1"),
-        (AdversarialTraining, {"radius": 4}, r"radius is 4; .* a share of the \[0, 1\] window"),
+        (AdversarialTraining, {"radius": 4}, r"radius is 4; .* a fraction of the \[0, 1\] window"),
         (AdversarialTraining, {"radius": math.nan}, r"radius is nan"),
         (AdversarialTraining, {"radius": 0.1, "steps": 0}, r"steps is 0; it must be at least 1"),
-        (AdversarialTraining, {"radius": 0.1, "step": -1}, r"step is -1; it must be positive, a share of the radius"),
+        (AdversarialTraining, {"radius": 0.1, "step": -1}, r"step is -1; .* a fraction of the radius"),
         (WorstOf, {"draws": 0}, r"draws is 0; it must be at least 1"),
         (WorstOf, {"probability": -0.1}, r"probability is -0.1; it must be between 0 and 1"),
     ],

@@ -20,11 +20,10 @@ from monai_umed.defenses.clean_data import (
     CleanPartAlone,
     CleanStatistics,
     EarlyStopping,
-    LastLayerRefit,
     PartlyProtected,
-    output_layer,
     owned_cases,
 )
+from monai_umed.defenses.refit import FullRefit, LastLayerRefit, output_layer
 from monai_umed.training.losses import segmentation_loss
 from monai_umed.training.metrics import class_map, evaluate
 
@@ -34,6 +33,7 @@ SHARES: dict[str, Callable[[float], Defense]] = {
     "CleanStatistics": CleanStatistics,
     "EarlyStopping": EarlyStopping,
     "LastLayerRefit": LastLayerRefit,
+    "FullRefit": FullRefit,
 }
 
 
@@ -117,7 +117,7 @@ def test_a_larger_share_contains_a_smaller_one_in_whatever_order_the_cases_come(
     clean: Items = [{"id": f"{index}"} for index in range(count)]
     shuffled = shuffle.sample(clean, count)
     small, large = sorted((one, other))
-    few, many = (ids(owned_cases(materials(clean, seed=seed), share)) for share in (small, large))
+    few, many = (ids(owned_cases(materials(clean, seed=seed), fraction)) for fraction in (small, large))
     assert set(few) <= set(many)
     assert (len(few), len(many)) == (max(1, round(small * count)), max(1, round(large * count)))
     assert ids(owned_cases(materials(shuffled, seed=seed), small)) == few
@@ -130,16 +130,16 @@ def test_the_seed_decides_which_cases_are_owned() -> None:
 
 
 @pytest.mark.parametrize("num_classes", [2, 3])
-@pytest.mark.parametrize("share", [0.2, 0.4, 0.6, 0.8])
-def test_what_is_not_protected_is_clean_and_alone_in_the_control(share: float, num_classes: int) -> None:
+@pytest.mark.parametrize("fraction", [0.2, 0.4, 0.6, 0.8])
+def test_what_is_not_protected_is_clean_and_alone_in_the_control(fraction: float, num_classes: int) -> None:
     clean = squares(20, num_classes)
     protected = stamped(clean)
     before = copy.deepcopy(protected)
-    mixed = PartlyProtected(share).prepare(protected, materials(clean))
-    alone = CleanPartAlone(share).prepare(protected, materials(clean))
+    mixed = PartlyProtected(fraction).prepare(protected, materials(clean))
+    alone = CleanPartAlone(fraction).prepare(protected, materials(clean))
     assert ids(mixed) == ids(protected)
     replaced = [item for item, old in zip(mixed, protected, strict=True) if item is not old]
-    assert len(replaced) == round((1 - share) * 20)
+    assert len(replaced) == round((1 - fraction) * 20)
     assert ids(alone) == ids(replaced)
     originals = {item["id"]: item for item in clean}
     assert all(item is originals[item["id"]] for item in replaced + alone)
@@ -168,10 +168,12 @@ def test_cases_without_a_clean_original_stay_protected_and_are_not_in_the_contro
 
 
 @pytest.mark.parametrize("make", SHARES.values(), ids=SHARES)
-@pytest.mark.parametrize("share", [-0.1, 0.0, 1.0, 5.0, float("nan")])
-def test_a_share_outside_the_open_unit_interval_is_refused(make: Callable[[float], Defense], share: float) -> None:
-    with pytest.raises(ValueError, match=r"share is .*more than 0 and less than 1"):
-        make(share)
+@pytest.mark.parametrize("fraction", [-0.1, 0.0, 1.0, 5.0, float("nan")])
+def test_a_fraction_outside_the_open_unit_interval_is_refused(
+    make: Callable[[float], Defense], fraction: float
+) -> None:
+    with pytest.raises(ValueError, match=r"fraction is .*more than 0 and less than 1"):
+        make(fraction)
 
 
 @pytest.mark.parametrize("make", SHARES.values(), ids=SHARES)
@@ -272,17 +274,17 @@ def test_refitting_repairs_a_broken_last_layer_and_touches_nothing_else(num_clas
     stock = materials(squares(40, num_classes), num_classes)
     network = train(small_unet(num_classes), squares(40, num_classes), Defense(), stock, epochs=12)
     test = squares(20, num_classes, seed=1)
-    intact = evaluate(network, test, num_classes).dice
+    intact = evaluate(network, test, num_classes=num_classes).dice
     layer = output_layer(network, test[0]["image"][None])
     with torch.no_grad():
         for parameter in layer.parameters():
             parameter.neg_()
-    broken = evaluate(network, test, num_classes).dice
+    broken = evaluate(network, test, num_classes=num_classes).dice
     before = copy.deepcopy(network.state_dict())
     first, *rest = network.parameters()
     first.requires_grad_(False)
     LastLayerRefit(0.1).finish(network.train(), stock)
-    assert broken < 0.5 < intact - 0.1 < evaluate(network, test, num_classes).dice
+    assert broken < 0.5 < intact - 0.1 < evaluate(network, test, num_classes=num_classes).dice
     assert not network.training
     assert not first.requires_grad and all(parameter.requires_grad for parameter in rest)
     assert all(parameter.grad is None or parameter is not layer.weight for parameter in network.parameters())
@@ -363,3 +365,17 @@ def test_a_network_that_does_not_end_in_a_convolution_is_refused_and_left_withou
     with pytest.raises(ValueError, match=r"convolutions of UNet .*no last layer.*use a network that ends"):
         LastLayerRefit(0.5).finish(network, materials(squares(4)))
     assert not any(module._forward_hooks for module in network.modules())
+
+
+def test_a_full_refit_trains_all_layers_on_as_many_cases_as_there_are_all_of_them_owned() -> None:
+    clean = squares(30)
+    network, seen = small_unet(), cast(Items, [])
+
+    def record(network: torch.nn.Module, items: Items) -> torch.nn.Module:
+        seen.extend(items)
+        return network
+
+    stock = Materials(unused, record, unused, clean=lambda: clean)
+    FullRefit(0.1).finish(network, stock)
+    assert len(seen) == len(clean)
+    assert set(ids(seen)) == set(ids(owned_cases(stock, 0.1))) and len(set(ids(seen))) == 3

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from monai_umed.defenses import Defense
-from monai_umed.defenses.mixing import CutMix, Mixup, draw_boxes, draw_shares
+from monai_umed.defenses.mixing import CutMix, Mixup, draw_boxes, draw_fractions
 
 DEFENSES: list[Defense] = [Mixup(probability=1), Mixup(0.2), CutMix(probability=1), CutMix(4.0)]
 SHAPES = [(6, 1, 13, 10), (6, 3, 13, 10), (4, 1, 7, 6, 5), (4, 3, 7, 6, 5)]
@@ -96,16 +96,16 @@ def test_cutmix_takes_image_and_label_of_every_pixel_from_the_same_case_and_plac
     st.integers(0, 2**32),
 )
 def test_boxes_lie_within_the_image_and_cover_the_share_up_to_half_a_pixel_per_side(
-    size: list[int], shares: list[float], seed: int
+    size: list[int], fractions: list[float], seed: int
 ) -> None:
-    boxes = draw_boxes(torch.tensor(shares, dtype=torch.float64), size, seeded(seed))
-    assert boxes.shape == (len(shares), 1, *size) and boxes.dtype == torch.bool
-    for box, share in zip(boxes[:, 0], shares, strict=True):
+    boxes = draw_boxes(torch.tensor(fractions, dtype=torch.float64), size, seeded(seed))
+    assert boxes.shape == (len(fractions), 1, *size) and boxes.dtype == torch.bool
+    for box, fraction in zip(boxes[:, 0], fractions, strict=True):
         sides = [(int(axis.max() - axis.min()) + 1 if len(axis) else 0) for axis in box.nonzero(as_tuple=True)]
         assert box.sum() == math.prod(sides)
         for side, length in zip(sides, size, strict=True):
-            exact = length * share ** (1 / len(size))
-            assert abs(side - exact) <= 0.5 + 1e-9 or (side == 0 and min(size) * share ** (1 / len(size)) <= 0.5)
+            exact = length * fraction ** (1 / len(size))
+            assert abs(side - exact) <= 0.5 + 1e-9 or (side == 0 and min(size) * fraction ** (1 / len(size)) <= 0.5)
 
 
 def test_boxes_reach_every_pixel() -> None:
@@ -116,14 +116,14 @@ def test_boxes_reach_every_pixel() -> None:
 
 @pytest.mark.parametrize("alpha", [0.2, 1.0, 4.0])
 def test_shares_follow_the_beta_distribution(alpha: float) -> None:
-    shares = draw_shares(alpha, 3000, seeded()).numpy()
-    assert shares.min() >= 0 and shares.max() <= 1
-    assert stats.kstest(shares, stats.beta(alpha, alpha).cdf).pvalue > 0.01
+    fractions = draw_fractions(alpha, 3000, seeded()).numpy()
+    assert fractions.min() >= 0 and fractions.max() <= 1
+    assert stats.kstest(fractions, stats.beta(alpha, alpha).cdf).pvalue > 0.01
 
 
 def test_convention_alpha_1_is_the_uniform_draw_itself() -> None:
     uniform = torch.rand(50, generator=seeded(), dtype=torch.float64).numpy()
-    np.testing.assert_allclose(draw_shares(1.0, 50, seeded()).numpy(), uniform, rtol=1e-12)
+    np.testing.assert_allclose(draw_fractions(1.0, 50, seeded()).numpy(), uniform, rtol=1e-12)
 
 
 @pytest.mark.parametrize("kind", [Mixup, CutMix])

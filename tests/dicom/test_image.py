@@ -89,15 +89,17 @@ SOURCES: dict[str, tuple[Callable[[], Any], str, tuple[int, ...], str]] = {
 }
 
 
-def stored(decoded: Decoded, window: tuple[float, float] | None = None) -> StoredImage:
-    window = window or decoded.window or (float(decoded.array.min()), float(decoded.array.max()))
+def stored(decoded: Decoded, intensity_window: tuple[float, float] | None = None) -> StoredImage:
+    intensity_window = (
+        intensity_window or decoded.intensity_window or (float(decoded.array.min()), float(decoded.array.max()))
+    )
     return StoredImage(
         array=decoded.array,
-        window=window,
+        intensity_window=intensity_window,
         spacing=decoded.spacing,
         format=decoded.format,
         header=decoded.header,
-        limits=decoded.limits,
+        value_range=decoded.value_range,
         affine=decoded.affine,
         grid=decoded.grid,
     )
@@ -138,7 +140,7 @@ def test_zero_delta_keeps_pixels_and_every_element_that_is_not_listed(tmp_path: 
     assert after.SOPInstanceUID == after.file_meta.MediaStorageSOPInstanceUID != before.SOPInstanceUID
     assert after.SmallestImagePixelValue == after.pixel_array.min()
     again = decode_dicom(target)
-    assert again.spacing == image.spacing and stored(again).window == image.window
+    assert again.spacing == image.spacing and stored(again).intensity_window == image.intensity_window
 
 
 @pytest.mark.parametrize("kind", SOURCES)
@@ -227,22 +229,22 @@ def test_the_budget_holds_and_nothing_outside_the_window_or_the_stored_bits_chan
         source = save(make(pixels, kind, bits, **shown), Path(folder) / "a.dcm")
         target = source.with_name("b.dcm")
         decoded = decode_dicom(source)
-        assert decoded.window is not None
-        window = np.clip(decoded.window, low, high)  # the limits of the stored bits
-        image = stored(decoded, (float(window[0]), float(window[1])))
+        assert decoded.intensity_window is not None
+        intensity_window = np.clip(decoded.intensity_window, low, high)  # the limits of the stored bits
+        image = stored(decoded, (float(intensity_window[0]), float(intensity_window[1])))
         perturbed = noise(image, eps / 255)
         target.write_bytes(encode_dicom(perturbed, image))
         written = pydicom.dcmread(target).pixel_array.astype(int)
     change = np.abs(written - pixels)
     assert change.max() <= eps / 255 * abs(image.width) + 1e-3
-    outside = (pixels < min(image.window)) | (pixels > max(image.window))
+    outside = (pixels < min(image.intensity_window)) | (pixels > max(image.intensity_window))
     assert not change[outside].any()
     assert written.min() >= low and written.max() <= high
     np.testing.assert_array_equal(written, perturbed[0])
 
 
 @pytest.mark.parametrize(
-    ("elements", "bits", "window"),
+    ("elements", "bits", "intensity_window"),
     [
         ({"WindowCenter": 40, "WindowWidth": 400, "RescaleIntercept": -1024, "RescaleSlope": 1}, 12, (864, 1263)),
         ({"WindowCenter": [2000, 40], "WindowWidth": [1000, 400]}, 12, (1500, 2499)),
@@ -256,12 +258,14 @@ def test_the_budget_holds_and_nothing_outside_the_window_or_the_stored_bits_chan
     ],
 )
 def test_the_default_window_is_the_files_own(
-    tmp_path: Path, elements: dict[str, Any], bits: int, window: tuple[float, float] | None
+    tmp_path: Path, elements: dict[str, Any], bits: int, intensity_window: tuple[float, float] | None
 ) -> None:
     pixels = DEEP[0] if bits == 12 else GRAY[0]
-    assert decode_dicom(save(make(pixels, bits=bits, **elements), tmp_path / "a.dcm")).window == window
-    inverted = decode_dicom(save(make(pixels, "MONOCHROME1", bits, **elements), tmp_path / "b.dcm")).window
-    assert inverted == (window and window[::-1])
+    assert (
+        decode_dicom(save(make(pixels, bits=bits, **elements), tmp_path / "a.dcm")).intensity_window == intensity_window
+    )
+    inverted = decode_dicom(save(make(pixels, "MONOCHROME1", bits, **elements), tmp_path / "b.dcm")).intensity_window
+    assert inverted == (intensity_window and intensity_window[::-1])
 
 
 def test_convention_monochrome1_is_displayed_as_its_inverted_twin(tmp_path: Path) -> None:
@@ -274,7 +278,7 @@ def test_convention_monochrome1_is_displayed_as_its_inverted_twin(tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    ("padding", "dtype", "limits"),
+    ("padding", "dtype", "value_range"),
     [
         ({"PixelPaddingValue": -2000}, "int16", (-1999, 32767)),
         ({"PixelPaddingValue": -2000, "PixelPaddingRangeLimit": -1500}, "int16", (-1499, 32767)),
@@ -284,12 +288,12 @@ def test_convention_monochrome1_is_displayed_as_its_inverted_twin(tmp_path: Path
     ],
 )
 def test_padding_is_beyond_the_limits(
-    tmp_path: Path, padding: dict[str, Any], dtype: str, limits: tuple[int, int]
+    tmp_path: Path, padding: dict[str, Any], dtype: str, value_range: tuple[int, int]
 ) -> None:
     pixels = DEEP[0].astype(dtype)
     pixels[:5] = padding["PixelPaddingValue"] if padding["PixelPaddingValue"] < 4096 else 0
     source = save(make(pixels, bits=16 if dtype == "int16" else 12, **padding), tmp_path / "a.dcm")
-    assert decode_dicom(source).limits == limits
+    assert decode_dicom(source).value_range == value_range
 
 
 def test_a_change_of_padding_or_beyond_the_stored_bits_is_refused(tmp_path: Path) -> None:
@@ -417,7 +421,7 @@ def test_a_series_round_trip_keeps_names_geometry_and_values(tmp_path: Path) -> 
     np.testing.assert_array_equal(decoded.array[0], DEEP.transpose(2, 1, 0))
     check_against_itk(source, decoded)
     image = stored(decoded)
-    assert image.window == (1174, 2673)
+    assert image.intensity_window == (1174, 2673)
     perturbed = noise(image)
     target = write_files(tmp_path / "out", encode_series(perturbed, image))
     again = decode_series(target)

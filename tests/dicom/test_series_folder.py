@@ -93,7 +93,7 @@ def test_a_folder_that_holds_other_files_is_never_replaced(tmp_path: Path) -> No
     touch(tmp_path, "out/thesis.txt", "file")
     (tmp_path / "link").symlink_to(tmp_path / "in", target_is_directory=True)
     for name, reason in (
-        ("out", "holds 'thesis.txt', which would be lost"),
+        ("out", "contains 'thesis.txt', which would be lost"),
         ("file", "no folder"),
         ("link", "no folder"),
     ):

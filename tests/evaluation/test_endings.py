@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-SIGNALS = ("SIGTERM", "SIGINT", "SIGKILL", "SIGHUP")
 PATIENCE = 120.0  # s until trainings run; processes that import torch start slowly on a busy machine
 GRACE = 10.0  # s until all processes have ended
 
@@ -80,18 +79,21 @@ def clean_up() -> Iterator[list[Command]]:
 
 
 def audit_arguments(clean: Path, protected: Path) -> list[str]:
-    names = ("--exploiters", "unet-batch", "--defenses", "none", "--size", "32,32")
+    names = ("--exploiters", "unet-batch", "--defenses", "none", "--grid", "32,32")
     places = (str(protected), "--clean", str(clean), "--test", str(clean), "--output", "audit")
     return ["audit", *places, *names, "--recipe", "paper", "--workers", "2"]
 
 
+@pytest.mark.parametrize(
+    "signals", [("SIGTERM", "SIGKILL"), pytest.param(("SIGINT", "SIGHUP"), marks=pytest.mark.slow)], ids="-".join
+)
 def test_an_audit_ends_with_all_its_processes_and_goes_on_to_the_same_scores(
-    clean_dir: Path, protected_dir: Path, tmp_path: Path, clean_up: list[Command]
+    clean_dir: Path, protected_dir: Path, tmp_path: Path, clean_up: list[Command], signals: tuple[str, ...]
 ) -> None:
     arguments = audit_arguments(clean_dir, protected_dir)
     for name in ("ended", "whole"):
         (tmp_path / name).mkdir()
-    for name in SIGNALS:
+    for name in signals:
         command = Command(arguments, tmp_path / "ended")
         clean_up.append(command)
         command.wait_for("step")
@@ -110,7 +112,7 @@ def test_an_audit_ends_with_all_its_processes_and_goes_on_to_the_same_scores(
     ("name", "moment"),
     [
         ("SIGTERM", "training"),
-        ("SIGKILL", "fit"),
+        pytest.param("SIGKILL", "fit", marks=pytest.mark.slow),
         pytest.param("SIGINT", "fit", marks=pytest.mark.slow),
         pytest.param("SIGHUP", "training", marks=pytest.mark.slow),
     ],
@@ -118,7 +120,7 @@ def test_an_audit_ends_with_all_its_processes_and_goes_on_to_the_same_scores(
 def test_a_benchmark_ends_with_all_its_processes(
     clean_dir: Path, tmp_path: Path, clean_up: list[Command], name: str, moment: str
 ) -> None:
-    names = ("--protectors", "umed", "--defenses", "none", "--size", "32,32", "--seeds", "0,1", "--workers", "2")
+    names = ("--protectors", "umed", "--defenses", "none", "--grid", "32,32", "--seeds", "0,1", "--workers", "2")
     recipe = () if moment == "fit" else ("--recipe", "paper")
     command = Command(["benchmark", str(clean_dir), "out", *names, *recipe], tmp_path)
     clean_up.append(command)

@@ -73,5 +73,5 @@ class Settings:
 def test_without_an_mlflow_handler_nothing_is_tracked(tmp_path: Path) -> None:
     handlers = [object()]
     prepare_tracking(handlers, Settings(0))
-    track_results(handlers, tmp_path / "nothing", tmp_path / "nowhere")
+    track_results(handlers, tmp_path / "nothing", dataset_dir=tmp_path / "nowhere")
     assert not any(tmp_path.iterdir())

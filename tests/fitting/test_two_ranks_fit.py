@@ -15,7 +15,7 @@ from small_fit import small_items, small_trainer
 
 from monai_umed.fitting.resume import make_resumable
 from monai_umed.fitting.umed_trainer import UMedTrainer
-from monai_umed.networks import InTurn, UMedPerturbator
+from monai_umed.networks import UMedPerturbator
 from monai_umed.training.distributed import average_gradients, batch_per_rank, check_ranks, join_ranks, rank, rank_count
 
 BATCH = 2  # of all processes together
@@ -26,16 +26,16 @@ added in another order, which Adam may enlarge step by step: to 1e-5 on CPUs wit
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 
 
-def surrogate(channels: int = 4) -> UNet:
+def surrogate() -> UNet:
     # Without biases: what comes before a normalization does not depend on them, so they drift with rounding errors.
-    return UNet(2, 1, 1, channels=(channels, 2 * channels), strides=(2,), norm="instance", bias=False)
+    return UNet(2, 1, 1, channels=(4, 8), strides=(2,), norm="instance", bias=False)
 
 
-def trainer(several: bool = False, max_epochs: int = 6) -> UMedTrainer:
+def trainer(max_epochs: int = 6) -> UMedTrainer:
     """As multi_gpu_train.json builds it; with one process as train.json does."""
     device = join_ranks()
     torch.manual_seed(0)
-    network = InTurn([surrogate(), surrogate(6)]) if several else surrogate()
+    network = surrogate()
     perturbator = UMedPerturbator(2, 1, features=(4, 8))
     dataset = Dataset(small_items())
     sampler = DistributedSampler(dataset, num_replicas=rank_count(), rank=rank(), seed=3)
@@ -49,8 +49,8 @@ def trainer(several: bool = False, max_epochs: int = 6) -> UMedTrainer:
     )
 
 
-def fit(folder: Path, several: bool = False, max_epochs: int = 6) -> None:
-    fitted = trainer(several, max_epochs)
+def fit(folder: Path, max_epochs: int = 6) -> None:
+    fitted = trainer(max_epochs)
     make_resumable(fitted, folder / "fit")
     fitted.run()
     states = {
@@ -110,7 +110,7 @@ def test_both_processes_end_with_the_very_same_weights_and_one_checkpoint(on_two
 
 
 def test_a_fit_of_two_processes_that_was_stopped_ends_bit_identical(tmp_path: Path, on_two: Path) -> None:
-    fit_on_two(tmp_path, False, 5)
+    fit_on_two(tmp_path, 5)
     fit_on_two(tmp_path)
     assert_close(tmp_path, on_two, tolerance=0)
 
@@ -119,13 +119,6 @@ def test_a_fit_may_go_on_with_another_number_of_processes(tmp_path: Path, on_one
     fit(tmp_path, max_epochs=5)
     fit_on_two(tmp_path)
     assert_close(tmp_path, on_one)
-
-
-def test_several_surrogates_in_turn_learn_alike(tmp_path: Path) -> None:
-    for name, run in (("one", fit), ("two", fit_on_two)):
-        (tmp_path / name).mkdir()
-        run(tmp_path / name, True)
-    assert_close(tmp_path / "two", tmp_path / "one")
 
 
 def test_one_process_wraps_nothing() -> None:

@@ -19,13 +19,11 @@ from monai.handlers import (
     ValidationHandler,
     from_engine,
 )
-from monai.networks.nets import UNet
 from monai.transforms import AsDiscreted
 from small_fit import EPS, STEPS, different, small_items, small_trainer, snapshot
 
-from monai_umed.fitting.transformations import Shift
 from monai_umed.fitting.umed_trainer import UMedTrainer, perturb_batch, trains_surrogate
-from monai_umed.networks import InTurn, UMedPerturbator
+from monai_umed.networks import UMedPerturbator
 from monai_umed.training import precision
 
 
@@ -87,7 +85,7 @@ def test_no_pixel_of_a_batch_moves_further_than_its_bound_or_leaves_the_window(o
     image = torch.stack([item["image"] for item in items])
     bounds = torch.stack([item["bounds"] for item in items])
     image[:, :, ::3, ::2], image[:, :, 1::3, ::2] = 0, 1
-    protected = perturb_batch(perturbator, image, bounds, EPS, native_scale)
+    protected = perturb_batch(perturbator, image, bounds=bounds, eps=EPS, native_scale=native_scale)
     change, limit = (protected - image).abs(), bounds.sum(dim=1, keepdim=True)
     assert change.max() > 0.9 * EPS  # the budget is used, so the limits below were put to the test
     assert (change <= limit + 2**-23).all()  # one rounding of a sum below 1 in float32, twice
@@ -107,7 +105,7 @@ def test_noise_that_does_not_survive_resampling_earns_nothing_on_a_larger_native
     image, bounds = torch.full((1, 1, 32, 32), 0.5), torch.full((1, 2, 32, 32), EPS)
     bounds[:, 1] = 0
     direct, resampled = (
-        (perturb_batch(perturbator, image, bounds, EPS, native_scale) - image).square().mean()
+        (perturb_batch(perturbator, image, bounds=bounds, eps=EPS, native_scale=native_scale) - image).square().mean()
         for native_scale in (1, 2)
     )
     assert 0 < resampled < direct
@@ -194,53 +192,3 @@ def test_validation_between_epochs_does_not_change_the_fit() -> None:
 def test_impossible_settings_are_refused_with_value_limit_and_cure(options: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         small_trainer(**options)
-
-
-def test_surrogates_in_turn_all_learn() -> None:
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        networks = [UNet(2, 1, 1, channels=(4, 8), strides=(2,), norm=norm) for norm in ("batch", "instance")]
-    ensemble = InTurn(networks)
-    before = [snapshot(network) for network in networks]
-    small_trainer(network=ensemble, optimizer=torch.optim.Adam(ensemble.parameters(), 1e-2)).run()
-    assert all(different(old, snapshot(network)) for old, network in zip(before, networks, strict=True))
-
-
-def test_an_ensemble_answers_with_one_network_at_a_time() -> None:
-    ensemble = InTurn([torch.nn.Identity(), torch.nn.ReLU()])
-    image = -torch.ones(1, 1, 2, 2)
-    ensemble.turn = 2
-    assert ensemble(image).min() == -1
-    ensemble.turn = 3
-    assert ensemble(image).min() == 0
-    with pytest.raises(ValueError, match="at least one"):
-        InTurn([])
-
-
-def test_transformations_reach_surrogate_and_label_together() -> None:
-    trainer = small_trainer(transformations=[Shift(4)])
-    labels: list[torch.Tensor] = []
-    trainer.add_event_handler(
-        Events.ITERATION_COMPLETED, lambda engine: labels.extend(case["label"] for case in engine.state.output)
-    )
-    trainer.run()
-    originals = [item["label"] for item in small_items()]
-    assert any(all(not torch.equal(label, original) for original in originals) for label in labels)
-
-
-def test_an_expected_adversary_moves_images_no_further_than_its_radius() -> None:
-    def images(**options: Any) -> torch.Tensor:
-        trainer = small_trainer(max_epochs=6, **options)
-        seen: list[torch.Tensor] = []
-        first = Events.ITERATION_COMPLETED(once=1)
-        trainer.add_event_handler(first, lambda engine: seen.extend(case["image"] for case in engine.state.output))
-        trainer.run()
-        return seen[0]
-
-    moved = (images(adversarial_radius=2 / 255) - images()).abs()
-    assert 0 < moved.max() <= 2 / 255 + 1e-6
-
-
-def test_an_impossible_adversary_is_refused() -> None:
-    with pytest.raises(ValueError, match="adversarial_radius is -1"):
-        small_trainer(adversarial_radius=-1)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from skimage.color import deltaE_ciede2000, rgb2lab
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from monai_umed.io import fidelity, quantize
@@ -54,6 +55,23 @@ def test_pieces_of_any_size_give_what_scikit_image_gives_for_the_whole(
     assert found.psnr == pytest.approx(peak_signal_noise_ratio(first, second, data_range=RANGES[dtype]), abs=1e-9)
     assert found.max_abs_delta == np.abs(second - first).max()
     assert found.perturbed_fraction == (before != after).mean()
+
+
+@pytest.mark.parametrize(("dtype", "values"), [("uint8", 10**6), ("uint8", 700), ("uint16", 10**6)])
+def test_differences_of_color_are_those_of_scikit_image(dtype: str, values: int) -> None:
+    before, after = pair_of(dtype, (3, 21, 18))
+    labs = (rgb2lab(np.moveaxis(image / RANGES[dtype], 0, -1)) for image in (before, after))
+    found = measure_in_pieces(before, after, RANGES[dtype], values).ciede2000
+    assert found == pytest.approx(deltaE_ciede2000(*labs).mean(), rel=1e-9)
+    assert measure(before, before, RANGES[dtype]).ciede2000 == 0
+    assert measure(before[:1], after[:1], RANGES[dtype]).ciede2000 is None
+
+
+def test_many_changed_pixels_are_sampled() -> None:
+    before, after = pair_of("uint8", (3, 200, 210))
+    whole = measure(before, after, 255).ciede2000
+    with patch.object(fidelity, "_COLORS", 10**9):
+        assert whole == pytest.approx(measure(before, after, 255).ciede2000, rel=0.02)
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2])

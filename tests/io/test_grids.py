@@ -171,10 +171,10 @@ NIFTI_DAMAGES = [
     (88, 0.0, "voxels are 0 mm long along axis 2, must be > 0"),
     (80, 1e30, r"voxels are 1e\+30 mm long"),
     (80, 1e-30, "voxels are 1e-30 mm long"),
-    (280, np.nan, "affine .* holds NaN or numbers beyond"),
-    (284, np.inf, "affine .* holds NaN or numbers beyond"),
-    (292, 1e30, "affine .* holds NaN or numbers beyond"),
-    (280, 0.0, "its axes lie in one plane"),
+    (280, np.nan, "affine .* has NaN or numbers beyond"),
+    (284, np.inf, "affine .* has NaN or numbers beyond"),
+    (292, 1e30, "affine .* has NaN or numbers beyond"),
+    (280, 0.0, "its axes are in one plane"),
 ]
 
 
@@ -200,11 +200,11 @@ TEXT_DAMAGES = [
     (".mha", b"ElementSpacing = 0.5", b"ElementSpacing = 0", "voxels are 0 mm long"),
     (".mha", b"ElementSpacing = 0.5", b"ElementSpacing = -1", "voxels are -1 mm long"),
     (".mha", b"ElementSpacing = 0.5", b"ElementSpacing = 1e300", r"voxels are 1e\+300 mm long"),
-    (".mha", b"Offset = -31.25", b"Offset = 1e300", "affine .* holds NaN or numbers beyond"),
-    (".mha", b"TransformMatrix = 1 ", b"TransformMatrix = 0 ", "its axes lie in one plane"),
+    (".mha", b"Offset = -31.25", b"Offset = 1e300", "affine .* has NaN or numbers beyond"),
+    (".mha", b"TransformMatrix = 1 ", b"TransformMatrix = 0 ", "its axes are in one plane"),
     (".nrrd", b"directions: (0.5", b"directions: (0", "voxels are 0 mm long"),
     (".nrrd", b"directions: (0.5", b"directions: (1e38", r"voxels are 1e\+38 mm long"),
-    (".nrrd", b"origin: (-31.25", b"origin: (1e300", "affine .* holds NaN or numbers beyond"),
+    (".nrrd", b"origin: (-31.25", b"origin: (1e300", "affine .* has NaN or numbers beyond"),
     (".nrrd", b"origin: (-31.25", b"origin: (nan", "header cannot be understood"),
 ]
 

@@ -151,24 +151,24 @@ def test_convention_affine_is_itks_physical_point_of_a_voxel(tmp_path: Path, nam
 @settings(max_examples=40, deadline=None)
 @given(
     values=arrays.arrays("int16", (2, 3, 4), elements=st.integers(-3000, 3000)),
-    window=st.tuples(st.integers(-2000, 0), st.integers(50, 2500)),
+    intensity_window=st.tuples(st.integers(-2000, 0), st.integers(50, 2500)),
     eps=st.integers(1, 32),
     seed=st.integers(0, 2**16),
 )
 def test_the_budget_holds_in_the_written_file(
-    tmp_path_factory: pytest.TempPathFactory, values: np.ndarray, window: tuple[int, int], eps: int, seed: int
+    tmp_path_factory: pytest.TempPathFactory, values: np.ndarray, intensity_window: tuple[int, int], eps: int, seed: int
 ) -> None:
     folder = tmp_path_factory.mktemp("budget")
     SimpleITK.WriteImage(SimpleITK.GetImageFromArray(values), str(folder / "a.nrrd"))
     decoded = decode_nrrd(folder / "a.nrrd")
-    image = StoredImage(decoded.array, window, header=decoded.header)
+    image = StoredImage(decoded.array, intensity_window, header=decoded.header)
     delta = np.random.default_rng(seed).uniform(-1, 1, image.array.shape).astype(np.float32)
     perturbed = add_delta(image, delta, np.full_like(delta, eps / 255))
     (folder / "b.nrrd").write_bytes(encode_nrrd(perturbed, image.header, 1))
     written = SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(folder / "b.nrrd"))).astype(int)
     change = np.abs(written - values)
     assert change.max() <= eps / 255 * image.width + 1e-3
-    assert not change[(values < window[0]) | (values > window[1])].any()
+    assert not change[(values < intensity_window[0]) | (values > intensity_window[1])].any()
 
 
 def vectors(path: Path) -> None:

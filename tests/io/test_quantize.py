@@ -25,17 +25,17 @@ WINDOWS = {
 @st.composite
 def inputs(draw: st.DrawFn) -> tuple[StoredImage, np.ndarray, np.ndarray, float]:
     dtype = draw(st.sampled_from(sorted(WINDOWS)))
-    window = draw(st.sampled_from(WINDOWS[dtype]))
+    intensity_window = draw(st.sampled_from(WINDOWS[dtype]))
     eps = draw(st.integers(1, 16)) / 255
     channels, has_alpha = draw(st.sampled_from([(1, False), (3, False), (2, True), (4, True)]))
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    low, high = sorted(window)
+    low, high = sorted(intensity_window)
     margin = (high - low) * draw(st.sampled_from([0.0, 0.3]))
     values = rng.uniform(low - margin, high + margin, (channels, 6, 7))
     if dtype.startswith(("int", "uint")):
         info = np.iinfo(dtype)
         values = np.clip(np.rint(values), info.min, info.max)
-    stored = StoredImage(values.astype(dtype), window, has_alpha=has_alpha)
+    stored = StoredImage(values.astype(dtype), intensity_window, has_alpha=has_alpha)
     rows = draw(st.sampled_from([1, len(stored.color)]))
     float_type = draw(st.sampled_from([np.float32, np.float64]))
     delta = rng.uniform(-3 * eps, 3 * eps, (rows, 6, 7)).astype(float_type)
@@ -62,7 +62,7 @@ def test_budget_dtype_window_and_alpha_are_kept(case: tuple[StoredImage, np.ndar
         result = result[:-1]
     before, after = stored.color.astype(np.float64), result.astype(np.float64)
     assert (np.abs(after - before) <= budget_in_stored_units(stored, bound)).all()
-    low, high = sorted(stored.window)
+    low, high = sorted(stored.ends)
     inside = (before >= low) & (before <= high)
     np.testing.assert_array_equal(after[~inside], before[~inside])
     assert ((after >= low) & (after <= high))[inside].all()
@@ -85,8 +85,10 @@ def test_a_delta_within_the_limit_survives_whole(
     floored = (stored_limit(bound, stored) / abs(stored.width)).astype(np.float32)
     assert (floored <= bound + 1e-3 / abs(stored.width) + 1e-7).all()
     np.testing.assert_allclose(stored_limit(floored, stored), stored_limit(bound, stored), rtol=1e-6)
-    low, high = sorted(stored.window)
-    middle = StoredImage(np.full_like(stored.array, low + (high - low) / 2), stored.window, has_alpha=stored.has_alpha)
+    low, high = sorted(stored.ends)
+    middle = StoredImage(
+        np.full_like(stored.array, low + (high - low) / 2), stored.intensity_window, has_alpha=stored.has_alpha
+    )
     moved = (add_delta(middle, floored, bound).astype(np.float64) - middle.array)[: len(middle.color)]
     if middle.array.dtype.kind != "f":
         np.testing.assert_allclose(moved, np.broadcast_to(floored * middle.width, moved.shape), rtol=1e-5, atol=1e-9)
@@ -124,7 +126,7 @@ def test_convention_a_descending_window_turns_the_sign_of_the_step() -> None:
     delta = np.full((1, 4, 4), 0.1, np.float32)
     after = add_delta(stored, delta, delta)
     assert (after == 80).all()
-    scaled = StoredImage(after, stored.window).scaled() - stored.scaled()
+    scaled = StoredImage(after, stored.intensity_window).scaled() - stored.scaled()
     np.testing.assert_allclose(scaled, 0.1, atol=1e-6)
 
 
@@ -146,7 +148,7 @@ def test_scaled_is_clipped_to_the_window_and_leaves_alpha_out() -> None:
     [
         (np.zeros((2, 4, 5)), np.zeros((1, 4, 5)), r"delta has shape \(2, 4, 5\), must be \(1, 4, 5\) or \(3, 4, 5\)"),
         (np.zeros((1, 4, 5)), np.zeros((4, 5)), "bound has shape"),
-        (np.full((1, 4, 5), np.nan), np.zeros((1, 4, 5)), "delta holds NaN"),
+        (np.full((1, 4, 5), np.nan), np.zeros((1, 4, 5)), "delta has NaN"),
         (np.zeros((1, 4, 5)), np.full((1, 4, 5), -0.1), "bound has the value -0.1, must be >= 0"),
     ],
 )
@@ -156,7 +158,7 @@ def test_wrong_arguments_are_refused(delta: np.ndarray, bound: np.ndarray, messa
         add_delta(stored, delta, bound)
 
 
-@pytest.mark.parametrize("window", [(1.0, 1.0), (0.0, float("nan"))])
-def test_impossible_windows_are_refused(window: tuple[float, float]) -> None:
+@pytest.mark.parametrize("intensity_window", [(1.0, 1.0), (0.0, float("nan"))])
+def test_impossible_windows_are_refused(intensity_window: tuple[float, float]) -> None:
     with pytest.raises(ValueError, match="two different finite numbers"):
-        StoredImage(np.zeros((1, 4, 5), np.uint8), window)
+        StoredImage(np.zeros((1, 4, 5), np.uint8), intensity_window)

@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from channel_datasets import write_decathlon
 from label_studies import SHAPE, client_of, protect, put_image, put_label, write_checkpoint, write_studies
-from protected_folder import EPS, noise, read_array, square, write_array
+from protected_folder import EPS, noise, read_array, small_protector, square, write_array
 
 pytest.importorskip("monailabel", reason="MONAI Label lives in an environment of its own, see .ci/label")
 
@@ -26,6 +27,8 @@ from monai_umed.label import protected_folder as release
 from monai_umed.label.application import UMedApp
 from monai_umed.label.settings import read_parameters, read_settings
 from monai_umed.label.train import fit_options
+from monai_umed.protectors.checkpoint import save_protector
+from monai_umed.release.verify import verify_folder
 
 LEVELS = round(EPS * 255)
 
@@ -101,6 +104,21 @@ def test_images_are_added_to_one_manifest_and_a_new_label_replaces_an_entry(clie
     cases = {record.id: record for record in Manifest.load(Path(first["folder"]) / MANIFEST).cases}
     assert set(cases) == {"a", "b"}
     assert cases["a"].label_sha256 == again["label_sha256"] != first["label_sha256"]
+
+
+def test_channels_along_a_fourth_axis_are_one_image(tmp_path: Path) -> None:
+    write_decathlon(tmp_path, 1, 2)
+    studies = tmp_path / "studies"
+    (studies / "labels" / "final").mkdir(parents=True)
+    shutil.copy(tmp_path / "imagesTr" / "b_0.nii.gz", studies)
+    shutil.copy(tmp_path / "labelsTr" / "b_0.nii.gz", studies / "labels" / "final")
+    checkpoint = save_protector(tmp_path / "protector.pt", small_protector(2, 3), {"seed": 7, "num_classes": 2})
+    with client_of(studies, tmp_path, checkpoint=str(checkpoint)) as client:
+        answer = protect(client, "b_0")
+    assert answer.status_code == 200, answer.text
+    record = answer.json()
+    assert len(record["window"]) == 2 and min(record["max_abs_delta"]) > 0
+    assert verify_folder(Path(record["folder"]), progress=False) == []
 
 
 def test_eps_of_a_request_has_a_folder_of_its_own(client: Any) -> None:
@@ -207,7 +225,7 @@ def test_a_submitted_label_protects_its_image_if_the_server_was_told_to(
         ("nobody", {}, 404, "no image 'nobody'; upload it"),
         ("../secret", {}, 404, "no image '../secret'"),
         ("a", {"eps": "9"}, 422, "eps is '9'"),
-        ("a", {"preset": "loud"}, 422, "must be default or invisible or strong"),
+        ("a", {"preset": "loud"}, 422, "must be invisible or default or medium or strong"),
         ("a", {"eps": "four"}, 422, "write it as 0.0157 or as 4/255"),
         ("a", {"band_mm": -1}, 422, "band_mm is -1: must be a positive number of mm"),
         ("a", {"band_mm": 2}, 422, "needs the spacing"),  # PNG files have none
@@ -233,6 +251,20 @@ def test_a_label_of_another_size_is_refused_and_leaves_the_earlier_files(client:
     assert answer.status_code == 422
     assert "the image has shape (40, 48), its mask (20, 20); export the mask" in answer.json()["detail"]
     assert {name: (folder / name).read_bytes() for name in files_below(folder)} == before
+
+
+def test_pixels_of_no_class_stay_as_they_are(studies: Path, tmp_path: Path, checkpoint: Path) -> None:
+    mask = square(SHAPE, 1)
+    mask[:10] = 255
+    write_array(studies / "labels" / "final" / "a.png", mask)
+    with client_of(studies, tmp_path, checkpoint=str(checkpoint), ignore_label="255") as client:
+        answer = protect(client, "a")
+        assert answer.status_code == 200, answer.text
+        folder = Path(answer.json()["folder"])
+        assert Manifest.load(folder / MANIFEST).ignore_label == 255
+        changed = read_array(studies / "a.png") != read_array(folder / "images" / "a.png")
+        assert changed[mask == 1].any() and not changed[mask == 255].any()
+        assert not client.post("/scoring/umed_fidelity?run_sync=true").json()["images"]["a"]["problems"]
 
 
 def test_a_server_without_a_fit_says_how_to_get_one(studies: Path, tmp_path: Path) -> None:
@@ -261,8 +293,8 @@ def test_a_fit_that_the_bundle_refuses_is_an_answer_and_leaves_no_originals_behi
 
 
 def test_empty_options_of_a_fit_are_left_to_the_server_and_the_bundle(tmp_path: Path) -> None:
-    settings = read_settings({"eps": "2/255", "window": "ct-soft"}, tmp_path)
-    usual = {"eps": 2 / 255, "window": (-160.0, 240.0), "quick_check": False}
+    settings = read_settings({"eps": "2/255", "intensity_window": "ct-soft"}, tmp_path)
+    usual = {"eps": 2 / 255, "intensity_window": (-160.0, 240.0), "quick_check": False}
     assert fit_options({"eps": "", "seed": None, "gpus": "all"}, settings) == usual
     assert fit_options({"eps": "8/255", "seed": 3}, settings) == {**usual, "eps": "8/255", "seed": 3}
     # A preset settles eps: that of the server would undo it.
@@ -271,7 +303,7 @@ def test_empty_options_of_a_fit_are_left_to_the_server_and_the_bundle(tmp_path: 
 
 def test_a_preset_is_another_name_of_its_eps(tmp_path: Path) -> None:
     usual = read_settings({"preset": "strong"}, tmp_path).parameters
-    assert usual.eps == 8 / 255
+    assert usual.eps == 12 / 255
     assert read_parameters({"preset": "default"}, usual).eps == 4 / 255
     assert read_parameters({"preset": "strong", "eps": "2/255"}, usual).eps == 2 / 255
     with pytest.raises(ValueError, match="others are for umed_fit"):

@@ -91,7 +91,7 @@ def test_empty_lists_are_refused(tmp_path: Path) -> None:
 
 
 def test_items_that_are_no_pairs_of_paths_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"holds an item with image, bounds; give paths"):
+    with pytest.raises(ValueError, match=r"has an item with image, bounds; give paths"):
         listed([{"image": torch.zeros(1, 8, 8), "bounds": torch.zeros(2, 8, 8)}], root=tmp_path)
 
 

@@ -64,7 +64,7 @@ def test_noise_in_units_of_eps_is_clipped_at_the_bound() -> None:
 
 
 def test_a_budget_below_one_grey_level_warns_and_says_the_cure() -> None:
-    with pytest.warns(NothingChangedWarning, match=r"below one grey level of its file, 0\.003922; raise eps, now 0.00"):
+    with pytest.warns(NothingChangedWarning, match=r"below one gray level of its file, 0\.003922; raise eps, now 0.00"):
         delta, bound = Recorder(2, 1, eps=0.9 / 255, size=(8, 8))(*make_case(20, 20), levels=255)
     assert not delta.any() and not bound.any()
 
@@ -100,7 +100,7 @@ def test_random_numbers_depend_on_seed_and_case() -> None:
 
 
 def test_a_method_that_draws_for_each_case_asks_for_its_name() -> None:
-    with pytest.raises(ValueError, match="Uniform draws noise for each case anew; pass case_id"):
+    with pytest.raises(ValueError, match="Uniform draws new noise for each case; pass case_id"):
         Uniform(2, 1, size=(8, 8))(*make_case(20, 20))
 
 

@@ -56,7 +56,7 @@ def test_the_band_is_that_of_umed_at_every_size() -> None:
     for side in (12, 16, 40):
         image, label = make_case(side)
         strength = parse_bound("band", GRID, band_radius=3, band_side="inner").strength(image, label)
-        assert torch.equal(strength[0] > 0, protector.limits(image, label)[0] > 0)
+        assert torch.equal(strength[0] > 0, protector.native_bounds(image, label)[0] > 0)
 
 
 @pytest.mark.parametrize(
@@ -93,10 +93,10 @@ def test_the_settings_of_a_bound_make_the_same_bound(bound: Any) -> None:
 @pytest.mark.parametrize(
     ("bound", "options", "message"),
     [
-        ("rois", {}, r"'rois' is none of full, roi, band, lbp .* Did you mean 'roi'\?"),
-        ("roi*", {}, "bound is 'roi\\*'; '' is none of"),
-        ("", {}, "'' is none of"),
-        ("xyz", {}, "'xyz' is none of"),
+        ("rois", {}, r"'rois' is not one of full, roi, band, lbp .* Did you mean 'roi'\?"),
+        ("roi*", {}, "bound is 'roi\\*'; '' is not one of"),
+        ("", {}, "'' is not one of"),
+        ("xyz", {}, "'xyz' is not one of"),
         ("band*roi", {"band_side": "outer"}, "share no pixel, so nothing could change; use band_side 'both'"),
         ("band", {"band_side": "left"}, "band_side is 'left'; use one of both, inner, outer"),
         ("lbp", {"texture": "flat"}, "texture is 'flat'; use one of activity, code"),

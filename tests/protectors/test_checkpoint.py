@@ -129,7 +129,7 @@ class Code:
 def test_a_file_with_code_is_refused_and_the_code_does_not_run(saved: Path, writer: Any) -> None:
     witness = saved.with_name("witness")
     writer({**content_of(saved), "record": Code(witness)}, saved)
-    with pytest.raises(CheckpointError, match="holds more than weights and plain settings"):
+    with pytest.raises(CheckpointError, match="contains more than weights and plain settings"):
         load_protector(saved)
     assert not witness.exists()
 
@@ -154,7 +154,7 @@ def test_a_truncated_file_is_refused(saved: Path, share: float) -> None:
 def test_a_file_of_any_other_bytes_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "other.pt"
     path.write_bytes(content)
-    with pytest.raises(CheckpointError, match=r"other.pt (cannot be read as a checkpoint|is no fitted protector)"):
+    with pytest.raises(CheckpointError, match=r"other.pt (cannot be read as a checkpoint|is not a fitted protector)"):
         load_protector(path)
 
 
@@ -170,7 +170,7 @@ def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
 )
 def test_a_foreign_state_dict_is_refused(tmp_path: Path, foreign: Any) -> None:
     torch.save(foreign, tmp_path / "unet.pt")
-    with pytest.raises(CheckpointError, match=r"unet\.pt is no fitted protector: it lacks the settings"):
+    with pytest.raises(CheckpointError, match=r"unet\.pt is not a fitted protector: it lacks the settings"):
         load_protector(tmp_path / "unet.pt")
 
 
@@ -185,7 +185,7 @@ def test_weights_that_do_not_fit_the_settings_are_refused(saved: Path, change: d
     content = content_of(saved)
     protector = content["protector"]
     torch.save({**content, "protector": {**protector, "perturbator": {**protector["perturbator"], **change}}}, saved)
-    with pytest.raises(CheckpointError, match="holds weights that do not fit its own settings"):
+    with pytest.raises(CheckpointError, match="has weights that do not fit its own settings"):
         load_protector(saved)
 
 

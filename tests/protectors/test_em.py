@@ -75,7 +75,7 @@ def test_a_case_that_comes_twice_is_refused_with_the_cure() -> None:
 
 def test_noise_of_another_grid_is_not_loaded() -> None:
     em = EM(2, 1, **SHORT)
-    with pytest.raises(ValueError, match=r"'a' is no int8 tensor of shape \(1, 16, 16\)"):
+    with pytest.raises(ValueError, match=r"'a' is not an int8 tensor of shape \(1, 16, 16\)"):
         em.load_state({"a": torch.zeros(1, 8, 8, dtype=torch.int8)})
 
 

@@ -78,5 +78,5 @@ def test_the_surrogate_is_trained_on_adversarial_views(method: type[RobustProtec
 @both
 @pytest.mark.parametrize("radius", [0, 1, -0.5])
 def test_a_radius_that_noise_cannot_hold_against_is_refused(method: type[RobustProtector], radius: float) -> None:
-    with pytest.raises(ValueError, match=rf"radius is {radius}; it must be above 0 and below 1, a share of eps"):
+    with pytest.raises(ValueError, match=rf"radius is {radius}; it must be above 0 and below 1, a fraction of eps"):
         method(2, 1, radius=radius, **TINY)

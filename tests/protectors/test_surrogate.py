@@ -37,7 +37,7 @@ def test_bounds_that_come_with_a_case_are_averaged_over_the_grid_and_others_are_
         ({"image": torch.rand(1, 16, 16, 16)}, r"has shape \(1, 16, 16, 16\)"),
         (
             {"label": torch.full((1, 16, 16), 2.0)},
-            r"'case 0' holds class 2, but num_classes is 2; set it to at least 3",
+            r"'case 0' has class 2, but num_classes is 2; set it to at least 3",
         ),
     ],
 )

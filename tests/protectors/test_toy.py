@@ -26,9 +26,9 @@ def test_a_constant_stamp_ruins_an_exploiter_and_uniform_noise_of_the_same_eps_d
         protector = protector_class(name).from_settings(settings)
         protect_dataset(find_cases(clean, "train"), protector, tmp_path / name, progress=False)
         folders[name] = tmp_path / name
-    test = load_training_set(clean, SIZE, "test", progress=False)
+    test = load_training_set(clean, SIZE, section="test", progress=False)
     dice: dict[str, float] = {}
     for name, folder in folders.items():
-        train = load_training_set(folder, SIZE, "train" if folder is clean else "all", progress=False)
+        train = load_training_set(folder, SIZE, section="train" if folder is clean else "all", progress=False)
         dice[name] = evaluate(train_reference(train, progress=False, epochs=10, batch_size=8), test.items).dice
     assert dice["clean"] > 0.6 and dice["uniform"] > 0.6 and dice["constant-stamp"] < 0.3

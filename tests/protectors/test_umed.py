@@ -75,7 +75,7 @@ def test_contour_and_texture_regions_are_disjoint_and_whole_levels(
     case: tuple[UMed, torch.Tensor, torch.Tensor, float | None],
 ) -> None:
     protector, image, label, levels = case
-    contour, texture = protector.limits(image, label, levels=levels)
+    contour, texture = protector.native_bounds(image, label, levels=levels)
     assert not ((contour > 0) & (texture > 0)).any()
     assert not texture[label[0] == 0].any()
     assert set(contour.unique().tolist()) <= {0, contour.max().item()}
@@ -107,7 +107,7 @@ def test_every_setting_changes_the_image_on_the_contour_and_inside(
     protector = make_protector(len(size), output=output, texture=texture, band_radius=1)
     image, label = make_image(1, *size), disk(*size)
     delta, _ = protector(image, label)
-    contour, inside = protector.limits(image, label)
+    contour, inside = protector.native_bounds(image, label)
     assert delta[0][contour > 0].any() and delta[0][inside > 0].any()
 
 
@@ -125,7 +125,7 @@ def test_an_empty_label_leaves_the_image_as_it_is() -> None:
 def test_convention_flat_interiors_get_no_texture_noise_but_their_contour_does() -> None:
     label = disk(40, 40)
     delta, _ = make_protector(band_radius=1)(torch.full((1, 40, 40), 0.5), label)
-    contour, texture = make_protector(band_radius=1).limits(torch.full((1, 40, 40), 0.5), label)
+    contour, texture = make_protector(band_radius=1).native_bounds(torch.full((1, 40, 40), 0.5), label)
     assert not texture.any()
     assert delta[0][contour > 0].any() and not delta[0][contour == 0].any()
 
@@ -134,7 +134,7 @@ def test_convention_flat_interiors_get_no_texture_noise_but_their_contour_does()
 def test_convention_the_band_in_pixels_of_the_working_grid_scales_with_the_image(native: int, band: int) -> None:
     label = torch.zeros(1, native, native, dtype=torch.uint8)
     label[..., native // 2 :] = 1
-    contour = make_protector(working=16, band_radius=2).limits(make_image(1, native, native), label)[0]
+    contour = make_protector(working=16, band_radius=2).native_bounds(make_image(1, native, native), label)[0]
     assert (contour > 0).sum(dim=1).tolist() == [band] * native
 
 
@@ -143,7 +143,7 @@ def test_convention_a_band_in_mm_follows_the_spacing_of_each_axis() -> None:
     label = torch.zeros(1, 30, 30, dtype=torch.uint8)
     label[..., 15:] = 1
     for spacing, width in [((1.0, 1.0), 2), ((1.0, 0.5), 4), ((0.5, 1.0), 2)]:
-        contour = protector.limits(make_image(1, 30, 30), label, spacing)[0]
+        contour = protector.native_bounds(make_image(1, 30, 30), label, spacing)[0]
         assert (contour > 0).sum(dim=1).tolist() == [2 * width] * 30
     with pytest.raises(ValueError, match="radius in mm needs the spacing of 2 axes, got None"):
         protector(make_image(1, 30, 30), label)
@@ -173,7 +173,7 @@ def test_repr_names_every_setting_with_its_value() -> None:
     ],
 )
 def test_images_and_labels_that_do_not_fit_are_refused(image: torch.Tensor, label: torch.Tensor, message: str) -> None:
-    for call in (make_protector(), make_protector().limits):
+    for call in (make_protector(), make_protector().native_bounds):
         with pytest.raises(ValueError, match=message):
             call(image, label)
 

@@ -30,11 +30,11 @@ def test_regions_do_not_overlap_and_no_pixel_leaves_its_bound(
 ) -> None:
     image, label = half_flat(*SIZE), disk(*SIZE)
     protector = make_protector(eps=16 / 255, background_share=share, perceptual_weight=weight)
-    limits = protector.limits(image, label, levels=levels)
-    assert len(limits) == 3 and ((limits > 0).sum(dim=0) <= 1).all()
-    assert not limits[2][label[0] > 0].any()
+    native_bounds = protector.native_bounds(image, label, levels=levels)
+    assert len(native_bounds) == 3 and ((native_bounds > 0).sum(dim=0) <= 1).all()
+    assert not native_bounds[2][label[0] > 0].any()
     delta, bound = protector(image, label, levels=levels)
-    torch.testing.assert_close(bound[0], limits.sum(dim=0))
+    torch.testing.assert_close(bound[0], native_bounds.sum(dim=0))
     assert (delta.abs() <= bound + ROUNDING).all()
     assert (image + delta).min() >= 0 and (image + delta).max() <= 1
 
@@ -86,8 +86,8 @@ def test_background_of_both_kinds_of_output(output: str) -> None:
 @given(weight=st.floats(0, 1))
 def test_perceptual_weight_takes_from_flat_parts_of_the_contour_only(weight: float) -> None:
     image, label = half_flat(*SIZE), disk(*SIZE)
-    contour, texture = make_protector().limits(image, label)
-    weighted, same = make_protector(perceptual_weight=weight).limits(image, label)
+    contour, texture = make_protector().native_bounds(image, label)
+    weighted, same = make_protector(perceptual_weight=weight).native_bounds(image, label)
     assert torch.equal(texture, same)
     on_band, flat = contour > 0, torch.zeros_like(contour, dtype=torch.bool)
     flat[:, SIZE[1] // 2 + 1 :] = True  # a pixel from the noise

@@ -14,10 +14,10 @@ from monai_umed.protectors import UMed
 STRIDE = 8  # of the generators below
 
 
-def make_protector(spatial_dims: int = 3, window: int = 16, **arguments: object) -> UMed:
+def make_protector(spatial_dims: int = 3, roi_size: int = 16, **arguments: object) -> UMed:
     torch.manual_seed(0)
     network = UMedPerturbator(spatial_dims, 1, features=(4, 6), patch=4).eval().requires_grad_(False)
-    return UMed(network, **{"working_size": (window,) * spatial_dims, "native": True, **arguments})  # type: ignore[arg-type]
+    return UMed(network, **{"working_size": (roi_size,) * spatial_dims, "native": True, **arguments})  # type: ignore[arg-type]
 
 
 def make_volume(*size: int, box: tuple[slice, ...] | None = None) -> tuple[torch.Tensor, torch.Tensor]:
@@ -43,7 +43,7 @@ def test_looking_at_the_box_around_the_structure_changes_no_bound(
     image, label = make_volume(*size, box=box)
     protector, spacing = make_protector(), (1.0, 1.0, thick)
     delta, bound = protector(image, label, spacing, levels=255)
-    whole = protector.limits(image, label, spacing, levels=255).sum(0, keepdim=True)
+    whole = protector.native_bounds(image, label, spacing, levels=255).sum(0, keepdim=True)
     assert torch.equal(bound, whole)
     assert (delta.abs() <= bound + 2.0**-24).all()
 
@@ -121,7 +121,7 @@ def test_a_volume_without_foreground_stays_as_it_is() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"window": 20}, "stride of 8"),
+        ({"roi_size": 20}, "stride of 8"),
         ({"slice_axis": 1}, "spatial_dims 3"),
         ({"spatial_dims": 2, "slice_axis": 3}, "slice_axis is 3"),
     ],

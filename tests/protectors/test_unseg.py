@@ -43,5 +43,5 @@ def test_all_classes_of_foreground_are_one_object_and_the_prompt_tells_where_it_
 
 @pytest.mark.parametrize("background", [-0.1, 1.5])
 def test_a_share_of_the_background_out_of_range_is_refused(background: float) -> None:
-    with pytest.raises(ValueError, match=rf"background is {background}; it must be between 0 and 1"):
+    with pytest.raises(ValueError, match=rf"background is {background}; it must be from 0 to 1"):
         UnSeg(2, 1, background=background, **SMALL)

@@ -149,7 +149,7 @@ def test_a_manifest_whose_names_leave_the_folder_is_refused(
     assert problem.id == MANIFEST and field in problem.what
     problem.what.encode()
     with pytest.raises(ManifestError):
-        restore_dataset(release, release, tmp_path / "back", KEY, progress=False)
+        restore_dataset(release, release, tmp_path / "back", key=KEY, progress=False)
     assert not (tmp_path / "back").exists()
 
 

@@ -38,9 +38,9 @@ def computed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     found: list[str] = []
     protect_case = module.protect_case
 
-    def count(case, *arguments):  # type: ignore[no-untyped-def]
+    def count(case, *arguments, **named):  # type: ignore[no-untyped-def]
         found.append(case.id)
-        return protect_case(case, *arguments)
+        return protect_case(case, *arguments, **named)
 
     monkeypatch.setattr(module, "protect_case", count)
     return found
@@ -137,17 +137,26 @@ def test_another_protector_computes_everything_again(
 
 def test_another_window_computes_everything_again(dataset: Path, interrupted: Path, computed: list[str]) -> None:
     cases = find_cases(dataset)
-    protect_dataset(cases, small_protector(), interrupted, window=(10, 200), num_workers=1, progress=False)
+    protect_dataset(cases, small_protector(), interrupted, intensity_window=(10, 200), num_workers=1, progress=False)
     assert computed == [*NAMES]
 
 
 def test_every_setting_weight_and_unknown_attribute_changes_the_run_digest() -> None:
     protector = small_protector()
-    known = [run_digest(protector, seed=0, window=None), run_digest(small_protector(), seed=1, window=None)]
-    known += [run_digest(small_protector(), seed=0, window=(0, 1)), run_digest(other_weights(), seed=0, window=None)]
-    assert run_digest(small_protector(), seed=0, window=None) == known[0]
+    known = [
+        run_digest(protector, seed=0, intensity_window=None),
+        run_digest(small_protector(), seed=1, intensity_window=None),
+    ]
+    known += [
+        run_digest(small_protector(), seed=0, intensity_window=(0, 1)),
+        run_digest(other_weights(), seed=0, intensity_window=None),
+    ]
+    assert run_digest(small_protector(), seed=0, intensity_window=None) == known[0]
     protector.extra = object()  # type: ignore[attr-defined]
-    known += [run_digest(protector, seed=0, window=None), run_digest(protector, seed=0, window=None)]
+    known += [
+        run_digest(protector, seed=0, intensity_window=None),
+        run_digest(protector, seed=0, intensity_window=None),
+    ]
     assert len(set(known)) == len(known)
 
 
@@ -186,7 +195,9 @@ def test_without_knowing_whose_the_records_are_all_is_computed_again(
 
 def test_a_record_of_another_run_or_case_is_not_taken(dataset: Path, interrupted: Path, computed: list[str]) -> None:
     """As when a run was killed while it removed what another one had left."""
-    record = Unfinished(interrupted, run_digest(small_protector(), seed=0, num_classes=2, window=None)).find("a")
+    record = Unfinished(interrupted, run_digest(small_protector(), seed=0, num_classes=2, intensity_window=None)).find(
+        "a"
+    )
     assert record is not None
     Unfinished(interrupted, "other").add(record)
     (interrupted / path_of("c")).write_bytes((interrupted / path_of("b")).read_bytes())
@@ -221,7 +232,7 @@ def test_what_an_older_version_left_is_ours_and_done_anew(
 ) -> None:
     computed.clear()
     if shard is not None:
-        protect_shard(find_cases(dataset), small_protector(), with_journal, shard, progress=False)
+        protect_shard(find_cases(dataset), small_protector(), with_journal, shard=shard, progress=False)
         assert tree(with_journal).keys() & {"images/a.bmp", "images/b.bmp", "images/c.bmp"} == {"images/b.bmp"}
     protect(dataset, with_journal)
     assert sorted(computed) == [*NAMES]

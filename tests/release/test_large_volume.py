@@ -17,7 +17,9 @@ LIMIT_GIB = 4
 PROTECT = """
 import resource, sys, time
 import torch
-from monai_umed.data.cases import find_cases, load_case, write_image
+from monai_umed.data.cases import find_cases
+from monai_umed.data.codec import write_image
+from monai_umed.data.loading import load_case
 from monai_umed.networks.generators import UMedPerturbator
 from monai_umed.release.protect import protect_dataset
 from monai_umed.protectors.umed import UMed
@@ -25,7 +27,7 @@ from monai_umed.protectors.umed import UMed
 folder, output, window = sys.argv[1], sys.argv[2], (-160.0, 240.0)
 protector = UMed(UMedPerturbator(3, 1), (96, 96, 96), native=True)
 begin = time.monotonic()
-manifest = protect_dataset(find_cases(folder), protector, output, window=window, progress=False)
+manifest = protect_dataset(find_cases(folder), protector, output, intensity_window=window, progress=False)
 total = time.monotonic() - begin
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 begin = time.monotonic()

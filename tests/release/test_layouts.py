@@ -16,7 +16,7 @@ from sealed_folders import KEY, folders_in, protect_and_seal
 from monai_umed.data.case import DatasetError
 from monai_umed.data.cases import find_cases
 from monai_umed.data.manifest import MANIFEST, Manifest
-from monai_umed.release.protect import protect_dataset
+from monai_umed.release.protect import protect_dataset, report
 from monai_umed.release.verify import verify_folder
 from monai_umed.sealing.restore import restore_dataset
 
@@ -78,7 +78,7 @@ def test_nnunet_reads_a_release_as_the_original_and_restore_brings_its_list_back
     assert written["dataset.json"] == originals["dataset.json"]
     assert written.keys() == {name for name in originals if not name.startswith("imagesTs")} | {MANIFEST}
     assert verify_folder(made.protected, made.dataset, progress=False) == []
-    assert not restore_dataset(made.protected, made.sealed, made.output, KEY, progress=False).failed
+    assert not restore_dataset(made.protected, made.sealed, made.output, key=KEY, progress=False).failed
     assert tree(made.output).items() <= originals.items() and "dataset.json" in tree(made.output)
     assert verify_folder(made.protected, made.output, progress=False) == []
 
@@ -90,6 +90,19 @@ def test_cases_that_are_left_out_are_not_counted(tmp_path: Path) -> None:
     check_as_nnunet(tmp_path / "out")
     assert json.loads((tmp_path / "out/dataset.json").read_text())["numTraining"] == 2
     assert verify_folder(tmp_path / "out", tmp_path / "data", progress=False) == []
+
+
+def test_images_without_a_label_are_counted_and_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data, out = tmp_path / "data", tmp_path / "out"
+    write_nnunet(data)
+    write_array(data / "imagesTs/la_009_0001.nii.gz", noise(SHAPE).astype(np.int16))  # a channel is no image of its own
+    fields = json.loads((data / "dataset.json").read_text())
+    fields["test"] = ["./imagesTs/la_009.nii.gz", {"image": "./imagesTs/la_010.nii.gz"}]
+    (data / "dataset.json").write_text(json.dumps(fields))
+    report(protect_dataset(find_cases(data), small_protector(1, 3), out, progress=False), out)
+    assert Manifest.load(out / MANIFEST).unlabeled == 2
+    assert "Left out 2 images without a label: nothing says where to protect them" in capsys.readouterr().out
+    assert verify_folder(out, data, progress=False) == []
 
 
 def write_decathlon(root: Path) -> None:
@@ -113,7 +126,15 @@ def write_split_folders(root: Path) -> None:
     (root / "dataset.json").write_text(json.dumps({"training": [write_pair(root, *pair) for pair in names]}))
 
 
-@pytest.mark.parametrize("write", [write_decathlon, write_per_case, write_nested, write_split_folders])
+def write_plain_folders(root: Path) -> None:
+    pairs = [write_pair(root, f"images/{name}.png", f"labels/{name}.png") for name in "ab"]
+    (root / "dataset.json").write_text(json.dumps({"training": pairs}))
+
+
+WRITERS = [write_decathlon, write_per_case, write_nested, write_split_folders, write_plain_folders]
+
+
+@pytest.mark.parametrize("write", WRITERS)
 def test_monai_reads_the_list_of_a_release_as_that_of_the_original(tmp_path: Path, write: Any) -> None:
     data, out = tmp_path / "data", tmp_path / "out"
     data.mkdir()
@@ -147,7 +168,7 @@ def test_jpeg_comes_back_under_its_own_name_in_the_list(tmp_path: Path) -> None:
     (made.dataset / "dataset.json").write_text(json.dumps({"training": [pair]}, indent=4) + "\n")
     assert not protect_and_seal(made).failed
     assert load_decathlon_datalist(made.protected / "dataset.json")[0]["image"].endswith("scans/a.png")
-    assert not restore_dataset(made.protected, made.sealed, made.output, KEY, progress=False).failed
+    assert not restore_dataset(made.protected, made.sealed, made.output, key=KEY, progress=False).failed
     assert load_decathlon_datalist(made.output / "dataset.json")[0]["image"].endswith("scans/a.jpg")
     assert verify_folder(made.protected, made.output, progress=False) == []
 

@@ -127,7 +127,7 @@ def test_property_the_reach_holds_every_pixel_that_may_change(
             SimpleITK.GetImageFromArray(label[0].numpy()), [side // 2 for side in box][::-1], SimpleITK.sitkBox
         )
     )
-    assert bound[dilated == 0].max(initial=0) <= protector.eps * reach.share * (1 + 1e-6)
+    assert bound[dilated == 0].max(initial=0) <= protector.eps * reach.fraction * (1 + 1e-6)
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,7 @@ def test_files_on_disk_keep_the_limit_the_mask_and_all_else(tmp_path: Path, kind
     [record] = manifest.cases
     assert Manifest.load(after / MANIFEST).cases == [record]
     change = np.abs(new.astype(np.float64) - old)
-    width = record.window[1] - record.window[0]
+    width = float(np.diff(record.intensity_window)[0])
     whole = np.issubdtype(image.dtype, np.integer)
     # floor(4/255 * 255) is 4 although the product is 3.9999998 in float32: hence the thousandth of a level
     limit = math.floor(EPS * width + 1e-3) if whole else EPS * width * (1 + 2**-20)
@@ -90,7 +90,7 @@ def test_convention_eight_bit_files_move_by_four_of_255_levels(tmp_path: Path) -
         find_cases(tmp_path / "dataset"), small_protector(), tmp_path / "protected", progress=False
     )
     [record] = manifest.cases
-    assert (record.window, record.max_abs_delta, manifest.eps) == ((0, 255), 4, EPS)
+    assert (record.intensity_window, record.max_abs_delta, manifest.eps) == ((0, 255), 4, EPS)
 
 
 def test_a_volume_keeps_its_affine_and_its_header(tmp_path: Path) -> None:

@@ -102,7 +102,7 @@ def test_a_series_keeps_the_limit_the_geometry_and_all_values_outside_the_region
 
     [record] = [record for record in manifest.cases if record.id == name]
     assert (record.image, record.label, record.source) == (f"images/{name}", GOOD[name], name)
-    assert record.window == (WINDOW[0] - INTERCEPT, WINDOW[1] - INTERCEPT)
+    assert record.intensity_window == (WINDOW[0] - INTERCEPT, WINDOW[1] - INTERCEPT)
     assert record.max_abs_delta == change.max() and record.shape == (1, COLUMNS, ROWS, SLICES)
     assert (record.sha256_before, record.sha256_after) == (sha256_path(source), sha256_path(target))
     assert (after / record.label).read_bytes() == (before / record.label).read_bytes()

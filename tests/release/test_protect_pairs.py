@@ -52,7 +52,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Folders:
         write_pair(folders.dataset / "images" / f"{name}.img", seed, kind)
         write_mask(folders.dataset / "masks" / f"{name}.img")
     assert [record.id for record in protect(folders).cases] == [*KINDS]
-    report = seal_dataset(find_cases(folders.dataset), folders.protected, folders.sealed, KEY, progress=False)
+    report = seal_dataset(find_cases(folders.dataset), folders.protected, folders.sealed, key=KEY, progress=False)
     assert report == CaseReport(done=[*KINDS])
     return folders
 
@@ -71,7 +71,7 @@ def check(folders: Folders, originals: bool = True) -> list[Problem]:
 
 def restore(folders: Folders) -> tuple[Path, CaseReport]:
     output = folders.dataset.with_name("output")
-    return output, restore_dataset(folders.protected, folders.sealed, output, KEY, progress=False)
+    return output, restore_dataset(folders.protected, folders.sealed, output, key=KEY, progress=False)
 
 
 @pytest.mark.parametrize("name", KINDS)

@@ -61,16 +61,16 @@ def computed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     ids: list[str] = []
     protect_case = module.protect_case
 
-    def count(case: Case, *arguments: Any) -> CaseRecord:
+    def count(case: Case, *arguments: Any, **named: Any) -> CaseRecord:
         ids.append(case.id)
-        return protect_case(case, *arguments)
+        return protect_case(case, *arguments, **named)
 
     monkeypatch.setattr(module, "protect_case", count)
     return ids
 
 
 def protect_part(dataset: Path, out: Path, shard: str) -> None:
-    protect_shard(find_cases(dataset), small_protector(), out, parse_shard(shard), progress=False)
+    protect_shard(find_cases(dataset), small_protector(), out, shard=parse_shard(shard), progress=False)
 
 
 # Shards
@@ -91,9 +91,9 @@ def test_a_shard_is_read_as_it_is_written(numbers: tuple[int, int]) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("4/4", "4/4 is no shard; they go from 0/4 to 3/4"),
-        ("1/0", "1/0 is no shard; they go from 0/1 to 0/1"),
-        ("first", "'first' is no shard; write 0/4 for the first of four"),
+        ("4/4", "4/4 is not a shard; use 0/4 to 3/4"),
+        ("1/0", "1/0 is not a shard; use 0/1 to 0/1"),
+        ("first", "'first' is not a shard; write 0/4 for the first of four"),
         ("-1/4", "write 0/4"),
         ("", "write 0/4"),
     ],
@@ -140,7 +140,7 @@ def test_another_number_of_shards_goes_on_with_what_is_there(
 
 def test_nobody_loses_the_shards_of_a_run_by_another_option(dataset: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    protect_shard(find_cases(dataset), small_protector(), out, Shard(0, 2), seed=5, progress=False)
+    protect_shard(find_cases(dataset), small_protector(), out, shard=Shard(0, 2), seed=5, progress=False)
     before = tree(out)
     message = "it holds shards of a run with other settings, software or processors; go on with the same ones, or del"
     with pytest.raises(DatasetError, match=message):
@@ -273,13 +273,13 @@ def test_where_files_cannot_be_locked_a_warning_says_so(
 def die_while_writing(dataset: Path, out: Path, shard: str) -> None:
     protect_case, seen = module.protect_case, []
 
-    def last(case: Case, *arguments: Any) -> CaseRecord:
+    def last(case: Case, *arguments: Any, **named: Any) -> CaseRecord:
         seen.append(case)
         if len(seen) == 2:
             os.kill(os.getpid(), signal.SIGKILL)
-        return protect_case(case, *arguments)
+        return protect_case(case, *arguments, **named)
 
-    module.protect_case = last  # type: ignore[assignment]
+    module.protect_case = last
     protect_part(dataset, out, shard)
 
 

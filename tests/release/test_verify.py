@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
@@ -26,6 +27,7 @@ from monai_umed.data.case import DatasetError
 from monai_umed.data.cases import find_cases
 from monai_umed.data.manifest import MANIFEST, UNFINISHED
 from monai_umed.io.checksum import sha256_path
+from monai_umed.io.fidelity import measure
 from monai_umed.protectors.controls import Identity
 from monai_umed.release.protect import protect_dataset
 from monai_umed.release.verify import Problem, verify_folder
@@ -374,9 +376,9 @@ def test_a_voxel_that_is_no_number_is_outside_of_the_budget(tmp_path: Path) -> N
 
 def test_sealed_files_inside_are_one_problem_and_beside_none(folders: Folders) -> None:
     cases, key = find_cases(folders.dataset), bytes(32)
-    seal_dataset(cases, folders.protected, folders.protected.parent / "sealed", key, progress=False)
+    seal_dataset(cases, folders.protected, folders.protected.parent / "sealed", key=key, progress=False)
     assert check(folders) == []
-    seal_dataset(cases, folders.protected, folders.protected / "sealed", key, progress=False)
+    seal_dataset(cases, folders.protected, folders.protected / "sealed", key=key, progress=False)
     [problem] = check(folders)
     assert problem.id == "sealed/" and problem.what.startswith("3 sealed files, which a new run would refuse; move")
 
@@ -412,3 +414,19 @@ def test_a_case_in_which_no_pixel_changed_is_a_problem(tmp_path: Path, originals
     protect_dataset(find_cases(folders.dataset), Identity(2, 1), folders.protected, progress=False)
     what = "images/a.png is as unprotected as its original, no pixel changed; remove it, or protect again"
     assert check(folders, originals) == [Problem("a", what)]
+
+
+def test_a_case_in_which_less_than_half_of_its_perturbation_is_left_is_a_problem(folders: Folders) -> None:
+    """The manifest agrees with the files in all figures, as if that had been protected."""
+    before, after = (read_array(folder / "images" / "a.bmp") for folder in folders)
+    weak = after.copy()
+    weak[:25] = before[:25]
+    assert (weak != before).any()
+    for array in (after, weak):
+        assert check(folders) == []
+        forge(folders.protected, array)
+        edit_manifest(folders.protected, **asdict(measure(before[None], array[None], 255)))
+        assert check(folders, originals=False) == []
+    [problem] = check(folders)
+    assert problem.id == "a"
+    assert "of the perturbation arrives, must be at least 50%; protect again" in problem.what

@@ -137,7 +137,7 @@ def test_a_bad_file_is_listed_with_its_reason_and_the_others_are_restored(
 
 def test_a_file_of_another_key_is_listed_and_the_others_are_restored(folders: Folders) -> None:
     (folders.sealed / "images/b.bmp.sealed").unlink()
-    seal_dataset(find_cases(folders.dataset), folders.protected, folders.output, OTHER_KEY, progress=False)
+    seal_dataset(find_cases(folders.dataset), folders.protected, folders.output, key=OTHER_KEY, progress=False)
     (folders.output / "images/b.bmp.sealed").rename(folders.sealed / "images/b.bmp.sealed")
     shutil.rmtree(folders.output)
     report = restore_all(folders)
@@ -166,7 +166,7 @@ def test_an_existing_original_is_kept_and_any_other_file_is_not_overwritten(fold
 
 def test_originals_in_place_need_nothing(folders: Folders) -> None:
     before = tree(folders.dataset)
-    report = restore_dataset(folders.protected, folders.sealed, folders.dataset, KEY, progress=False)
+    report = restore_dataset(folders.protected, folders.sealed, folders.dataset, key=KEY, progress=False)
     assert report == CaseReport(kept=["a", "b", "c"]) and tree(folders.dataset) == before
 
 
@@ -205,7 +205,7 @@ def test_an_output_that_overlaps_with_an_input_is_refused(folders: Folders, name
     root = folders.protected.parent
     before = tree(root)
     with pytest.raises(DatasetError, match="choose a folder outside"):
-        restore_dataset(folders.protected, folders.sealed, root / name, KEY, progress=False)
+        restore_dataset(folders.protected, folders.sealed, root / name, key=KEY, progress=False)
     assert tree(root) == before
 
 
@@ -214,14 +214,14 @@ def test_sealing_into_images_or_masks_is_refused(folders: Folders, name: str) ->
     root = folders.protected.parent
     before = tree(root)
     with pytest.raises(DatasetError, match="choose a folder outside"):
-        seal_dataset(find_cases(folders.dataset), folders.protected, root / name, KEY, progress=False)
+        seal_dataset(find_cases(folders.dataset), folders.protected, root / name, key=KEY, progress=False)
     assert tree(root) == before
 
 
 def test_sealed_files_may_travel_within_the_public_folder(folders: Folders) -> None:
     sealed = folders.protected / "sealed"
-    assert seal_dataset(find_cases(folders.dataset), folders.protected, sealed, KEY, progress=False).done
-    assert restore_dataset(folders.protected, sealed, folders.output, KEY, progress=False).done == ["a", "b", "c"]
+    assert seal_dataset(find_cases(folders.dataset), folders.protected, sealed, key=KEY, progress=False).done
+    assert restore_dataset(folders.protected, sealed, folders.output, key=KEY, progress=False).done == ["a", "b", "c"]
 
 
 @pytest.mark.parametrize("path", ["../evil.bmp", "/tmp/evil.bmp", "images/../../evil.bmp", "C:\\evil.bmp"])
@@ -285,7 +285,7 @@ def test_a_link_to_itself_spoils_one_case_alone(folders: Folders) -> None:
 def test_sealing_again_keeps_good_files_and_replaces_bad_ones(folders: Folders) -> None:
     flip(folders.sealed / "images" / "b.bmp.sealed")
     before = tree(folders.sealed)
-    report = seal_dataset(find_cases(folders.dataset), folders.protected, folders.sealed, KEY, progress=False)
+    report = seal_dataset(find_cases(folders.dataset), folders.protected, folders.sealed, key=KEY, progress=False)
     assert report == CaseReport(done=["b"], kept=["a", "c"])
     assert {name for name, digest in tree(folders.sealed).items() if before[name] != digest} == {"images/b.bmp.sealed"}
 
@@ -293,7 +293,7 @@ def test_sealing_again_keeps_good_files_and_replaces_bad_ones(folders: Folders) 
 def test_files_of_another_key_are_not_sealed_over(folders: Folders) -> None:
     before = tree(folders.sealed)
     with pytest.raises(WrongKeyError):
-        seal_dataset(find_cases(folders.dataset), folders.protected, folders.sealed, OTHER_KEY, progress=False)
+        seal_dataset(find_cases(folders.dataset), folders.protected, folders.sealed, key=OTHER_KEY, progress=False)
     assert tree(folders.sealed) == before
 
 
@@ -301,7 +301,7 @@ def test_originals_that_changed_or_are_absent_are_not_sealed(folders: Folders) -
     shutil.rmtree(folders.sealed)
     flip(folders.dataset / "images" / "a.bmp")
     cases = [case for case in find_cases(folders.dataset) if case.id != "b"]
-    report = seal_dataset(cases, folders.protected, folders.sealed, KEY, progress=False)
+    report = seal_dataset(cases, folders.protected, folders.sealed, key=KEY, progress=False)
     assert report.done == ["c"]
     reasons = {failure.id: failure.reason for failure in report.failed}
     assert "original is not the file" in reasons["a"] and "not among the cases" in reasons["b"]
@@ -321,5 +321,5 @@ def test_the_longest_names_of_files_are_sealed_and_restored(tmp_path: Path) -> N
     write_array(folders.dataset / "images" / name, noise((40, 48)).astype(np.uint8))
     write_array(folders.dataset / "masks" / name, square((40, 48)))
     assert protect_and_seal(folders).done == ["y" * 251]
-    assert not restore_dataset(folders.protected, folders.sealed, folders.output, KEY, progress=False).failed
+    assert not restore_dataset(folders.protected, folders.sealed, folders.output, key=KEY, progress=False).failed
     assert tree(folders.output) == tree(folders.dataset)

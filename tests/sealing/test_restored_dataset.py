@@ -107,7 +107,7 @@ def releases(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 SimpleITK.WriteImage(label, str(dataset / "masks" / f"{stem}.nrrd"))
         cases = find_cases(dataset)
         protect_dataset(cases, small_protector(channels, len(shape)), root / group / "protected", progress=False)
-        report = seal_dataset(cases, root / group / "protected", root / group / "sealed", KEY, progress=False)
+        report = seal_dataset(cases, root / group / "protected", root / group / "sealed", key=KEY, progress=False)
         assert report.done == IDS[group], report.failed
         (root / group / "dataset").rename(root / f"{group} originals")  # nobody who trains has them
     return root
@@ -231,7 +231,7 @@ def test_a_pipeline_needs_one_transform_in_the_place_of_its_image_reader(release
 def test_the_transform_takes_paths_of_the_release_only(releases: Path) -> None:
     folder = releases / "gray"
     restore = UMedRestore(folder / "protected", folder / "sealed", KEY)
-    with pytest.raises(ValueError, match=r"a\.png is no image in the manifest of .*protected; name one"):
+    with pytest.raises(ValueError, match=r"a\.png is not an image in the manifest of .*protected; name one"):
         restore(folder / "a.png")
     with pytest.raises(TypeError, match=r"got MetaTensor; put it before LoadImage"):
         restore(restore(str(folder / "protected" / "images" / "png.png")))  # type: ignore[arg-type]
@@ -267,7 +267,7 @@ def test_a_mask_of_more_classes_asks_for_their_number(releases: Path, tmp_path: 
     write_array(tmp_path / "dataset" / "masks" / "a.png", mask)
     cases = find_cases(tmp_path / "dataset")
     protect_dataset(cases, small_protector(), tmp_path / "protected", num_classes=3, progress=False)
-    seal_dataset(cases, tmp_path / "protected", tmp_path / "sealed", KEY, progress=False)
+    seal_dataset(cases, tmp_path / "protected", tmp_path / "sealed", key=KEY, progress=False)
     np.testing.assert_array_equal(dataset_of(tmp_path, num_classes=3)[0]["label"][0], mask.T)
     with pytest.raises(CaseError, match="set the number of classes"):
         dataset_of(tmp_path)[0]
@@ -301,7 +301,7 @@ def test_labels_in_another_order_of_axes_are_matched(tmp_path: Path) -> None:
     write_case(tmp_path, volume(), label, (".nii.gz", ".nrrd"))
     cases = find_cases(tmp_path)
     protect_dataset(cases, small_protector(1, 3), tmp_path / "protected", progress=False)
-    seal_dataset(cases, tmp_path / "protected", tmp_path / "sealed", KEY, progress=False)
+    seal_dataset(cases, tmp_path / "protected", tmp_path / "sealed", key=KEY, progress=False)
     item = dataset_of(tmp_path)[0]
     np.testing.assert_array_equal(item["label"][0], label_array())
     assert torch.equal(item["label"].affine, item["image"].affine)

@@ -49,7 +49,7 @@ def describe(original: Content, protected: Content, case_id: str = "a") -> CaseR
         label_sha256=hashlib.sha256(b"mask").hexdigest(),
         shape=(1, 16, 16, 16),
         dtype="uint16",
-        window=(0, 255),
+        intensity_window=(0, 255),
         max_abs_delta=4,
         psnr=40.0,
         ssim=0.99,
@@ -310,7 +310,7 @@ def test_a_manifest_of_other_names_is_refused(folders: Folders) -> None:
 
 def test_originals_in_place_are_kept_also_beside_hidden_files(folders: Folders) -> None:
     before = tree(folders.dataset)
-    report = restore_dataset(folders.protected, folders.sealed, folders.dataset, KEY, progress=False)
+    report = restore_dataset(folders.protected, folders.sealed, folders.dataset, key=KEY, progress=False)
     assert report == CaseReport(kept=["a", "b", "c"]) and tree(folders.dataset) == before
 
 
@@ -374,14 +374,14 @@ def test_an_interrupted_series_is_not_there_at_all_and_a_later_run_finishes(
 def test_an_original_series_that_changed_is_not_sealed(folders: Folders) -> None:
     shutil.rmtree(folders.sealed)
     flip(folders.dataset / "images" / "a" / "k.dcm")
-    report = seal_dataset(find_cases(folders.dataset), folders.protected, folders.sealed, KEY, progress=False)
+    report = seal_dataset(find_cases(folders.dataset), folders.protected, folders.sealed, key=KEY, progress=False)
     assert report.done == ["b", "c"] and "original is not the file" in report.failed[0].reason
 
 
 def test_sealing_again_keeps_good_series_and_replaces_bad_ones(folders: Folders) -> None:
     flip(folders.sealed / "images" / "b.sealed")
     before = tree(folders.sealed)
-    report = seal_dataset(find_cases(folders.dataset), folders.protected, folders.sealed, KEY, progress=False)
+    report = seal_dataset(find_cases(folders.dataset), folders.protected, folders.sealed, key=KEY, progress=False)
     assert report == CaseReport(done=["b"], kept=["a", "c"])
     assert {name for name, digest in tree(folders.sealed).items() if before[name] != digest} == {"images/b.sealed"}
 

@@ -34,7 +34,7 @@ def test_the_bar_counts_every_step_and_shows_the_loss(decollate: bool, capsys: p
 
 def test_without_a_bar_tqdm_and_its_lock_stay_out_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress, "tqdm", None)
-    assert list(track(iter("abc"), 3, "protect", disable=True)) == ["a", "b", "c"]
+    assert list(track(iter("abc"), 3, title="protect", disable=True)) == ["a", "b", "c"]
     trainer = small_trainer(train_handlers=[TrainingProgress("fit", disable=True)])
     trainer.run()
     assert trainer.state.iteration == trainer.state.max_epochs * trainer.state.epoch_length

@@ -32,7 +32,7 @@ def data() -> Mapping[Hashable, Any]:
 
 
 def test_protection_without_a_label_names_the_missing_and_the_present_keys(data: Mapping[Hashable, Any]) -> None:
-    with pytest.raises(KeyError, match=r"needs the mask under 'label', the data holds \['image', 'mask'\]; load the"):
+    with pytest.raises(KeyError, match=r"needs the mask under 'label', the data has \['image', 'mask'\]; load the"):
         UMedProtectd("image", make_protector())(data)
     with pytest.raises(KeyError, match="needs the mask under 'liver'"):
         UMedProtectd("image", make_protector(), label_key="liver")(data)
@@ -106,5 +106,39 @@ def test_255_beside_another_class_is_no_foreground(data: Mapping[Hashable, Any])
     label = data["mask"].clone()
     label[:, 7, 7] = 255
     protect = UMedProtectd("image", ConstantStamp(2, 1, size=(16, 16), bound="roi"), label_key="mask")
-    with pytest.raises(ValueError, match="The label holds class 255"):
+    with pytest.raises(ValueError, match="The label has class 255"):
         protect({**data, "mask": label})
+
+
+def test_ignored_pixels_stay_and_are_of_no_class(data: Mapping[Hashable, Any]) -> None:
+    label = data["mask"].to(torch.uint8)
+    label[:, 5:8, 5:15] = 255
+    stamp = ConstantStamp(2, 1, size=(16, 16), bound="roi")
+    found = UMedProtectd("image", stamp, label_key="mask", ignore_label=255)({**data, "mask": label})["image"]
+    changed = torch.as_tensor(found) != data["image"]
+    assert changed[label == 1].any() and not changed[label != 1].any()
+    with pytest.raises(ValueError, match="ignore_label is 0, must be 1 to 65535"):
+        UMedProtectd("image", stamp, ignore_label=0)
+
+
+def test_pixels_without_a_value_stay_outside_of_the_structure_and_are_refused_inside(
+    data: Mapping[Hashable, Any],
+) -> None:
+    protect = UMedProtectd("image", ConstantStamp(2, 1, size=(16, 16), bound="full"), label_key="mask")
+    image = data["image"].clone()
+    image[:, 0], image[:, 19] = float("nan"), float("inf")
+    found = torch.as_tensor(protect({**data, "image": image})["image"])
+    assert found[:, 0].isnan().all() and found[:, 19].isposinf().all()
+    assert torch.equal(found[:, 1:19], torch.as_tensor(protect(data)["image"])[:, 1:19])
+    image[:, 7, 7] = float("nan")
+    with pytest.raises(ValueError, match="Pixels inside the structure are NaN or infinite"):
+        protect({**data, "image": image})
+
+
+def test_gray_that_is_stored_as_color_is_protected_as_its_file_would_be(data: Mapping[Hashable, Any]) -> None:
+    gray, color = (ConstantStamp(2, channels, size=(16, 16), bound="roi") for channels in (1, 3))
+    expected = torch.as_tensor(UMedProtectd("image", gray, label_key="mask")(data)["image"])
+    stored = {**data, "image": data["image"].repeat(3, 1, 1)}
+    found = torch.as_tensor(UMedProtectd("image", gray, label_key="mask")(stored)["image"])
+    torch.testing.assert_close(found, expected.repeat(3, 1, 1))
+    assert torch.as_tensor(UMedProtectd("image", color, label_key="mask")(data)["image"]).shape == (1, 20, 20)

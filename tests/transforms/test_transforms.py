@@ -214,5 +214,5 @@ def test_unusable_labels_and_bounds_are_refused() -> None:
         ContourBand()(torch.zeros(2, 8, 8))
     with pytest.raises(ValueError, match=r"got \(8, 8\)"):
         ContourBand()(torch.zeros(8, 8))
-    with pytest.raises(ValueError, match=r"bound holds -0\.1; a bound is the limit"):
+    with pytest.raises(ValueError, match=r"bound has -0\.1; a bound is the limit"):
         ApplyPerturbation()(torch.zeros(1, 8, 8), torch.zeros(1, 8, 8), -0.1)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from protected_folder import noise, small_protector
@@ -15,6 +16,8 @@ from typer.testing import CliRunner
 
 import monai_umed as mu
 from monai_umed.cli import app
+from monai_umed.io.run_folder import claim_output
+from monai_umed.label.settings import read_settings
 from monai_umed.protectors.checkpoint import find_checkpoint
 from monai_umed.workflows.bundle import renamed
 
@@ -49,6 +52,20 @@ def test_the_old_name_of_the_sealing_key_works_and_names_the_new_one(old: Path, 
     arguments = ["restore", old, "--key", old / "owner.key", "--output", tmp_path / "back", "--no-progress"]
     done = CliRunner().invoke(app, [str(argument) for argument in arguments])
     assert done.exit_code == 0 and "--key is called --seal-key now" in done.stderr
+
+
+def test_the_old_names_of_the_intensity_window_work_and_name_the_new_one(
+    old: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seen: list[Any] = []
+    monkeypatch.setattr(mu, "audit", lambda *_, **options: seen.append(options["intensity_window"]))
+    arguments = ["audit", str(old), "--clean", "D", "--test", "D", "--window", "ct-lung"]
+    assert "--window is called --intensity-window now" in CliRunner().invoke(app, arguments).stderr
+    assert read_settings({"window": "ct-lung"}, tmp_path).intensity_window == (-1350.0, 150.0)
+    assert "--conf window is called --conf intensity_window now" in capsys.readouterr().err
+    (tmp_path / "settings.json").write_text('{"window": [0, 1]}')
+    claim_output(tmp_path, {"intensity_window": (0, 1)})
+    assert seen == [[-1350.0, 150.0]]
 
 
 def test_the_old_name_of_the_pattern_key_works_and_names_the_new_one(capsys: pytest.CaptureFixture[str]) -> None:

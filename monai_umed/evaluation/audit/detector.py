@@ -1,4 +1,4 @@
-"""How well a linear detector tells protected files from clean ones, by the spectrum of the image alone."""
+"""Measure how well a linear detector tells protected from clean files by the spectrum of the image alone."""
 
 from __future__ import annotations
 
@@ -10,31 +10,25 @@ from scipy.stats import mannwhitneyu
 
 MIN_CASES = 10
 FOLDS = 5
-BANDS = {2: 12, 3: 6}  # a side; 144 and 216 features
-RIDGE = 0.1  # of a standardized feature's variance
+BANDS = {2: 12, 3: 6}  # per axis, by the number of axes: 144 and 216 features
+RIDGE = 0.1  # fraction of a standardized feature's variance
 POWER_FLOOR = 1e-9  # of intensities in [0, 1], squared; rounding to 8 bits leaves 1e-6
 
 
 def _bands(length: int, count: int) -> torch.Tensor:
-    """Band of every frequency of an axis, from 0 for constant to ``count - 1`` for alternating."""
+    """Return the band of every frequency of an axis, from 0 for constant to ``count - 1`` for alternating."""
     waves = torch.arange(length)
     waves = torch.minimum(waves, length - waves)
-    # In whole numbers: a rounding error at the edge of a band could leave it without any frequency.
+    # Use whole numbers, since a rounding error at the edge of a band could leave it without any frequency.
     return (2 * count * waves // length).clamp_(max=count - 1)
 
 
 def spectrum(image: torch.Tensor) -> torch.Tensor:
-    """Log power in a grid of frequency bands.
+    """Compute the log power of an image ``(C, *spatial)`` in [0, 1] in frequency bands, float64 ``(bands,)``.
 
-    The mean of each channel is removed and the borders are faded out by a Hann window. The power spectrum, averaged
-    over channels, is averaged over 12 x 12 bands of horizontal and vertical frequency (6 x 6 x 6 for volumes, at most
-    half the smallest side per axis), the two signs of a frequency together.
-
-    Args:
-        image: ``(C, *spatial)`` in [0, 1].
-
-    Returns:
-        float64 ``(bands,)``.
+    The mean of each channel is removed and a Hann window fades out the borders. The power spectrum, averaged over
+    channels and both signs of a frequency, is averaged over 12 x 12 bands of horizontal and vertical frequency
+    (6 x 6 x 6 for volumes, per axis at most half the smallest side).
     """
     size = tuple(image.shape[1:])
     axes = tuple(range(1, image.ndim))
@@ -53,9 +47,9 @@ def spectrum(image: torch.Tensor) -> torch.Tensor:
 
 
 def _direction(clean: np.ndarray, protected: np.ndarray) -> np.ndarray:
-    """Fisher's linear discriminant with a ridge, in units of the features: protected files score higher."""
+    """Compute Fisher's linear discriminant with a ridge, in units of the features: protected files score higher."""
     spread = np.concatenate([clean, protected]).std(axis=0)
-    scale = np.where(spread > 1e-9, spread, 1)  # what does not vary is rounding, and stays as small as it is
+    scale = np.where(spread > 1e-9, spread, 1)  # smaller variation is rounding and must not be amplified
     first, second = clean / scale, protected / scale
     centered = np.concatenate([first - first.mean(axis=0), second - second.mean(axis=0)])
     scatter = centered.T @ centered / len(centered)
@@ -64,12 +58,12 @@ def _direction(clean: np.ndarray, protected: np.ndarray) -> np.ndarray:
 
 
 def area_under_curve(negative: np.ndarray, positive: np.ndarray) -> float:
-    """Share of pairs in which the positive scores higher (Mann-Whitney's U); a tie counts one half."""
+    """Return the fraction of pairs in which the positive scores higher (Mann-Whitney's U); a tie counts one half."""
     return float(mannwhitneyu(positive, negative).statistic / (len(positive) * len(negative)))
 
 
 def _pairs(clean: Sequence[dict], protected: Sequence[dict]) -> tuple[np.ndarray, np.ndarray]:
-    """Features of the cases in both sets, ``(cases, bands)`` each, sorted by id."""
+    """Return features of the cases in both sets, ``(cases, bands)`` each, sorted by id."""
     images = [{item["id"]: item["image"] for item in items} for items in (clean, protected)]
     ids = sorted(images[0].keys() & images[1].keys())
     if len(ids) < MIN_CASES:
@@ -87,25 +81,24 @@ def _pairs(clean: Sequence[dict], protected: Sequence[dict]) -> tuple[np.ndarray
 
 
 def detector_auc(clean: Sequence[dict], protected: Sequence[dict], seed: int = 0) -> float:
-    """Area under the ROC curve of a linear detector of protected files.
+    """Compute the area under the ROC curve of a linear detector of protected files.
 
-    The detector is a linear discriminant on :func:`spectrum`; it sees neither mask nor clean original of the file that
-    it judges. Five-fold cross-validation over cases: both files of a case are in the same fold, and the result is the
-    mean of the AUC within each of the folds, so that scores of different detectors are never compared.
+    The detector is a linear discriminant on :func:`spectrum`, which sees neither the mask nor the clean original of a
+    file. In five-fold cross-validation over cases, both files of a case are in the same fold, and the result is the
+    mean AUC of the folds, so that scores of different detectors are never compared.
 
-    A value near 0.5 says that this simple detector fails, not that none could succeed. Values somewhat below 0.5 are
-    chance.
+    A value near 0.5 means that this simple detector fails, not that none could succeed.
 
     Args:
         clean: items with ``id`` and ``image`` ``(C, *spatial)`` in [0, 1], all on one grid.
         protected: their protected versions under the same ids, in any order; cases in one set only are left out.
-        seed: of the folds.
+        seed: seed of the folds.
 
     Returns:
-        AUC in [0, 1]: 0.5 is chance and, exactly, the result for identical sets; 1 is always right.
+        AUC in [0, 1]: 0.5, or by chance somewhat less, for guessing, exactly 0.5 for identical sets, 1 for no error.
 
     Raises:
-        ValueError: if fewer than ten cases are in both sets, or the images differ in shape.
+        ValueError: If fewer than ten cases are in both sets, or the images differ in shape.
     """
     first, second = _pairs(clean, protected)
     order = np.random.default_rng(seed).permutation(len(first))

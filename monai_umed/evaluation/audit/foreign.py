@@ -1,4 +1,4 @@
-"""Other public images, and their copy protected with this tool: what a determined exploiter brings along."""
+"""Other public images that a determined exploiter has, and copies of them protected with this tool."""
 
 from __future__ import annotations
 
@@ -10,30 +10,27 @@ from ..bundle_fit import fit_by_config
 from ..workers import attempt_alone
 
 
-def protect_foreign(foreign_dir: str, work_dir: Path, *, size: tuple[int, ...], progress: bool = True) -> str:
-    """Fit and apply the default protector to a foreign dataset, as anybody can, in a process of its own.
+def protect_foreign(foreign_dir: str, work_dir: Path, *, grid: tuple[int, ...], progress: bool = True) -> str:
+    """Protect a foreign dataset with the default protector, as anybody can, and return the protected folder.
 
-    Done once per audit, by the first process if ``torchrun`` started several; an interrupted run is continued.
+    This runs once per audit in a separate process, started by the first rank, and continues an interrupted run.
 
     Args:
-        foreign_dir: two classes, see :func:`monai_umed.data.cases.find_cases`.
-        work_dir: where the fit, its log and the protected files go.
-        size: grid of the generators.
+        foreign_dir: dataset of two classes, see :func:`monai_umed.data.cases.find_cases`.
+        work_dir: folder for the fit, its log and the protected files.
+        grid: grid of the generators.
         progress: whether to show the fit's progress bar.
 
-    Returns:
-        The protected folder.
-
     Raises:
-        RuntimeError: the fit fails; holds the reason.
+        RuntimeError: If the fit fails; the message has the reason.
     """
     if is_first_rank() and not (work_dir / "protected" / MANIFEST).is_file():
         work_dir.mkdir(parents=True, exist_ok=True)
         settings = {
             "dataset_dir": foreign_dir,
             "output_dir": str(work_dir),
-            "working_size": list(size),
-            "spatial_dims": len(size),
+            "working_size": list(grid),
+            "spatial_dims": len(grid),
             "quick_check": False,
             "progress": progress,
         }

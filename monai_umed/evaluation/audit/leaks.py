@@ -11,20 +11,20 @@ from monai.networks.layers.factories import Pool
 from torch.nn import functional as F
 
 THRESHOLD = 0.7
-SIDE = {2: 64, 3: 32}  # pixels, voxels a side: memory of a volume grows with the third power
+SIDE = {2: 64, 3: 32}  # side of the reduced grid by the number of axes; memory grows with the third power in 3D
 NEIGHBORHOOD = 5  # pixels of that grid
-FLOOR = 0.5  # of the whole image's contrast; keeps the noise of flat neighborhoods small
+FLOOR = 0.5  # fraction of the whole image's contrast that keeps the noise of flat neighborhoods small
 SHIFT = 1  # pixels of that grid, in every direction
 
 
 @dataclass(frozen=True)
 class Leak:
-    """A test image that is, or nearly is, in the training set.
+    """A test image that occurs, or nearly occurs, in the training set.
 
     Attributes:
-        test_id: the test image.
-        train_id: the training image that is most like it.
-        correlation: of their local contrast, at most 1.
+        test_id: id of the test image.
+        train_id: id of the most similar training image.
+        correlation: correlation of their local contrast, at most 1.
     """
 
     test_id: str
@@ -33,11 +33,11 @@ class Leak:
 
 
 def local_contrast(images: torch.Tensor) -> torch.Tensor:
-    """What tells two images of one anatomy apart: details, each relative to the contrast around it.
+    """Compute details relative to the contrast around them, which differ between images of the same anatomy.
 
-    Images are reduced by area to at most 64 pixels a side (32 voxels for volumes), and every pixel becomes its
-    difference from the mean of its 5 x 5 neighborhood, divided by the root mean square of such differences there plus
-    half of that of the whole image. Brightness and contrast of the whole image do not matter.
+    Images are reduced by area to at most 64 pixels a side (32 voxels for volumes). Every pixel becomes its difference
+    from the mean of its 5 x 5 neighborhood, divided by the root mean square of such differences there plus half of that
+    of the whole image. The result does not depend on the brightness and contrast of the whole image.
 
     Args:
         images: ``(N, 1, *spatial)``, float, 2D or 3D.
@@ -51,7 +51,7 @@ def local_contrast(images: torch.Tensor) -> torch.Tensor:
     mean = Pool[Pool.AVG, dims](NEIGHBORHOOD, stride=1, padding=NEIGHBORHOOD // 2, count_include_pad=False)
     detail = gray - mean(gray)
     overall = detail.square().flatten(1).mean(1).sqrt().view(-1, *[1] * (dims + 1))
-    # Differences of equal float32 numbers: what rounding leaves of a flat image is no structure.
+    # What rounding leaves of a flat image is no structure.
     detail = torch.where(overall > 1e-5, detail, 0.0)
     return detail / (mean(detail.square()).sqrt() + FLOOR * overall + 1e-12)
 
@@ -62,21 +62,21 @@ def _unit(windows: torch.Tensor) -> torch.Tensor:
 
 
 def _window(images: torch.Tensor, starts: Sequence[int]) -> torch.Tensor:
-    """What stays of the images without a margin of ``SHIFT`` pixels, moved by up to that many, as unit vectors."""
+    """Crop ``2 * SHIFT`` pixels of every axis, beginning at ``starts``, and return unit vectors."""
     for axis, start in enumerate(starts, start=2):
         images = images.narrow(axis, start, images.shape[axis] - 2 * SHIFT)
     return _unit(images)
 
 
 def correlate(test: torch.Tensor, train: torch.Tensor) -> torch.Tensor:
-    """How alike images are, at the best of the shifts by up to one pixel of the reduced grid.
+    """Correlate the local contrast of images, at the best of all shifts by up to one pixel of the reduced grid.
 
     Args:
         test: ``(N, 1, *spatial)``, float, 2D or 3D.
         train: ``(M, 1, *spatial)``, same grid.
 
     Returns:
-        ``(N, M)``: correlation of the local contrast, in [-1, 1].
+        Correlations ``(N, M)`` in [-1, 1].
     """
     first, second = local_contrast(test), local_contrast(train)
     dims = first.ndim - 2
@@ -102,30 +102,28 @@ def _stack(items: Sequence[dict], name: str) -> torch.Tensor:
 
 
 def find_leaks(train: Sequence[dict], test: Sequence[dict], threshold: float = THRESHOLD) -> list[Leak]:
-    """Find test images that are in the training set, whatever their names.
-
-    The images are compared, never the names: equal names are no leak, and a leak may have two names.
+    """Find test images that are in the training set by comparing the images, never their names.
 
     The threshold was measured on 128 x 128 grids, with the training side of each dataset against its test side. The
-    most alike images that are no copies reach 0.53 in chest X-rays (Montgomery and Shenzhen), 0.54 in Kvasir-SEG and,
-    as volumes, 0.57 in hippocampus MRI; within the training side of the X-rays, two pairs reach 0.67. A copy keeps at
-    least 0.95 after this tool's perturbation of 4/255, after JPEG at quality 75 and after resizing to half the size and
-    back; JPEG at quality 30 leaves 0.86, a cut-off border of 1 % on each side 0.80, Gaussian noise of 0.03 0.78. Two
-    frames of one ultrasound scan, frequent in BUSI, lie anywhere from 0.3 to 0.9: they are found in part.
+    most similar images that are not copies reach 0.53 in chest X-rays (Montgomery and Shenzhen), 0.54 in Kvasir-SEG
+    and, as volumes, 0.57 in hippocampus MRI; within the training side of the X-rays, two pairs reach 0.67. A copy keeps
+    at least 0.95 after this tool's perturbation of 4/255, after JPEG at quality 75 and after resizing to half the size
+    and back; 0.86 after JPEG at quality 30, 0.80 after cropping 1 % on each side, 0.78 after Gaussian noise of 0.03.
+    Two frames of one ultrasound scan, frequent in BUSI, reach 0.3 to 0.9: some of them are found.
 
-    Not found: flipped and rotated copies, crops by 2 % or more on each side, and other images of one patient. On grids
-    below 64 pixels different images look more alike, up to 0.85 at 32: what is reported there may be no leak.
+    It does not find flipped and rotated copies, crops of 2 % or more on each side, and other images of one patient. On
+    grids below 64 pixels, different images look more similar, up to 0.85 at 32, so that a report may be no leak.
 
     Args:
         train: items with ``id`` and ``image`` ``(C, *spatial)``, all on one grid.
-        test: likewise, on the same grid; the number of channels may differ.
-        threshold: correlation of the local contrast from which images count as the same, in (0, 1].
+        test: items on the same grid; the number of channels may differ.
+        threshold: smallest correlation of the local contrast at which images count as the same, in (0, 1].
 
     Returns:
-        One leak per test image that has one, with the training image most like it; the highest correlation first.
+        One leak per test image that has one, with the most similar training image; the highest correlation first.
 
     Raises:
-        ValueError: if there are no items, the grids differ, or the threshold is out of range.
+        ValueError: If there are no items, the grids differ, or the threshold is out of range.
     """
     if not 0 < threshold <= 1:
         raise ValueError(f"threshold is {threshold}; it must be above 0 and at most 1.")

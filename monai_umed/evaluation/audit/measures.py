@@ -1,4 +1,4 @@
-"""What the protected files look like: fidelity, use to others, how easily they are told apart."""
+"""Measure the protected files: fidelity, usefulness to others, and how easily they are detected."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ...data.codec import read_image
 from ...data.loading import load_case
 from ...data.parallel import map_cases
 from ...io.atomic import write_json
-from ...io.fidelity import measure
+from ...io.fidelity import compare
 from ..folders import Folders, among, pair_cases
 from ..results import Comparison, read_kept
 from .detector import MIN_CASES, detector_auc
@@ -21,20 +21,20 @@ from .scores import Utility
 
 
 def compare_files(comparison: Comparison, progress: bool = True) -> dict[str, Any]:
-    """Mean PSNR in dB, mean SSIM and median change of radiomics features over all cases, at native size."""
+    """Return mean PSNR in dB, mean SSIM and median change of radiomics features over all cases, at native size."""
     files, pairs = comparison.files, pair_cases(comparison.files)
 
-    def compare(case: Case) -> dict[str, Any]:
-        loaded = load_case(case, files.num_classes, files.window)
+    def compare_case(case: Case) -> dict[str, Any]:
+        loaded = load_case(case, files.num_classes, files.intensity_window)
         before = loaded.stored
-        # In the original's window, so that equal gray levels stay equal numbers.
-        after = replace(read_image(pairs[case.id][1].image), window=before.window)
-        fidelity = measure(before.color, after.color, before.width)
+        # Use the original's window, so that equal gray levels stay equal numbers.
+        after = read_image(pairs[case.id][1].image).in_window(before.intensity_window)
+        fidelity = compare(before, after)
         change = radiomics_change(before.scaled(), after.scaled(), loaded.label)
         return {"psnr": fidelity.psnr, "ssim": fidelity.ssim, "radiomics": change}
 
     clean = [pairs[id][0] for id in comparison.facts.ids]
-    found, _ = map_cases(compare, clean, "compare files", 2, progress)
+    found, _ = map_cases(compare_case, clean, title="compare files", num_workers=2, progress=progress)
     psnr = [entry["psnr"] for entry in found if entry["psnr"] is not None]
     return {
         "psnr": mean(psnr) if psnr else None,
@@ -44,7 +44,7 @@ def compare_files(comparison: Comparison, progress: bool = True) -> dict[str, An
 
 
 def measure_files(comparison: Comparison, progress: bool = True) -> tuple[dict[str, Any], list[Leak]]:
-    """Everything that needs no training, computed once per audit and kept beside the cells.
+    """Measure everything that needs no training, once per audit, and keep it beside the cells.
 
     Returns:
         Fields of :class:`monai_umed.evaluation.audit.scores.Utility`, and test images that are in the training set.
@@ -53,7 +53,7 @@ def measure_files(comparison: Comparison, progress: bool = True) -> tuple[dict[s
     kept = read_kept(path, lambda content: (content["files"], [Leak(**leak) for leak in content["leaks"]]))
     if kept is not None:
         return kept
-    folders = Folders(comparison.files, comparison.facts, size=comparison.files.size)
+    folders = Folders(comparison.files, comparison.facts, grid=comparison.files.grid)
     protected = among(folders.protected(), comparison.facts.ids)
     enough = len({item["id"] for item in protected}) >= MIN_CASES
     files = {
@@ -69,23 +69,23 @@ def measure_files(comparison: Comparison, progress: bool = True) -> tuple[dict[s
 
 
 def _whole(comparison: Comparison) -> Folders:
-    """Every case on one grid, volumes that exploiters see slice by slice as well, so that any two can be compared."""
-    files, size = comparison.files, list(comparison.files.size)
+    """Return every case on one grid, including volumes that exploiters see slice by slice, to compare any two."""
+    files, grid = comparison.files, list(comparison.files.grid)
     if files.slice_axis is not None:
-        size.insert(files.slice_axis, min(size))
-    return Folders(replace(files, slice_axis=None), comparison.facts, size=tuple(size), layout="resampled")
+        grid.insert(files.slice_axis, min(grid))
+    return Folders(replace(files, slice_axis=None), comparison.facts, grid=tuple(grid), layout="resampled")
 
 
 def measure_utility(comparison: Comparison, files: dict[str, Any]) -> Utility:
-    """Dice of networks trained on one half of the cases and scored on the other, unseen half.
+    """Return the Dice of networks trained on one half of the cases and scored on the other, unseen half.
 
-    ``clean_trained_on_clean`` and ``clean_trained_on_protected`` tell whether protected images can still be read;
-    ``protected_trained_on_protected`` tells how strong the shortcut is, and what an exploiter who validates on
+    ``clean_trained_on_clean`` and ``clean_trained_on_protected`` show whether protected images can still be read;
+    ``protected_trained_on_protected`` shows how strong the shortcut is, and what an exploiter who validates on
     protected files sees.
 
     Args:
-        comparison: whose trainings are finished.
-        files: from :func:`measure_files`.
+        comparison: comparison whose trainings are finished.
+        files: result of :func:`measure_files`.
     """
     exploiter = comparison.matrix.exploiters[0]
     clean, protected = (comparison.first_result(exploiter, f"{kind}-half") for kind in ("clean", "protected"))

@@ -1,4 +1,4 @@
-"""Pictures for the report: files before and after, and what networks make of clean test images."""
+"""Pictures for the report: files before and after, and predictions for clean test images."""
 
 from __future__ import annotations
 
@@ -13,31 +13,32 @@ COUNT = 4
 
 
 def _evenly(ids: tuple[str, ...]) -> list[str]:
-    """A few ids spread over the whole list: neither the first nor the nicest."""
+    """Return a few ids, evenly spaced over the whole list, so that nobody chooses them."""
     return [ids[k * len(ids) // COUNT] for k in range(COUNT)] if len(ids) > COUNT else list(ids)
 
 
 def before_and_after(comparison: Comparison) -> list[BeforeAfter]:
-    """Originals and their protected copies at native size."""
+    """Return originals and their protected copies at native size."""
     cases = pair_cases(comparison.files)
     pairs = []
     for id in _evenly(comparison.facts.ids):
-        before = read_image(cases[id][0].image, comparison.files.window)
+        before = read_image(cases[id][0].image, comparison.files.intensity_window)
         after = read_image(cases[id][1].image)
         middle = before.color.shape[-1] // 2
-        shown = (gray_levels(image.color, before.window, middle) for image in (before, after))
+        seen = (image.in_window(before.intensity_window).scaled() for image in (before, after))
+        shown = (gray_levels(image, (0.0, 1.0), middle) for image in seen)
         pairs.append(BeforeAfter(id, *shown))
     return pairs
 
 
 def predictions(comparison: Comparison) -> list[Prediction]:
-    """What the first exploiter makes of a few clean test images after training on either kind of files."""
+    """Return predictions of the first exploiter for a few clean test images, trained on either kind of files."""
     exploiter = comparison.matrix.exploiters[0]
     results = [comparison.first_result(exploiter, data) for data in ("clean", "protected")]
     dice = [result.case_dice or {} for result in results if result is not None]
     if len(dice) < 2:
         return []
-    tests = Folders(comparison.files, comparison.facts, size=comparison.files.size).test()
+    tests = Folders(comparison.files, comparison.facts, grid=comparison.files.grid).test()
     items = {item["id"]: item for item in tests}
     folder = comparison.output_dir / "predictions" / exploiter
     found = []
@@ -52,5 +53,5 @@ def predictions(comparison: Comparison) -> list[Prediction]:
 
 
 def collect_pictures(comparison: Comparison) -> Pictures:
-    """All pictures of an audit."""
+    """Return all pictures of an audit."""
     return Pictures(before_after=before_and_after(comparison), predictions=predictions(comparison))

@@ -13,7 +13,7 @@ PRESETS: dict[str, dict[str, tuple]] = {
     # A first answer: three networks, the cheapest defenses, one seed.
     "quick": {
         "exploiters": ("unet-batch", "unet-instance", "transunet-batch"),
-        "defenses": ("none", "random-crop", "blur-1.0", "blur-2.0", "jpeg-60", "nnunet"),
+        "defenses": ("none", "random-crop", "blur-1.0", "blur-2.0", "jpeg-60", "flips+affine", "nnunet"),
         "seeds": (0,),
     },
     # Everything that this version knows.
@@ -24,16 +24,24 @@ PRESETS: dict[str, dict[str, tuple]] = {
     },
 }
 
+_COLOR_DEFENSES = ("grayscale", "color-jitter")
 
-def preset(name: str) -> dict[str, tuple]:
+
+def preset(name: str, color: bool = False) -> dict[str, tuple]:
     """Exploiters, defenses and seeds of a preset.
+
+    Args:
+        name: of the preset.
+        color: whether images have colors, which the quick preset has defenses for, too.
 
     Raises:
         ValueError: if there is no such preset.
     """
     if name not in PRESETS:
         raise ValueError(f"preset is {name!r}, must be one of {', '.join(PRESETS)}.")
-    return PRESETS[name]
+    chosen = PRESETS[name]
+    extra = tuple(defense for defense in _COLOR_DEFENSES if color and defense not in chosen["defenses"])
+    return {**chosen, "defenses": chosen["defenses"] + extra}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +62,7 @@ class Audit(Matrix, Files):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.check_grid(self.size)
+        self.check_grid(self.grid)
 
     def cells(self) -> list[Cell]:
         """All trainings, those first that say most."""

@@ -1,4 +1,4 @@
-"""How far protection moves the radiomics features of the region: first-order statistics and texture."""
+"""Measure how protection changes radiomics features of the region: first-order statistics and texture."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from skimage.feature import graycomatrix, graycoprops
 LEVELS = 32
 ANGLES = (0, np.pi / 4, np.pi / 2, 3 * np.pi / 4)
 FLOOR = 1e-3
-"""Smallest value that a change is divided by: features nearer to 0 than this would make any change look huge."""
+"""Smallest divisor of a change, since features closer to 0 would make any change look huge."""
 
 
 def _levels(values: np.ndarray) -> np.ndarray:
-    """Gray levels 0 to 31 by fixed bins over [0, 1], the same for both versions of an image."""
+    """Return gray levels 0 to 31 by fixed bins over [0, 1], which are the same for both versions of an image."""
     return np.minimum((values * LEVELS).astype(np.int64), LEVELS - 1)
 
 
 def _entropy(values: np.ndarray) -> float:
-    share = np.bincount(_levels(values)) / len(values)
-    share = share[share > 0]
-    return float(np.abs((share * np.log2(share)).sum()))  # abs: one level only gives -0.0
+    fraction = np.bincount(_levels(values)) / len(values)
+    fraction = fraction[fraction > 0]
+    return float(np.abs((fraction * np.log2(fraction)).sum()))  # abs, since a single level gives -0.0
 
 
 def _moment(function: Callable[[np.ndarray], float], of_constant: float, values: np.ndarray) -> float:
-    # NumPy's mean of equal numbers may differ from them by a rounding error, and its powers would be divided.
+    # NumPy's mean of equal numbers may have a rounding error, and skewness and kurtosis would divide its powers.
     return of_constant if values.min() == values.max() else float(function(values))
 
 
@@ -65,9 +65,9 @@ moment) and NI2N (correlation).
 
 
 def cooccurrence(levels: np.ndarray, region: np.ndarray) -> np.ndarray:
-    """How often two gray levels are neighbors within the region, for each direction that has such neighbors.
+    """Count how often two gray levels are neighbors within the region, for each direction that has neighbors.
 
-    Symmetric matrices at a distance of 1 pixel. Those of a volume are summed over its slices along the last axis, which
+    The matrices are symmetric, for a distance of 1 pixel. In 3D, they are summed over slices along the last axis, which
     is IBSI's "2.5D, direction-merged" (JJUI).
 
     Args:
@@ -87,10 +87,10 @@ def cooccurrence(levels: np.ndarray, region: np.ndarray) -> np.ndarray:
 
 
 def radiomics_features(image: np.ndarray, label: np.ndarray) -> dict[str, float]:
-    """Features of the region, averaged over channels first and over the directions of texture last.
+    """Compute features of the region, after averaging channels; texture is averaged over directions.
 
-    Intensities are put into 32 bins of equal width over [0, 1] for entropy and texture. Spacing does not count: the
-    neighbors of texture are pixels.
+    For entropy and texture, intensities are put into 32 bins of equal width over [0, 1]. Spacing is ignored: neighbors
+    are adjacent pixels.
 
     Args:
         image: ``(C, *spatial)`` in [0, 1], 2D or 3D, at native size.
@@ -101,7 +101,7 @@ def radiomics_features(image: np.ndarray, label: np.ndarray) -> dict[str, float]
         region are neighbors.
 
     Raises:
-        ValueError: if shapes do not fit, the region is empty, or intensities are not in [0, 1].
+        ValueError: If shapes do not fit, the region is empty, or intensities are not in [0, 1].
     """
     if image.ndim not in (3, 4) or label.shape != (1, *image.shape[1:]):
         raise ValueError(
@@ -127,18 +127,15 @@ def radiomics_features(image: np.ndarray, label: np.ndarray) -> dict[str, float]
 
 
 def radiomics_change(clean_image: np.ndarray, protected_image: np.ndarray, label: np.ndarray) -> dict[str, float]:
-    """Relative change of every feature of one case: ``|protected - clean| / max(|clean|, 0.001)``.
+    """Compute the relative change of every feature by name, ``|protected - clean| / max(|clean|, 0.001)``.
 
     Args:
-        clean_image: ``(C, *spatial)`` in [0, 1], 2D or 3D, at native size.
-        protected_image: same shape.
-        label: ``(1, *spatial)``; the region is where it is above 0.
-
-    Returns:
-        Changes by name, not negative; 0 is unchanged, 1 is as large as the feature itself.
+        clean_image: see :func:`radiomics_features`.
+        protected_image: image of the same shape.
+        label: see :func:`radiomics_features`.
 
     Raises:
-        ValueError: if the images differ in shape, and as :func:`radiomics_features`.
+        ValueError: If the images differ in shape, or for the reasons of :func:`radiomics_features`.
     """
     if clean_image.shape != protected_image.shape:
         raise ValueError(
@@ -150,13 +147,13 @@ def radiomics_change(clean_image: np.ndarray, protected_image: np.ndarray, label
 
 
 def summarize_changes(changes: Sequence[dict[str, float]]) -> dict[str, float]:
-    """Median of every feature's change over the cases that have it.
+    """Return the median of every feature's change over the cases that have it.
 
     Args:
         changes: one dictionary per case, from :func:`radiomics_change`.
 
     Raises:
-        ValueError: if there are no cases.
+        ValueError: If there are no cases.
     """
     if len(changes) == 0:
         raise ValueError("There are no cases; at least one is needed for a median.")

@@ -1,4 +1,4 @@
-"""From the results of single trainings to the rows of the table: means over seeds next to ceiling and floor."""
+"""Summarize the results of single trainings in rows of a table: means over seeds with ceiling and floor."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def _spread(values: list[float]) -> Spread:
 
 
 def summarize(results: Sequence[CellResult]) -> Measures | None:
-    """Mean, standard deviation and values of every measure; None without results."""
+    """Return mean, standard deviation and values of every measure; None without results."""
     if not results:
         return None
     names = [field.name for field in fields(Measures)]
@@ -24,7 +24,7 @@ def summarize(results: Sequence[CellResult]) -> Measures | None:
 
 
 def build_rows(comparison: Comparison) -> list[ScoreRow]:
-    """One row per exploiter and defense that ran on protected files."""
+    """Return one row per exploiter and defense that ran on protected files."""
     rows = []
     for exploiter in comparison.matrix.exploiters:
         floor = summarize(comparison.results(exploiter, "none", "untrained"))
@@ -55,7 +55,7 @@ def build_rows(comparison: Comparison) -> list[ScoreRow]:
 
 
 def loss_curves(comparison: Comparison) -> dict[str, dict[str, list[float]]]:
-    """Training loss per epoch without defense, first seed, of every exploiter on protected and on clean files."""
+    """Return every exploiter's training loss per epoch for the first seed, without defense, on both kinds of files."""
     curves: dict[str, dict[str, list[float]]] = {}
     for exploiter in comparison.matrix.exploiters:
         for data in ("clean", "protected"):
@@ -65,7 +65,7 @@ def loss_curves(comparison: Comparison) -> dict[str, dict[str, list[float]]]:
 
 
 def worst_cases(comparison: Comparison, row: Worst, count: int = 5) -> list[WorstCase]:
-    """The test images on which a row's exploiter does best in spite of the protection, mean over seeds."""
+    """Return the test images on which a row's exploiter does best despite the protection, as means over seeds."""
     results = [result.case_dice or {} for result in comparison.results(row.exploiter, row.defense, "protected")]
     dice = {id: mean(result[id] for result in results) for id in results[0]}
     best = sorted(dice, key=lambda id: (-dice[id], id))[:count]

@@ -1,4 +1,4 @@
-"""The audit from its folders to verdict, scores and report."""
+"""Run an audit, from its folders to verdict, scores and report."""
 
 from __future__ import annotations
 
@@ -28,27 +28,27 @@ SCORES, REPORT = "scores.json", "report.html"
 
 
 def set_up(audit: Audit, output_dir: str | Path, progress: bool = True) -> Comparison:
-    """Check the folders, claim the output folder and make what exploiters bring along.
+    """Check the folders, claim the output folder and prepare the foreign images that defenses need.
 
     Raises:
-        DatasetError: if the folders do not fit each other, see :func:`monai_umed.evaluation.folders.check_folders`.
-        ValueError: if the output folder belongs to another audit.
+        DatasetError: If the folders do not fit each other, see :func:`monai_umed.evaluation.folders.check_folders`.
+        ValueError: If the output folder belongs to another audit.
     """
     facts = check_folders(audit)
-    # Further exploiters, defenses and seeds change no finished cell, so they may be added later.
+    # Further exploiters, defenses and seeds do not change finished cells, so they may be added later.
     settings = {key: value for key, value in asdict(audit).items() if key not in ("exploiters", "defenses", "seeds")}
     folder = claim_output(output_dir, {**settings, "digest": facts.digest})
     needs = frozenset().union(*(entry.make(facts.eps).needs for entry in audit.entries.values()))
     foreign = foreign_protected = ""
     if "foreign" in needs:
-        foreign = audit.foreign_dir or str(phantom_dir(len(audit.size)))
+        foreign = audit.foreign_dir or str(phantom_dir(len(audit.grid)))
     if "foreign_protected" in needs:
-        foreign_protected = protect_foreign(foreign, folder / "foreign", size=audit.size, progress=progress)
+        foreign_protected = protect_foreign(foreign, folder / "foreign", grid=audit.grid, progress=progress)
     return Comparison(audit, audit, facts, folder, foreign, foreign_protected)
 
 
 def collect(audit: Audit, comparison: Comparison, *, failed: list[str], progress: bool = True) -> AuditScores:
-    """Everything that the finished cells say, as it goes into ``scores.json``."""
+    """Collect the results of the finished cells for ``scores.json``."""
     rows, facts = build_rows(comparison), comparison.facts
     verdict = judge(rows)
     files, leaks = measure_files(comparison, progress)
@@ -79,23 +79,23 @@ def collect(audit: Audit, comparison: Comparison, *, failed: list[str], progress
 def run_audit(
     audit: Audit, output_dir: str | Path, *, workers: int | None = None, progress: bool = True
 ) -> AuditScores | None:
-    """Run what is missing of an audit, then judge, and write ``scores.json`` and ``report.html``.
+    """Run the missing cells of an audit, judge, and write ``scores.json`` and ``report.html``.
 
-    Can be interrupted at any time, also by SIGTERM or a closed terminal, and goes on where it stopped. Started by
-    ``torchrun`` on several machines that share the folder, each takes its share of the cells, and whoever finishes last
-    writes the verdict.
+    It can be interrupted at any time, also by SIGTERM or a closed terminal, and then continued. If ``torchrun`` starts
+    it on several machines that share the folder, the cells are divided among them, and the last one to finish writes
+    the verdict.
 
     Args:
         audit: what to run.
         output_dir: folder of this audit.
-        workers: processes, see :func:`monai_umed.evaluation.runner.run_cells`.
+        workers: number of processes, see :func:`monai_umed.evaluation.runner.run_cells`.
         progress: whether to show progress bars.
 
     Returns:
-        What ``scores.json`` holds; None if cells of other machines are still missing.
+        The content of ``scores.json``; None if cells of other machines are still missing.
 
     Raises:
-        DatasetError, ValueError: as :func:`set_up`.
+        DatasetError, ValueError: For the reasons of :func:`set_up`.
     """
     comparison = set_up(audit, output_dir, progress)
     cells = audit.cells()
@@ -110,7 +110,7 @@ def run_audit(
     failed = [f"{cell.name}: {reason}" for cell, reason in failures.items()]
     scores = collect(audit, comparison, failed=failed, progress=progress)
     path = comparison.output_dir / SCORES
-    read_kept(path, lambda kept: kept["verdict"])  # keeps a file that cannot be read any more from being overwritten
+    read_kept(path, lambda kept: kept["verdict"])  # sets a file aside that can no longer be read
     write_json(path, asdict(scores))
     write_report(scores, collect_pictures(comparison), comparison.output_dir / REPORT)
     print(describe(scores, comparison.output_dir))
@@ -118,7 +118,7 @@ def run_audit(
 
 
 def describe(scores: AuditScores, output_dir: Path) -> str:
-    """The result for the terminal."""
+    """Format the result for the terminal."""
     lines = [f"Verdict: {scores.verdict}. {scores.reason}"]
     lines += [f"  warning: {warning}" for warning in scores.warnings]
     lines += [f"  {'exploiter':<20} {'defense':<16} {'protected':>9} {'clean':>7} {'floor':>7}"]

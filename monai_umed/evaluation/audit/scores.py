@@ -1,4 +1,4 @@
-"""What an audit found, as ``scores.json`` holds it; None is not measured, never 0."""
+"""The results of an audit, the content of ``scores.json``; None means not measured, never 0."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Measures:
 
 @dataclass(frozen=True)
 class Details:
-    """All measures of a row: trained on the protected files, on the clean ones, and not at all."""
+    """All measures of a row: after training on the protected files, on the clean files, and without training."""
 
     protected: Measures | None
     clean_ceiling: Measures | None
@@ -43,12 +43,12 @@ class ScoreRow:
         defense: name of the defense.
         summary: what the defense does.
         cheap: whether the row counts for the verdict.
-        control: whether it never saw a protected file, only the unprotected part of the training set.
+        control: whether it was trained without any protected file, on the unprotected part of the training set.
         seeds: number of trainings on the protected files.
         protected: Dice after training on the protected files.
-        clean_ceiling: after the same training on the clean files.
-        untrained_floor: without any training.
-        ratio: share of the ceiling that is left.
+        clean_ceiling: Dice after the same training on the clean files.
+        untrained_floor: Dice without any training.
+        ratio: fraction of the ceiling that is left.
         details: all measures.
     """
 
@@ -88,11 +88,11 @@ class WorstCase:
 
 @dataclass(frozen=True)
 class Utility:
-    """What the files are still good for.
+    """The remaining usefulness of the files.
 
-    Names of Dice read ``<trained on>_on_<scored on>``. ``psnr`` in dB, ``max_levels`` in gray levels of the files,
-    ``eps`` a share of the window, ``detector_auc`` and ``ssim`` in [0, 1], ``radiomics`` relative changes by name.
-    ``destroyed``: whether a network trained on clean files fails on the protected ones.
+    Dice is named ``<trained on>_on_<scored on>``. ``psnr`` is in dB, ``max_levels`` in gray levels of the files,
+    ``eps`` a fraction of the window, ``detector_auc`` and ``ssim`` are in [0, 1], ``radiomics`` has relative changes by
+    name. ``destroyed`` is whether a network trained on clean files fails on the protected files.
     """
 
     clean_trained_on_clean: float | None = None
@@ -113,16 +113,16 @@ class AuditScores:
 
     Attributes:
         verdict: ``"protected"``, ``"partly protected"`` or ``"not protected"``.
-        reason: one sentence.
-        worst: the row that decided; None if there is none to judge by.
-        warnings: what makes the audit say less than it seems to.
-        rows: one per exploiter and defense.
-        utility: what the files are still good for.
+        reason: reason of the verdict, one sentence.
+        worst: the row that decided; None if no row can be judged.
+        warnings: limitations of the audit.
+        rows: one row per exploiter and defense.
+        utility: the remaining usefulness of the files.
         curves: losses per epoch without defense, by exploiter, under ``"clean"`` and ``"protected"``.
         worst_cases: test images on which the row that decided does best.
-        settings: of the audit.
-        command: that ran it.
-        versions: of this package and of what it builds on.
+        settings: settings of the audit.
+        command: command that ran it.
+        versions: versions of this package and its main dependencies.
     """
 
     verdict: str
@@ -139,10 +139,10 @@ class AuditScores:
 
     @classmethod
     def parse(cls, kept: dict[str, Any]) -> AuditScores:
-        """Of the content of a file.
+        """Parse the content of a file.
 
         Raises:
-            TypeError, KeyError: a field is missing or unknown.
+            TypeError, KeyError: If a field is missing or unknown.
         """
         typed = {
             "worst": None if kept["worst"] is None else Worst(**kept["worst"]),

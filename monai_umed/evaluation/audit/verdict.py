@@ -47,16 +47,16 @@ def judge(rows: Sequence[ScoreRow]) -> Verdict:
     ratio, row = max(counted, key=lambda pair: pair[0])
     worst = Worst(row.exploiter, row.defense, row.protected, row.clean_ceiling, row.ratio)
     what = "without any defense" if row.defense == "none" else f"with {row.defense} ({row.summary})"
-    named, share = f"{row.exploiter} {what}", f"{ratio:.0%} of what it learns from the clean files"
+    named, fraction = f"{row.exploiter} {what}", f"{ratio:.0%} of what it learns from the clean files"
     if ratio <= LIMIT:
-        return Verdict("protected", f"The worst case is {named}: {share} {_dice(row)}.", worst)
+        return Verdict("protected", f"The worst case is {named}: {fraction} {_dice(row)}.", worst)
     plain = [pair for pair in counted if pair[1].defense == "none"]
     if not plain or max(plain, key=lambda pair: pair[0])[0] <= LIMIT:
-        reason = f"Whoever just trains gets at most half, but {named} gets {share} {_dice(row)}."
+        reason = f"Whoever just trains gets at most half, but {named} gets {fraction} {_dice(row)}."
         return Verdict("partly protected", reason, worst)
     ratio, row = max(plain, key=lambda pair: pair[0])
-    share = f"{ratio:.0%} of what it learns from the clean files"
-    return Verdict("not protected", f"Whoever just trains {row.exploiter} gets {share} {_dice(row)}.", worst)
+    fraction = f"{ratio:.0%} of what it learns from the clean files"
+    return Verdict("not protected", f"Whoever just trains {row.exploiter} gets {fraction} {_dice(row)}.", worst)
 
 
 def _dice(row: ScoreRow) -> str:

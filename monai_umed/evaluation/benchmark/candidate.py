@@ -77,7 +77,7 @@ class Candidate:
         spec: which protector.
         folder: where everything goes.
         eps: its limit.
-        size: working grid.
+        grid: working grid.
         num_classes: classes of the masks.
         slice_axis: across which it takes volumes slice by slice; None for images.
         psnr: None to fit at ``eps``; else the mean PSNR to reach with what ``fitted`` holds.
@@ -90,7 +90,7 @@ class Candidate:
     _: KW_ONLY
     folder: Path
     eps: float
-    size: tuple[int, ...]
+    grid: tuple[int, ...]
     num_classes: int
     slice_axis: int | None = None
     psnr: float | None = None
@@ -158,7 +158,7 @@ def _fit(candidate: Candidate) -> tuple[float, float]:
         "dataset_dir": candidate.dataset,
         "output_dir": str(candidate.folder),
         "eps": candidate.eps,
-        "working_size": list(candidate.size),
+        "working_size": list(candidate.grid),
         "slice_axis": candidate.slice_axis,
         "num_classes": candidate.num_classes,
         "quick_check": False,
@@ -180,7 +180,7 @@ def _adjust(candidate: Candidate) -> tuple[float, float]:
     with (candidate.folder / LOG).open("w", encoding="utf-8") as log, redirect_stdout(log):
         cases = find_cases(candidate.dataset, "train")
         protector = load_protector(find_checkpoint(fitted), "cuda" if torch.cuda.is_available() else "cpu")
-        reach_psnr(protector, cases, candidate.psnr, classes, most=MOST)
+        reach_psnr(protector, cases, candidate.psnr, num_classes=classes, most=MOST)
         save_protector(candidate.folder / CHECKPOINT, protector, {"fitted": str(fitted)})
         begin = time.time()
         protect_dataset(cases, protector, candidate.protected, num_classes=classes, progress=candidate.progress)

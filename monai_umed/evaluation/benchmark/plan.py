@@ -22,7 +22,7 @@ class Benchmark(Matrix):
         psnr: if given, every protector is compared a second time, with its eps such that files have this mean PSNR in
             dB.
         bound: of protectors that name none; None for their own.
-        size: grid of fits and trainings; None for what each dataset suggests.
+        grid: grid of fits and trainings; None for what each dataset suggests.
 
     Raises:
         ValueError: if a name is unknown or comes twice, a number is out of range, or a defense needs other images.
@@ -37,7 +37,7 @@ class Benchmark(Matrix):
     eps: float = 4 / 255
     psnr: float | None = None
     bound: str | None = None
-    size: tuple[int, ...] | None = None
+    grid: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()

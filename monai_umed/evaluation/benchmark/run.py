@@ -36,7 +36,7 @@ class _Dataset:
         name: of its folder.
         folder: where it lies.
         facts: what exploiters need to know, who see volumes as volumes.
-        size: grid that they train on.
+        grid: grid that they train on.
         slice_axis: across which protectors see volumes slice by slice, as a fit does unless it is told otherwise.
         working_size: grid of protectors.
     """
@@ -44,22 +44,22 @@ class _Dataset:
     name: str
     folder: str
     facts: DatasetFacts
-    size: tuple[int, ...]
+    grid: tuple[int, ...]
     slice_axis: int | None
     working_size: tuple[int, ...]
 
 
 def _inspect(benchmark: Benchmark, name: str, folder: str) -> _Dataset:
     facts = inspect_dataset(folder, "train")
-    if benchmark.size is not None and len(benchmark.size) != facts.spatial_dims:
+    if benchmark.grid is not None and len(benchmark.grid) != facts.spatial_dims:
         raise ValueError(
-            f"size is {benchmark.size}, but {folder} is {facts.spatial_dims}D; leave size out, or benchmark images and "
+            f"grid is {benchmark.grid}, but {folder} is {facts.spatial_dims}D; leave grid out, or benchmark images and "
             "volumes apart."
         )
     slice_axis = inspect_dataset(folder, "train", cut=True).slice_axis
-    size, grid = (facts.size, facts.working_size) if benchmark.size is None else (benchmark.size, benchmark.size)
-    working_size = tuple(side for axis, side in enumerate(grid) if axis != slice_axis)
-    return _Dataset(name, folder, facts, size, slice_axis, working_size)
+    grid, working = (facts.grid, facts.working_size) if benchmark.grid is None else (benchmark.grid,) * 2
+    working_size = tuple(side for axis, side in enumerate(working) if axis != slice_axis)
+    return _Dataset(name, folder, facts, grid, slice_axis, working_size)
 
 
 def _compare(benchmark: Benchmark, dataset: _Dataset, *, protected: str | Path, folder: Path) -> Comparison:
@@ -70,14 +70,14 @@ def _compare(benchmark: Benchmark, dataset: _Dataset, *, protected: str | Path, 
         ValueError: if trainings on other files or with other settings lie in the folder, or a network cannot take the
             grid.
     """
-    benchmark.check_grid(dataset.size)
+    benchmark.check_grid(dataset.grid)
     source, classes = dataset.folder, dataset.facts.num_classes
-    files = Files(str(protected), source, test_dir=source, size=dataset.size, num_classes=classes)
+    files = Files(str(protected), source, test_dir=source, grid=dataset.grid, num_classes=classes)
     facts = check_folders(files)
     train = {case.id for case in find_cases(source, "train")}
     # Of what the files say, the largest change differs from method to method, and defenses take their radius from it.
     facts = replace(facts, ids=tuple(id for id in facts.ids if id in train), eps=benchmark.eps)
-    settings = {"size": files.size, "network_size": benchmark.network_size, "recipe": benchmark.recipe}
+    settings = {"grid": files.grid, "network_size": benchmark.network_size, "recipe": benchmark.recipe}
     claim_output(folder, {**settings, "eps": facts.eps, "num_classes": classes, "digest": facts.digest})
     return Comparison(benchmark, files, facts, folder)
 
@@ -91,7 +91,7 @@ def _candidates(benchmark: Benchmark, dataset: _Dataset, *, out: Path, progress:
             spec,
             folder=out / dataset.name / spec.folder,
             eps=benchmark.eps,
-            size=dataset.working_size,
+            grid=dataset.working_size,
             num_classes=dataset.facts.num_classes,
             slice_axis=dataset.slice_axis,
             progress=progress,
@@ -157,7 +157,7 @@ def run_benchmark(
         DatasetError: if a dataset cannot be used.
         ValueError: if settings do not fit a dataset, or the folder holds another benchmark.
     """
-    common = {"eps": benchmark.eps, "size": benchmark.size, "network_size": benchmark.network_size}
+    common = {"eps": benchmark.eps, "grid": benchmark.grid, "network_size": benchmark.network_size}
     out = claim_output(output_dir, common)
     datasets = [_inspect(benchmark, name, folder) for name, folder in benchmark.folders.items()]
     clean = {

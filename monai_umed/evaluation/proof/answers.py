@@ -100,7 +100,7 @@ def score_answers(plan: Plan, folder: Path, *, some: bool = False, progress: boo
     responses: dict[str, tuple[float, ...]] = {}
     kinds: dict[tuple[bool, int], str] = {}
     digest, offenders, found = hashlib.sha256(), [], False
-    for query in track(asked, len(asked), "read predictions", disable=not progress):
+    for query in track(asked, len(asked), title="read predictions", disable=not progress):
         path = files[stem(query.name)]
         try:
             answer = read_answer(path, plan.cases[query.case].shape, plan.num_classes)

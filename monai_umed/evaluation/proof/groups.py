@@ -87,7 +87,7 @@ def near_duplicates(cases: Sequence[Case], progress: bool = True) -> list[tuple[
         small = resize(image[None, None], (_SIDE[image.ndim],) * image.ndim)[0, 0].numpy()
         marks[case.id] = (small - gaussian_filter(small, _COARSE)).ravel()
 
-    map_cases(look, cases, "compare images", 2, progress)
+    map_cases(look, cases, title="compare images", num_workers=2, progress=progress)
     pairs: list[tuple[str, str]] = []
     for size in sorted({len(mark) for mark in marks.values()}):  # images are not compared with volumes
         ids = sorted(id for id, mark in marks.items() if len(mark) == size)

@@ -14,6 +14,7 @@ from ...data.codec import read_image
 from ...data.parallel import track
 from ...functional import resize
 from ...io.listing import visible
+from ...io.stored import IntensityWindow
 from ...io.suffixes import SUPPORTED, split_name
 from .answers import PACKED, PROBABILITY
 from .plan import IMAGES
@@ -79,9 +80,9 @@ def predict_queries(
     queries: Path,
     output: Path,
     *,
-    size: Sequence[int] | None = None,
-    window: Sequence[int] | None = None,
-    intensities: tuple[float, float] | None = None,
+    grid: Sequence[int] | None = None,
+    roi_size: Sequence[int] | None = None,
+    intensity_window: IntensityWindow | None = None,
     device: str = "cpu",
     progress: bool = True,
 ) -> int:
@@ -94,9 +95,9 @@ def predict_queries(
         network: from ``(1, C, *spatial)`` to logits ``(1, 1 or classes, *spatial)``.
         queries: folder that :func:`monai_umed.evaluation.proof.queries.write_queries` wrote, or its images.
         output: folder to write.
-        size: grid that images are resampled to, and probabilities back from.
-        window: what slides over images of any size instead.
-        intensities: displayed values of black and white, if not those of the files.
+        grid: grid that images are resampled to, and probabilities back from.
+        roi_size: what slides over images of any size instead.
+        intensity_window: displayed values of black and white, if not those of the files.
         device: where it runs.
         progress: whether to show a progress bar.
 
@@ -112,18 +113,18 @@ def predict_queries(
     if not paths:
         raise ProofError(f"{folder}: no images; name the folder that `monai-umed queries` wrote")
     output.mkdir(parents=True, exist_ok=True)
-    slide = None if window is None else SlidingWindowInferer(tuple(window), 4, overlap=0.25, mode="gaussian")
-    for path in track(paths, len(paths), "predict", unit="image", disable=not progress):
-        image = torch.from_numpy(read_image(path, intensities).scaled())[None].nan_to_num(0).to(device)
+    slide = None if roi_size is None else SlidingWindowInferer(tuple(roi_size), 4, overlap=0.25, mode="gaussian")
+    for path in track(paths, len(paths), title="predict", unit="image", disable=not progress):
+        image = torch.from_numpy(read_image(path, intensity_window).scaled())[None].nan_to_num(0).to(device)
         native = image.shape[2:]
         try:
             with torch.inference_mode():
-                given = image if size is None else resize(image, size)
+                given = image if grid is None else resize(image, grid)
                 logits = network(given) if slide is None else slide(given, network)
                 logits = cast(torch.Tensor, logits[0] if isinstance(logits, tuple | list) else logits).float()
         except Exception as error:
             detail = (str(error).strip().splitlines() or [type(error).__name__])[-1]
-            cure = "give --size or --window as it was trained, or run it by hand"
+            cure = "give --grid or --roi as it was trained, or run it by hand"
             raise ProofError(
                 f"{path.name}: the model cannot take {tuple(image.shape)} ({detail[:200]}); {cure}"
             ) from error

@@ -71,7 +71,7 @@ def write_queries(
         (staged / IMAGES).mkdir(parents=True)
         files = QueryFiles(staged / IMAGES, scratch, released=released, clean=clean, hardness=hardness)
         left_out: list[Quarantined] = []
-        for id in track(draw.ids, len(draw.ids), "write queries", disable=not progress):
+        for id in track(draw.ids, len(draw.ids), title="write queries", disable=not progress):
             try:
                 files.add_case(originals[id], held_back=id in hidden)
             except CaseError as error:

@@ -16,7 +16,8 @@ from ...data.loading import load_case
 from ...data.manifest import CaseRecord
 from ...functional import resize
 from ...io.checksum import sha256_path
-from ...io.stored import StoredImage
+from ...io.joint_path import joint_files
+from ...io.stored import IntensityWindow, StoredImage
 from ...io.suffixes import split_name
 from ...protectors import Protector
 from ...release.case import protect_case
@@ -39,7 +40,7 @@ class Released:
         folder: the protected folder.
         records: what its manifest tells of each case, by id.
         protector: the fitted protector.
-        num_classes, window: as the release was made with.
+        num_classes, intensity_window: as the release was made with.
         pattern: how the pattern of the key is laid out; None if the release has none of this key.
     """
 
@@ -47,7 +48,7 @@ class Released:
     records: Mapping[str, CaseRecord]
     protector: Protector
     num_classes: int
-    window: tuple[float, float] | None
+    intensity_window: IntensityWindow | None
     pattern: Pattern | None
 
 
@@ -92,20 +93,28 @@ class QueryFiles:
             DatasetError: the protector is not the one that made the release.
         """
         released, number = self._released, len(self.cases)
-        loaded = load_case(case, released.num_classes, released.window)
+        if joint_files(case.image) is not None:
+            raise CaseError(case.id, "its channels have files of their own, which queries do not take; leave it out")
+        loaded = load_case(case, released.num_classes, released.intensity_window)
         for name in protected_names(case):
             (self._scratch / name).parent.mkdir(parents=True, exist_ok=True)
         # By the same steps for both sides, so that what is asked about does not depend on the assignment.
-        made = protect_case(case, released.protector, self._scratch, released.num_classes, released.window)
+        made = protect_case(
+            case,
+            released.protector,
+            self._scratch,
+            num_classes=released.num_classes,
+            intensity_window=released.intensity_window,
+        )
         record = released.records.get(case.id)
         if record is None and not held_back:
             raise CaseError(case.id, "was not published, the manifest of the release does not list it")
         if record is not None and record.sha256_after != made.sha256_after:
-            cure = "pass the --checkpoint and the --window that the release was made with"
+            cure = "pass the --checkpoint and the --intensity-window that the release was made with"
             reason = f"{record.image}: the protector gives another file than was published; {cure}"
             raise DatasetError(str(released.folder), [reason])
         suffix = "" if loaded.stored.format == "dicom_series" else split_name(made.image)[1]
-        protected = read_image(self._scratch / made.image, released.window)
+        protected = read_image(self._scratch / made.image, released.intensity_window)
         if self._clean:
             self._write(loaded.stored.array, loaded.stored, suffix, case=number, kind="clean")
         self._write(protected.array, protected, suffix, case=number, kind="protected")
@@ -149,7 +158,7 @@ class QueryFiles:
         tiles = key_tiles(key, test, keys, true_key, pattern.patch, dims)
         for index, regions in zip(chosen, deal(boxes, keys, strengths, rng), strict=True):
             if regions:
-                stored = read_image(self._bases[index].image, self._released.window)
+                stored = read_image(self._bases[index].image, self._released.intensity_window)
                 array = put(stored, regions, tiles, pattern)
                 self._write(array, stored, self._bases[index].suffix, case=index, kind="tiles", regions=regions)
         return keys, true_key

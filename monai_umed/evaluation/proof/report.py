@@ -16,7 +16,7 @@ from ...data.codec import read_image
 from ...functional import resize
 from ...io.atomic import write_atomically
 from ...io.display import gray_levels
-from ...io.stored import CodecError
+from ...io.stored import CodecError, windows_of
 from ..panels import show
 from .answers import find_answers, read_answer, stem
 from .hardness import correct
@@ -122,7 +122,7 @@ def _pictures(chosen: Sequence[tuple[Query, str]], plan: Plan, images: Path, pre
             continue
         outline = _frame(query, plan) if query.kind == "tiles" else case.label > 0
         slice_ = int(np.argmax(outline.sum(axis=(0, 1)))) if outline.ndim == 3 else 0
-        gray = gray_levels(stored.color, stored.window, slice_)
+        gray = gray_levels(stored.color, windows_of(stored.intensity_window, 1)[0], slice_)
         found = answer.sum(0) > 0.5
         flat = (outline[..., slice_], found[..., slice_]) if outline.ndim == 3 else (outline, found)
         pictures.append(Picture(_draw(gray, *flat), text))

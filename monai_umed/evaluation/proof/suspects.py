@@ -44,7 +44,13 @@ class Suspect:
         """The network, untrained."""
         with torch.random.fork_rng():
             torch.manual_seed(self.seed)
-            return build_exploiter(self.network, channels, num_classes, "small", len(self.size), self.size)
+            return build_exploiter(
+                self.network,
+                channels,
+                num_classes=num_classes,
+                spatial_dims=len(self.size),
+                image_size=self.size,
+            )
 
     def train(
         self,

@@ -41,7 +41,7 @@ def squares(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def audit_of(protected: Path, squares: Path, output: Path, **options: Any) -> AuditScores:
     settings: dict[str, Any] = {
-        "size": (SIDE, SIDE),
+        "grid": (SIDE, SIDE),
         "exploiters": ("unet-batch",),
         "defenses": ("none",),
         "seeds": (0,),

@@ -26,17 +26,17 @@ def test_the_first_of_two_processes_protects_for_both(
 ) -> None:
     monkeypatch.setenv("RANK", str(rank))
     monkeypatch.setenv("WORLD_SIZE", "2")
-    assert protect_foreign("somewhere", tmp_path, size=(32, 32)) == str(tmp_path / "protected")
+    assert protect_foreign("somewhere", tmp_path, grid=(32, 32)) == str(tmp_path / "protected")
     assert [fit["dataset_dir"] for fit in fits] == (["somewhere"] if rank == 0 else [])
 
 
 def test_what_is_protected_is_kept(fits: list[dict[str, Any]], tmp_path: Path) -> None:
     (tmp_path / "protected").mkdir()
     (tmp_path / "protected" / "manifest.json").touch()
-    protect_foreign("somewhere", tmp_path, size=(32, 32))
+    protect_foreign("somewhere", tmp_path, grid=(32, 32))
     assert not fits
 
 
 def test_a_fit_that_fails_says_why_and_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match=r"(?s)missing cannot be protected: .*no such folder.*--foreign"):
-        protect_foreign(str(tmp_path / "missing"), tmp_path / "foreign", size=(32, 32), progress=False)
+        protect_foreign(str(tmp_path / "missing"), tmp_path / "foreign", grid=(32, 32), progress=False)

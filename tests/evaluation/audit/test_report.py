@@ -83,7 +83,7 @@ def make_audit(**changes: Any) -> dict[str, Any]:
         },
         "curves": {"unet-batch": {"clean": [1.25, 0.5], "protected": [1.125, 0.25]}},
         "worst_cases": [{"id": "benign (7)", "exploiter": "unet-instance", "defense": "blur-1.0", "dice": 0.812}],
-        "settings": {"size": [128, 128], "seeds": [0], "window": None, "network_size": "small"},
+        "settings": {"grid": [128, 128], "seeds": [0], "intensity_window": None, "network_size": "small"},
         "command": "monai-umed audit --protected_dir OUT/protected --clean_dir DATA",
         "versions": {"monai_umed": "0.1.0", "torch": "2.13.0"},
     }
@@ -281,7 +281,7 @@ def test_curves_worst_cases_command_settings_and_versions_are_printed(standard: 
     assert "clean 1.25 → 0.50, protected 1.12 → 0.25" in page.texts["curves"]
     assert ["benign (7)", "unet-instance", "blur-1.0", "0.812"] in page.lines
     assert make_audit()["command"] in page.texts["reproduce"]
-    for line in (["size", "[128, 128]"], ["window", "null"], ["network_size", "small"], ["torch", "2.13.0"]):
+    for line in (["grid", "[128, 128]"], ["intensity_window", "null"], ["network_size", "small"], ["torch", "2.13.0"]):
         assert line in page.lines
     assert "delay, not a guarantee" in page.texts["limits"]
 

@@ -136,7 +136,7 @@ def test_machines_share_the_cells_without_overlap(small_audit: Audit, monkeypatc
     assert sorted(map(str, cells)) == sorted(str(cell) for share in shares for cell in share)
     assert {len(share) for share in shares} <= {len(cells) // 3, len(cells) // 3 + 1}
     monkeypatch.setenv("RANK", "3")
-    with pytest.raises(ValueError, match="3/3 is no shard"):
+    with pytest.raises(ValueError, match="3/3 is not a shard"):
         shard_of_this_process()
 
 

@@ -35,13 +35,13 @@ def volumes(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("slice_axis", "size", "train_cases"),
+    ("slice_axis", "grid", "train_cases"),
     # Four patches of each of three large volumes, one of each of five small ones; the same of all of their slices.
     [(None, (32, 32, 32), 3 * 4 + 5), (2, (32, 32), 3 * 4 * 20 + 5 * 18), (1, (48, 32), 3 * 23 + 5 * (7 + 16))],
     ids=["3D", "slices", "slices of another axis"],
 )
 def test_volumes_of_any_size_are_audited(
-    volumes: Path, tmp_path: Path, slice_axis: int | None, size: tuple[int, ...], train_cases: int
+    volumes: Path, tmp_path: Path, slice_axis: int | None, grid: tuple[int, ...], train_cases: int
 ) -> None:
     protected = tmp_path / "protected"
     protect_dataset(find_cases(volumes, "train"), small_protector(1, 3), protected, num_classes=3, progress=False)
@@ -49,7 +49,7 @@ def test_volumes_of_any_size_are_audited(
         str(protected),
         str(volumes),
         test_dir=str(volumes),
-        size=size,
+        grid=grid,
         exploiters=("unet-batch",),
         defenses=("blur-1.0",),
         num_classes=3,

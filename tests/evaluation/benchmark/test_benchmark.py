@@ -69,7 +69,7 @@ def busi(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def plan(busi: Path) -> Benchmark:
-    return Benchmark((str(busi),), ("uniform", "em@roi"), defenses=(), size=(32, 32), recipe=RECIPE)
+    return Benchmark((str(busi),), ("uniform", "em@roi"), defenses=(), grid=(32, 32), recipe=RECIPE)
 
 
 @pytest.fixture
@@ -139,7 +139,7 @@ def test_a_plan_that_cannot_work_is_refused(plan: Benchmark, changes: dict[str, 
 
 def test_a_grid_must_fit_every_dataset(plan: Benchmark, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"size is \(32, 32, 32\), but .* is 2D"):
-        execute(replace(plan, size=(32, 32, 32)), tmp_path)
+        execute(replace(plan, grid=(32, 32, 32)), tmp_path)
 
 
 def test_a_benchmark_writes_tables_and_goes_on_where_it_stopped(
@@ -222,7 +222,7 @@ def test_machines_share_the_protectors_and_the_last_one_writes(
 
 def test_other_settings_need_another_folder(cheap: Benchmark, tmp_path: Path) -> None:
     execute(replace(cheap, protectors=("uniform",)), tmp_path)
-    with pytest.raises(ValueError, match="holds a run with other settings"):
+    with pytest.raises(ValueError, match="contains a run with other settings"):
         execute(replace(cheap, eps=8 / 255), tmp_path)
     with pytest.raises(ValueError, match="other settings"):
         execute(replace(cheap, recipe={**RECIPE, "epochs": 2}), tmp_path)
@@ -233,7 +233,7 @@ def test_a_release_is_made_in_a_process_of_its_own_and_anew(busi: Path, tmp_path
     folder.mkdir()
     (folder / "left_by_an_interruption").touch()
     job = Candidate(
-        str(busi), read_protector("uniform"), folder=folder, eps=4 / 255, size=(32, 32), num_classes=2, progress=False
+        str(busi), read_protector("uniform"), folder=folder, eps=4 / 255, grid=(32, 32), num_classes=2, progress=False
     )
     assert make_candidate(job) is None
     made = read_record(folder)
@@ -268,7 +268,7 @@ def test_fitted_methods_and_parts_of_umed_run_by_name(plan: Benchmark, tmp_path:
 
 def test_protectors_see_slices_of_volumes_and_exploiters_volumes(tmp_path: Path) -> None:
     volumes = write_phantom(tmp_path / "volumes", spatial_dims=3, num_train=3, num_test=10)
-    plan = Benchmark((str(volumes),), ("uniform", "constant-stamp"), defenses=(), size=(32, 32, 32), recipe=RECIPE)
+    plan = Benchmark((str(volumes),), ("uniform", "constant-stamp"), defenses=(), grid=(32, 32, 32), recipe=RECIPE)
     rows = run_benchmark(plan, tmp_path / "out", workers=1, progress=False)
     assert rows is not None and {row.protector for row in rows} == {"clean", "uniform", "constant-stamp"}
     assert all(0 <= row.dice <= 1 for row in rows)

@@ -56,7 +56,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
         proof_key=key,
         eps="8/255",
         epochs=3,
-        size=(SIZE, SIZE),
+        grid=(SIZE, SIZE),
         batch_size=8,
         progress=False,
     )
