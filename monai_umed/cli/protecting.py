@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +11,7 @@ import typer
 import monai_umed as mu
 
 from .datasets import Labels, Places, SectionName, as_arguments, folder_of, join_labels, read_places
+from .help import AsJson, only_json, print_json
 from .options import (
     BatchSize,
     BoundName,
@@ -214,13 +216,19 @@ def verify(
     original: Annotated[Path | None, typer.Option(help="the dataset that was protected, to compare pixels")] = None,
     labels: Labels = None,
     progress: Progress = True,
+    as_json: AsJson = False,
 ) -> None:
     """Check that protected files are those of their manifest and, with the originals, that no pixel left its budget."""
     if original is None and labels is not None:
         raise typer.BadParameter(f"--labels {labels}: these belong to images; name them with --original")
     protected = mu.find_protected(out)
     data = None if original is None else join_labels(original, labels)
-    problems = mu.verify(out, original=data, progress=progress)
+    with only_json(as_json):
+        problems = mu.verify(out, original=data, progress=progress)
+    if as_json:
+        wrong = [asdict(problem) for problem in problems]
+        print_json({"protected": str(protected), "pixels_compared": data is not None, "problems": wrong})
+        raise typer.Exit(1 if problems else 0)
     say_verified(problems, protected, data)
     if problems:
         raise typer.Exit(1)
