@@ -15,12 +15,13 @@ import numpy as np
 import torch
 from scipy.stats import kstest
 
+import monai_umed as mu
+
 from ..data.training_set import load_training_set
 from ..evaluation.proof.plan import Plan
 from ..evaluation.proof.results import judge
 from ..evaluation.proof.suspects import Questions, Suspect
 from ..io.provenance import source_version
-from ..sealing.keys import read_key
 from .proof_power import append_row
 
 COLUMNS = ("model", "test", "keys", "ks_p", "ks_p_one_sided", "rate_at_.01", "rate_at_.05", "version", "command")
@@ -59,7 +60,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)  # several models at once
     size = tuple(int(side) for side in options.size.split(","))
-    plan = Plan.load(options.queries, read_key(options.key))
+    plan = Plan.load(options.queries, mu.read_key(options.key))
     questions = Questions(plan, options.queries, size)
     suspect = Suspect(network=options.network, seed=options.seed, size=size)
 

@@ -12,12 +12,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
+import monai_umed as mu
+
 from ..data.training_set import load_training_set
 from ..evaluation.proof.plan import Plan
 from ..evaluation.proof.results import Results, judge
 from ..evaluation.proof.suspects import Questions, Suspect
 from ..io.provenance import source_version
-from ..sealing.keys import read_key
 
 COLUMNS = (
     "suspect",
@@ -90,7 +91,7 @@ def main() -> None:
     parser.add_argument("--progress", action="store_true")
     options = parser.parse_args()
     torch.set_num_threads(1)  # several suspects at once
-    key, begin = read_key(options.key), time.monotonic()
+    key, begin = mu.read_key(options.key), time.monotonic()
     size = tuple(int(side) for side in options.size.split(","))
     plan = Plan.load(options.queries, key)
     questions = Questions(plan, options.queries, size)
