@@ -15,10 +15,10 @@ from typer.core import TyperCommand, TyperOption
 PANELS = {
     "What": "checkpoint section labels clean test test_labels original protectors protector exploiters defenses seeds "
     "cases foreign seed num_classes ignore_label merge_masks intensity_window slice_axis spatial_dims quick "
-    "quick_check",
+    "quick_check fraction groups reserve hardness max_queries recheck sequential",
     "How visible": "preset eps psnr target_psnr bound pattern_key advised advice target min_psnr levels accept",
-    "Where": "output sealed seal_key as_json",
-    "How long": "grid network_size recipe epochs batch_size workers shard progress",
+    "Where": "output sealed seal_key key as_json",
+    "How long": "grid roi device network_size recipe epochs batch_size workers shard progress",
 }
 """Every option of every verb, by the question that it answers; a test finds those that are missing."""
 
@@ -31,6 +31,26 @@ EXAMPLES = {
         "audit OUT --clean DATA --test DATA --output AUDIT",
         "audit OUT --clean DATA --test DATA --exploiters unet-instance --defenses none,jpeg-60+nnunet",
         "audit OUT --clean DATA --test DATA --full --workers 2",
+    ),
+    "reserve": (
+        "reserve DATA OUT --key KEY",
+        "reserve DATA OUT --key KEY --groups FILE",
+        "protect DATA OUT --reserve 0.2 --key KEY",
+    ),
+    "queries": (
+        "queries OUT QUERIES --key KEY",
+        "queries OUT QUERIES --key KEY --max-queries 500",
+        "queries OUT QUERIES --key KEY --no-clean",
+    ),
+    "predict": (
+        "predict MODEL QUERIES --output ANSWERS",
+        "predict BUNDLE QUERIES --output ANSWERS --roi 96,96,96",
+        "predict MODEL.pt2 QUERIES --output ANSWERS --grid 128,128",
+    ),
+    "prove": (
+        "prove QUERIES ANSWERS --key KEY",
+        "prove QUERIES/proof.json --recheck --key KEY",
+        "prove QUERIES ANSWERS --key KEY --sequential",
     ),
     "benchmark": (
         "benchmark DATA OUT --protectors umed,em,constant-stamp",
