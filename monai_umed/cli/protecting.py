@@ -46,6 +46,7 @@ from .proving import say_reserve
 from .reports import say_done, say_fitted, say_left_out, say_verified
 
 
+@mu.reading_once()
 def fit(
     places: Places,
     protector: ProtectorName = None,
@@ -105,6 +106,7 @@ def fit(
     raise typer.Exit(1 if left_out else 0)
 
 
+@mu.reading_once()
 def protect(
     places: Places,
     checkpoint: Annotated[Path | None, typer.Option(help="protector.pt of a fit; without it, one is fitted")] = None,

@@ -17,7 +17,7 @@ from scipy.ndimage import gaussian_filter
 from ...data.case import Case, DatasetError
 from ...data.loading import read_case_image
 from ...data.parallel import map_cases
-from ...functional import resize
+from ...functional.resampling import resize
 
 SAME = 0.8
 """Correlation of fine structure from which two images are near-duplicates."""

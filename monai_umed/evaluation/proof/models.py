@@ -12,7 +12,7 @@ from monai.inferers import SlidingWindowInferer
 
 from ...data.codec import read_image
 from ...data.parallel import track
-from ...functional import resize
+from ...functional.resampling import resize
 from ...io.listing import visible
 from ...io.stored import IntensityWindow
 from ...io.suffixes import SUPPORTED, split_name

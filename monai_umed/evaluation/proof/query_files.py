@@ -14,7 +14,7 @@ from ...data.case import Case, CaseError, DatasetError
 from ...data.codec import read_image, write_image
 from ...data.loading import load_case
 from ...data.manifest import CaseRecord
-from ...functional import resize
+from ...functional.resampling import resize
 from ...io.checksum import sha256_path
 from ...io.joint_path import joint_files
 from ...io.stored import IntensityWindow, StoredImage

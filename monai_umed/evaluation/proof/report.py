@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from ...data.codec import read_image
-from ...functional import resize
+from ...functional.resampling import resize
 from ...io.atomic import write_atomically
 from ...io.display import gray_levels
 from ...io.stored import CodecError, windows_of

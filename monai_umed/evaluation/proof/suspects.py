@@ -15,7 +15,7 @@ from ...defenses import Materials
 from ...defenses.registry import defense_entry
 from ...exploiters.registry import build_exploiter, encoder_of, wants_precise_batch_norm
 from ...exploiters.train import train_exploiter
-from ...functional import resize
+from ...functional.resampling import resize
 from .answers import Scores, dice_of, responses_of
 from .plan import IMAGES, Plan
 

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from ...fitting.pattern_key import key_mark, key_tile
-from ...functional import resize
+from ...functional.resampling import resize
 from ...io.quantize import add_delta
 from ...io.stored import StoredImage
 from ...protectors import Protector
