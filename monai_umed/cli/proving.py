@@ -78,7 +78,9 @@ def queries(
     for entry in asked.left_out:
         print(f"  {entry.id}: left out, {entry.reason}")
     if not asked.by_key:
-        print("The release has no pattern of this key, so the test of the reserve is the only one.")
+        print(
+            "The release has no pattern of this key that many others could be told from: the reserve alone is tested."
+        )
     if clean:
         print("Unprotected images are among them: whoever runs the model gets these. --no-clean leaves them out.")
     print("Give nothing but images/ to whoever runs the model; the plan stays with you.")
