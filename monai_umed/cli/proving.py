@@ -10,6 +10,7 @@ import typer
 import monai_umed as mu
 
 from .datasets import Labels, Places, SectionName, join_labels, read_places
+from .help import AsJson, only_json, print_json
 from .options import Groups, IntensityWindow, Progress, ProofKey, Released, parse_numbers, parse_window, say_next
 
 
@@ -77,7 +78,9 @@ def queries(
     for entry in asked.left_out:
         print(f"  {entry.id}: left out, {entry.reason}")
     if not asked.by_key:
-        print("The release has no pattern of this key, so the test of the reserve is the only one.")
+        print(
+            "The release has no pattern of this key that many others could be told from: the reserve alone is tested."
+        )
     if clean:
         print("Unprotected images are among them: whoever runs the model gets these. --no-clean leaves them out.")
     print("Give nothing but images/ to whoever runs the model; the plan stays with you.")
@@ -130,6 +133,7 @@ def prove(
     sequential: Annotated[
         bool, typer.Option("--sequential", help="most answers may be missing; asked in the order of the names")
     ] = False,
+    as_json: AsJson = False,
     progress: Progress = True,
 ) -> None:
     """Judge a model by its answers: p-values of both tests, proof.json for a third party and report.html.
@@ -142,6 +146,14 @@ def prove(
     if predictions is None:
         raise typer.BadParameter("the folder of the model's answers is missing; name it after the queries")
     found = mu.prove(queries, predictions, key=key, output=output, sequential=sequential, progress=progress)
+    with only_json(as_json):
+        _say_proven(found, key)
+    if as_json:
+        print_json({"proof": str(found.proof), **found.plain})
+
+
+def _say_proven(found: mu.Proven, key: Path) -> None:
+    """Print p-values, effects, and what they do not mean."""
     results = found.results
     print(f"{results.verdict.capitalize()}: p = {results.p:.2g}, attempt {found.attempt} with these queries.")
     if results.reserve is not None:

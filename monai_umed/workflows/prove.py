@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..data.windows import GivenWindow, as_window
 from ..sealing.keys import read_key
@@ -24,6 +24,7 @@ class Proven:
         results: both tests.
         attempt: number of the proof with these queries.
         missing: queries without a prediction.
+        plain: both tests as plain values, as ``proof.json`` holds them.
     """
 
     proof: Path
@@ -31,6 +32,7 @@ class Proven:
     results: Results
     attempt: int
     missing: tuple[str, ...]
+    plain: Mapping[str, Any]
 
 
 def predict(
@@ -151,7 +153,7 @@ def prove(
     proof.save(target / PROOF)
     write_report(target / "report.html", proof, plan, results, folder / "images", answers)
     append_log(folder, secret, what="proof", predictions=scores.sha256, p=results.p)
-    return Proven(target / PROOF, target / "report.html", results, attempt, scores.missing)
+    return Proven(target / PROOF, target / "report.html", results, attempt, scores.missing, proof.results)
 
 
 def recheck(
