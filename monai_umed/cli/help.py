@@ -14,7 +14,8 @@ from typer.core import TyperCommand, TyperOption
 
 PANELS = {
     "What": "checkpoint section labels clean test test_labels original protectors protector exploiters defenses seeds "
-    "cases foreign seed num_classes ignore_label merge_masks intensity_window slice_axis spatial_dims quick quick_check",
+    "cases foreign seed num_classes ignore_label merge_masks intensity_window slice_axis spatial_dims quick "
+    "quick_check",
     "How visible": "preset eps psnr target_psnr bound pattern_key advised advice target min_psnr levels accept",
     "Where": "output sealed seal_key as_json",
     "How long": "grid network_size recipe epochs batch_size workers shard progress",
