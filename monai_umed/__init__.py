@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .data.two_folders import DatasetDir, as_dataset, places_of
     from .data.windows import as_window
     from .io.bundle_folder import bundle_root
+    from .io.once import reading_once
     from .io.stored import CodecError
     from .label.folder import write_label_app
     from .protectors.base import Protector
@@ -46,6 +47,7 @@ _HOMES = {
     "workflows.bundle": ("show_plain_errors",),
     "data.windows": ("as_window",),
     "io.bundle_folder": ("bundle_root",),
+    "io.once": ("reading_once",),
     "label.folder": ("write_label_app",),
     "workflows.names": ("list_names",),
     "data.case": ("Case", "CaseError", "DatasetError"),

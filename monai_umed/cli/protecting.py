@@ -44,6 +44,7 @@ from .options import (
 from .reports import say_done, say_verified
 
 
+@mu.reading_once()
 def fit(
     places: Places,
     protector: ProtectorName = None,
@@ -103,6 +104,7 @@ def fit(
     raise typer.Exit(1 if left_out else 0)
 
 
+@mu.reading_once()
 def protect(
     places: Places,
     checkpoint: Annotated[Path | None, typer.Option(help="protector.pt of a fit; without it, one is fitted")] = None,

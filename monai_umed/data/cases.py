@@ -6,6 +6,7 @@ from typing import Literal
 
 from ..io.image_files import series_problem
 from ..io.listing import visible
+from ..io.once import once
 from .case import Case, DatasetError, Found
 from .datalist import read_datalist
 from .dataset_json import DATASET_JSON, listed_channels
@@ -76,7 +77,7 @@ def find_cases(dataset_dir: DatasetDir, section: Section = "all", *, merge_masks
         raise ValueError(f"section is {section!r}, must be 'train', 'test' or 'all'")
     cases, sections = _find(as_dataset(dataset_dir, merge_masks=merge_masks))
     if section == "all":
-        return cases
+        return list(cases)
     if sections is None:
         sections = hash_sections(cases)
     chosen = [case for case in cases if sections.get(case.id) == section]
@@ -113,6 +114,11 @@ def _find(dataset_dir: DatasetDir, merge_masks: bool = False) -> tuple[list[Case
     if isinstance(dataset_dir, ReadAs):
         cases, named = _find(dataset_dir.dataset, dataset_dir.merge_masks)
         return [replace(case, ignore_label=dataset_dir.ignore_label) for case in cases], named
+    about = dataset_dir if isinstance(dataset_dir, TwoFolders) else Path(dataset_dir)
+    return once("cases", (about, merge_masks), lambda: _scan_all(dataset_dir, merge_masks), watched=False)
+
+
+def _scan_all(dataset_dir: str | Path | TwoFolders, merge_masks: bool) -> tuple[list[Case], dict[str, str] | None]:
     found, root = _scan(dataset_dir, merge_masks)
     cases = sorted(found.cases, key=lambda case: case.id)
     if not cases and not found.offenders:

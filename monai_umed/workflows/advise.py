@@ -80,9 +80,9 @@ def advise(
         What ``advice.json`` holds.
 
     Raises:
-        DatasetError: the dataset is malformed, protected already, has fewer than 20 training cases, or a class is
+        DatasetError: If the dataset is malformed, protected already, has fewer than 20 training cases, or a class is
             missing in the held-out part.
-        ValueError: an argument is out of range, or the output folder belongs to other advice.
+        ValueError: If an argument is out of range, or the output folder belongs to other advice.
 
     Example:
         >>> data = mu.write_phantom(work / "data", num_train=24, num_test=2)

@@ -10,6 +10,7 @@ from ..data.cases import Section, find_cases
 from ..data.manifest import MANIFEST, Manifest
 from ..data.two_folders import DatasetDir, as_dataset, places_of, reading_of
 from ..fitting.run_config import run_config
+from ..io.once import reading_once
 from .options import config_of
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ class Fit:
     manifest: Manifest
 
 
+@reading_once()
 def fit(
     data: DatasetDir,
     output: str | Path,

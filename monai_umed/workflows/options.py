@@ -114,7 +114,7 @@ def config_of(options: FitOptions) -> tuple[list[str], dict[str, Any]]:
     if wrong := [option for option in of_umed if option in given]:
         cure = "leave it out, or set the method's own arguments with the bundle's method.json"
         raise OptionError(wrong, f"means umed's generators, not {method}; {cure}")
-    from ..fitting.fit import parse_method  # here, because it brings networks
+    from ..fitting.fit import parse_method  # here, because it imports networks
 
     try:
         ids |= {**parse_method(method), "bound": bound}

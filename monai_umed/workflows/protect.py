@@ -11,6 +11,7 @@ from ..data.cases import Section, find_cases, find_sections
 from ..data.manifest import MANIFEST, Manifest
 from ..data.two_folders import DatasetDir, as_dataset, places_of, reading_of
 from ..fitting.run_config import run_config
+from ..io.once import reading_once
 from ..sealing.keys import check_unpublished, read_key
 from .fit import PROTECTED, fit
 from .options import SETTLED, OptionError
@@ -54,6 +55,7 @@ def usual_section(data: DatasetDir) -> Section:
     return "train" if find_sections(data)[1] else "all"
 
 
+@reading_once()
 def protect(
     data: DatasetDir,
     output: str | Path,
@@ -87,10 +89,10 @@ def protect(
         options: see :class:`monai_umed.workflows.options.FitOptions`.
 
     Raises:
-        DatasetError: if the dataset is malformed or protected already, or the output folder cannot be used.
-        KeyFileError: if the key cannot be used, or lies in what would be published.
-        OptionError: if options contradict each other.
-        ValueError: if nothing holds or the advice is about other cases; if an option is out of range, or the output
+        DatasetError: If the dataset is malformed or protected already, or the output folder cannot be used.
+        KeyFileError: If the key cannot be used, or lies in what would be published.
+        OptionError: If options contradict each other.
+        ValueError: If nothing holds or the advice is about other cases; if an option is out of range, or the output
             folder holds a fit with other settings.
 
     Example:
