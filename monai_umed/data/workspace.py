@@ -9,12 +9,21 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ..io.atomic import remove, write_json
+from ..io.dicom_sign import split_file
 from ..io.image_files import files_of
 from .case import Case
 
 
 def _link(source: Path, target: Path) -> None:
-    """A second name for a file: copies of an archive would fill the disk. Other disks can only get a copy."""
+    """A second name for a file, or for all of a folder: copies of an archive would fill the disk.
+
+    Other disks can only get a copy.
+    """
+    if source.is_dir():
+        target.mkdir()
+        for file in source.iterdir():
+            _link(file, target / file.name)
+        return
     try:
         os.link(source, target)
     except OSError:
@@ -43,3 +52,22 @@ def dataset_of(cases: Sequence[Case], folder: Path) -> Iterator[Path]:
         yield folder
     finally:
         remove(folder)
+
+
+def lay_out(cases: Sequence[Case], folder: Path) -> None:
+    """Lay cases out as ``images/`` and ``masks/`` under names that are their ids, for a ``split.json`` to be added.
+
+    Whoever asks for this folder reads no other case of their dataset, not even by accident. It holds originals.
+
+    Args:
+        cases: see :func:`monai_umed.data.cases.find_cases`.
+        folder: the dataset's folder; what an earlier run left there is replaced.
+    """
+    remove(folder)
+    for kind in ("images", "masks"):
+        (folder / kind).mkdir(parents=True)
+    for case in cases:
+        for kind, source in (("images", case.image), ("masks", case.label)):
+            for file in (source.with_suffix(".hdr"), source) if source.suffix == ".img" else (source,):
+                suffix = "" if file.is_dir() else split_file(file)[1]
+                _link(file, folder / kind / f"{case.id.replace('/', '__')}{suffix}")

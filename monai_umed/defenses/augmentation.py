@@ -15,6 +15,7 @@ from monai.transforms import (
     RandAdjustContrastd,
     RandAffined,
     RandCoarseDropoutd,
+    RandFlipd,
     RandGaussianNoised,
     RandGaussianSmoothd,
     RandomizableTransform,
@@ -28,7 +29,6 @@ from monai.utils.enums import CommonKeys as Keys
 
 from .augment import BOTH, LINEAR, Augment
 from .base import Defense, Materials
-from .geometric_augmentation import flip_transforms
 
 GAMMA = (0.7, 1.5)
 ROTATION = {2: (math.pi,), 3: (math.pi / 6,) * 3}  # radians, about the only axis of an image and all of a volume
@@ -86,7 +86,7 @@ def nnunet_transforms(size: tuple[int, ...]) -> list[Transform]:
         ),
         RandAdjustContrastd(image, prob=0.1, gamma=GAMMA, invert_image=True, retain_stats=True),
         RandAdjustContrastd(image, prob=0.3, gamma=GAMMA, retain_stats=True),
-        *flip_transforms(size),
+        *[RandFlipd(BOTH, prob=0.5, spatial_axis=axis) for axis in range(len(size))],
     ]
 
 

@@ -82,6 +82,10 @@ class Defense:
     def start(self, network: torch.nn.Module, materials: Materials) -> None:
         """Set or freeze weights of the network before training."""
 
+    def epochs(self, epochs: int) -> int:
+        """How long to train instead of the recipe's epochs."""
+        return epochs
+
     def batch(
         self, image: torch.Tensor, label: torch.Tensor, objective: Objective, generator: torch.Generator
     ) -> tuple[torch.Tensor, torch.Tensor]:
@@ -106,6 +110,27 @@ class Defense:
 
     def finish(self, network: torch.nn.Module, materials: Materials) -> None:
         """Change the trained network in place."""
+
+
+@dataclass(frozen=True)
+class Longer(Defense):
+    """Ordinary training of several times the recipe's epochs.
+
+    Args:
+        factor: how many times, at least 1.
+
+    Raises:
+        ValueError: If ``factor`` is out of range.
+    """
+
+    factor: int = 4
+
+    def __post_init__(self) -> None:
+        if self.factor < 1:
+            raise ValueError(f"factor is {self.factor}; it must be at least 1.")
+
+    def epochs(self, epochs: int) -> int:
+        return self.factor * epochs
 
 
 class Composed(Defense):
@@ -136,6 +161,11 @@ class Composed(Defense):
     def start(self, network: torch.nn.Module, materials: Materials) -> None:
         for defense in self.defenses:
             defense.start(network, materials)
+
+    def epochs(self, epochs: int) -> int:
+        for defense in self.defenses:
+            epochs = defense.epochs(epochs)
+        return epochs
 
     def batch(
         self, image: torch.Tensor, label: torch.Tensor, objective: Objective, generator: torch.Generator

@@ -10,15 +10,11 @@ from dataclasses import dataclass
 import torch
 from ignite.engine import Engine, Events
 from monai.data import DataLoader, Dataset
-from monai.engines import SupervisedEvaluator
-from torch.nn.modules.conv import _ConvNd
 from torch.optim.swa_utils import update_bn
 
-from ..training.losses import segmentation_loss
 from ..training.metrics import evaluate
 from .base import Defense, Items, Materials
 
-REFIT_ROUNDS, REFIT_LEARNING_RATE = 15, 0.5
 BATCH_SIZE = 16  # of clean images whose statistics are taken
 
 
@@ -56,7 +52,7 @@ def _clean_of(items: Items, materials: Materials, fraction: float) -> dict[str, 
 
 
 @dataclass(frozen=True)
-class _CleanFraction(Defense):
+class CleanFraction(Defense):
     """A defense with clean originals whose one argument is a share of the training cases."""
 
     needs = frozenset({"clean"})
@@ -68,7 +64,7 @@ class _CleanFraction(Defense):
 
 
 @dataclass(frozen=True)
-class PartlyProtected(_CleanFraction):
+class PartlyProtected(CleanFraction):
     """A share of the training cases is protected, the exploiter has the rest as clean originals.
 
     Which ones does not depend on the order of the items. Cases without a clean original stay protected.
@@ -86,7 +82,7 @@ class PartlyProtected(_CleanFraction):
 
 
 @dataclass(frozen=True)
-class CleanPartAlone(_CleanFraction):
+class CleanPartAlone(CleanFraction):
     """The clean cases of :class:`PartlyProtected` without the protected ones: what the latter add, or take away.
 
     Args:
@@ -102,7 +98,7 @@ class CleanPartAlone(_CleanFraction):
 
 
 @dataclass(frozen=True)
-class EarlyStopping(_CleanFraction):
+class EarlyStopping(CleanFraction):
     """Keep the epoch that does best on clean cases, since networks learn what is real before the shortcut.
 
     The idea that early epochs escape the protection is that of Dang et al. 2023 (arXiv 2306.02064). Training runs to
@@ -138,65 +134,8 @@ class EarlyStopping(_CleanFraction):
             network.load_state_dict(weights)
 
 
-def output_layer(network: torch.nn.Module, image: torch.Tensor) -> _ConvNd:
-    """The convolution whose output is the network's output.
-
-    It is found by running the network, since the order in which modules were registered says little: U-Nets nest
-    their levels, and U-Net++ has a head for every depth.
-
-    Args:
-        network: in evaluation mode.
-        image: any batch that it takes, ``(B, C, *spatial)``.
-
-    Raises:
-        ValueError: if something other than a convolution comes last.
-    """
-    outputs: list[tuple[_ConvNd, torch.Tensor]] = []
-
-    def record(module: _ConvNd, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
-        outputs.append((module, output))
-
-    handles = [module.register_forward_hook(record) for module in network.modules() if isinstance(module, _ConvNd)]
-    try:
-        with torch.no_grad():
-            logits = network(image)
-    finally:
-        for handle in handles:
-            handle.remove()
-    for module, output in reversed(outputs):
-        if torch.equal(output, logits):
-            return module
-    raise ValueError(
-        f"None of the {len(outputs)} convolutions of {type(network).__name__} gives the network's output, so there is "
-        "no last layer to refit; use a network that ends in a convolution (MONAI's UNet with num_res_units=0)."
-    )
-
-
-def layer_inputs(
-    network: torch.nn.Module, layer: torch.nn.Module, items: Items, device: str | torch.device
-) -> torch.Tensor:
-    """What reaches a layer when the network, in evaluation mode, sees the items: ``(cases, channels, *spatial)``."""
-    features: list[torch.Tensor] = []
-
-    def record(module: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
-        features.append(inputs[0])
-
-    evaluator = SupervisedEvaluator(
-        device=torch.device(device),
-        val_data_loader=DataLoader(Dataset(items), batch_size=16, num_workers=0),
-        network=network,
-        decollate=False,
-    )
-    handle = layer.register_forward_pre_hook(record)
-    try:
-        evaluator.run()
-    finally:
-        handle.remove()
-    return torch.cat(features)
-
-
 @dataclass(frozen=True)
-class CleanStatistics(_CleanFraction):
+class CleanStatistics(CleanFraction):
     """Take the running statistics of batch normalization from clean images (Li et al. 2016, arXiv 1603.04779).
 
     Weights that were trained on protected files see clean images in use. No labels are needed, and networks without
@@ -213,48 +152,3 @@ class CleanStatistics(_CleanFraction):
     def finish(self, network: torch.nn.Module, materials: Materials) -> None:
         images = [item["image"] for item in owned_cases(materials, self.fraction)]
         update_bn(DataLoader(Dataset(images), batch_size=BATCH_SIZE), network, torch.device(materials.device))
-
-
-@dataclass(frozen=True)
-class LastLayerRefit(_CleanFraction):
-    """Fit the last convolution anew on a few clean cases, all other weights frozen.
-
-    Deep feature reweighting (Kirichenko et al. 2023) for segmentation: features learned next to a shortcut are often
-    good, only the last layer relies on the shortcut. The features of the clean cases are computed once. 15 rounds of
-    LBFGS with a first step of 0.5 and a line search, on the training loss without augmentation, start from the trained
-    weights.
-
-    Args:
-        fraction: of the training cases that the exploiter owns in clean form, between 0 and 1, both excluded; at least
-            one case is used.
-
-    Raises:
-        ValueError: if ``fraction`` is out of range; when used, if there are no clean originals or the network does not
-            end in a convolution.
-    """
-
-    def finish(self, network: torch.nn.Module, materials: Materials) -> None:
-        network.eval()
-        cases = owned_cases(materials, self.fraction)
-        layer = output_layer(network, cases[0]["image"][None].to(materials.device))
-        features = layer_inputs(network, layer, cases, materials.device)
-        label = torch.stack([item["label"] for item in cases]).to(materials.device)
-        loss_function = segmentation_loss(materials.num_classes)
-        trainable = [parameter.requires_grad for parameter in layer.parameters()]
-        layer.requires_grad_(True)
-        # LBFGS flattens gradients, which it cannot do in the order of channels-last networks.
-        layer.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
-        # Without a line search 1 of 24 refits of small networks diverged to a Dice of 0.
-        optimizer = torch.optim.LBFGS(layer.parameters(), REFIT_LEARNING_RATE, line_search_fn="strong_wolfe")
-
-        def loss_and_gradient() -> torch.Tensor:
-            optimizer.zero_grad()
-            loss = loss_function(layer(features), label)
-            loss.backward()
-            return loss
-
-        for _ in range(REFIT_ROUNDS):
-            optimizer.step(loss_and_gradient)
-        optimizer.zero_grad()
-        for parameter, before in zip(layer.parameters(), trainable, strict=True):
-            parameter.requires_grad_(before)

@@ -1,4 +1,4 @@
-"""An exploiter who runs this very tool on other images and learns to take its perturbation off."""
+"""Exploiters who take the perturbation off: learned from other images, from leaked originals, or as a mean."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from monai.engines import SupervisedTrainer
 from monai.handlers import LrScheduleHandler
 from monai.networks.nets import BasicUNet
 
+from ..functional.filters import gaussian_blur
 from .base import Defense, Items, Materials
 
 # Noise of single pixels is seen only by a network that has features at full resolution: trained alike on 80 phantoms of
@@ -142,3 +143,62 @@ class ToolAwarePurifier(Defense):
             device=device,
         )
         return [purify(network, item, eps=eps, masked=self.masked, device=device) for item in items]
+
+
+@dataclass(frozen=True)
+class LeakedPairs(Defense):
+    """The purifier of :class:`ToolAwarePurifier`, trained on leaked originals of some of the very files under test.
+
+    Args:
+        count: originals that leaked; which ones does not depend on the order of the items.
+        steps: of the network's training, see :func:`train_purifier`.
+
+    Raises:
+        ValueError: when used, if there are fewer training cases that have an original, or ``Materials.eps`` is not
+            positive.
+    """
+
+    needs = frozenset({"clean"})
+    count: int
+    steps: int = STEPS
+
+    def prepare(self, items: Items, materials: Materials) -> Items:
+        if not materials.eps > 0:
+            raise ValueError(f"eps is {materials.eps}, there is no perturbation to learn; compare with the originals.")
+        clean = materials.clean()
+        ids = sorted({item["id"] for item in clean} & {item["id"] for item in items})
+        if len(ids) < self.count:
+            raise ValueError(
+                f"{len(ids)} training cases have an original, fewer than the {self.count} that leak; leave "
+                f"leaked-pairs-{self.count} out."
+            )
+        order = torch.randperm(len(ids), generator=torch.Generator().manual_seed(materials.seed)).tolist()
+        leaked = {ids[index] for index in order[: self.count]}
+        before, after = ([item for item in kind if item["id"] in leaked] for kind in (items, clean))
+        network = train_purifier(
+            before, after, eps=materials.eps, steps=self.steps, seed=materials.seed, device=materials.device
+        )
+        return [purify(network, item, eps=materials.eps, device=materials.device) for item in items]
+
+
+@dataclass(frozen=True)
+class AverageSubtract(Defense):
+    """Subtract the mean residue of all regions, place by place on the grid, from every region.
+
+    The residue is what a blur takes away. A pattern that lies at the same pixels in all files is what is left of many
+    residues; whoever has the files and their masks has all that it takes.
+
+    Args:
+        sigma: of the blur in pixels.
+    """
+
+    sigma: float = 2.0
+
+    def prepare(self, items: Items, materials: Materials) -> Items:
+        total, count = torch.zeros_like(items[0]["image"]), torch.zeros_like(items[0]["label"])
+        for item in items:
+            inside = (item["label"] > 0.5).to(total)
+            total += inside * (item["image"] - gaussian_blur(item["image"], self.sigma, 13))
+            count += inside
+        pattern = (total / count.clamp(min=1)).clamp(-materials.eps, materials.eps)
+        return [{**item, "image": (item["image"] - pattern * (item["label"] > 0.5)).clamp(0, 1)} for item in items]

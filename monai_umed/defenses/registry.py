@@ -8,15 +8,16 @@ from dataclasses import dataclass
 from ..io.suggest import did_you_mean
 from .adversarial import AdversarialTraining, WorstOf
 from .augmentation import Cutout, GammaContrast, NNUNet, RandomNoise
-from .base import Composed, Defense
-from .clean_data import CleanPartAlone, CleanStatistics, EarlyStopping, LastLayerRefit, PartlyProtected
+from .base import Composed, Defense, Longer
+from .clean_data import CleanPartAlone, CleanStatistics, EarlyStopping, PartlyProtected
 from .color import ChannelStandardize, ColorJitter, GrayWorld
 from .filters import BitDepth, Contrast, GaussianBlur, Grayscale, Half, Jpeg, Median, TrainingSize
-from .geometric_augmentation import Affine, Flips, RandomCrop
+from .geometric_augmentation import Affine, Elastic, Flips, RandomCrop, RandomInterpolation
 from .mask_aware import DenoiseInMask, IgnoreBorder, QuantizeInMask
 from .mixing import CutMix, Mixup
 from .pretrained import PretrainedEncoder
-from .purifier import ToolAwarePurifier
+from .purifier import AverageSubtract, LeakedPairs, ToolAwarePurifier
+from .refit import FullRefit, LastLayerRefit
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,15 @@ def _bit_depth(bits: int) -> Entry:
 
 def _refit(percent: int) -> Entry:
     return Entry(lambda eps: LastLayerRefit(percent / 100), f"last layer refit on {percent} % clean data", False)
+
+
+def _refit_all(percent: int) -> Entry:
+    return Entry(lambda eps: FullRefit(percent / 100), f"all layers trained on with {percent} % clean data", False)
+
+
+def _leaked_pairs(count: int) -> Entry:
+    summary = f"a network trained on {count} leaked originals and their protected files removes it"
+    return Entry(lambda eps: LeakedPairs(count), summary, False, own_ceiling=False)
 
 
 def _adversarial(radius: float) -> Entry:
@@ -97,6 +107,8 @@ DEFENSES: dict[str, Entry] = {
     "nnunet": Entry(lambda eps: NNUNet(), "nnU-Net's default augmentation"),
     "flips": Entry(lambda eps: Flips(), "mirrored at random"),
     "affine": Entry(lambda eps: Affine(), "random rotation of up to 20 degrees and zoom"),
+    "elastic": Entry(lambda eps: Elastic(), "smoothly bent by up to 4 pixels"),
+    "coin": Entry(lambda eps: RandomInterpolation(), "every pixel shifted by up to 2 pixels at random (COIN)"),
     "random-crop": Entry(lambda eps: RandomCrop(), "random crops of seven eighths of each side"),
     "cutout": Entry(lambda eps: Cutout(), "a box of half the side erased"),
     "mixup": Entry(lambda eps: Mixup(), "images and labels mixed"),
@@ -115,7 +127,10 @@ DEFENSES: dict[str, Entry] = {
     ),
     "quantize-mask": Entry(lambda eps: QuantizeInMask(), "low bits removed inside the mask"),
     "ignore-border": Entry(lambda eps: IgnoreBorder(), "contour band left out of the loss"),
+    "average-subtract": Entry(lambda eps: AverageSubtract(), "mean residue of all regions subtracted"),
+    "long": Entry(lambda eps: Longer(4), "four times the epochs"),
     **{f"refit-{percent}": _refit(percent) for percent in (1, 5, 10)},
+    **{f"refit-all-{percent}": _refit_all(percent) for percent in (1, 5, 10)},
     **{name: entry for percent in (20, 40, 60, 80) for name, entry in _partly(percent).items()},
     **{f"adversarial-{radius}": _adversarial(radius) for radius in (0.5, 1, 2)},
     "purifier": Entry(
@@ -125,6 +140,7 @@ DEFENSES: dict[str, Entry] = {
         False,
         own_ceiling=False,
     ),
+    **{f"leaked-pairs-{count}": _leaked_pairs(count) for count in (5, 20, 50)},
 }
 
 

@@ -16,6 +16,7 @@ from ..exploiters.train import LossCurve, train_exploiter
 from ..io.provenance import source_version
 from ..training.metrics import Scores, case_dice, count_items, predict, score
 from .folders import Folders, among
+from .last_epochs import LastEpochs
 from .plan import Cell
 from .predictions import save_predictions
 from .results import CellResult, Comparison
@@ -86,8 +87,17 @@ def run_cell(comparison: Comparison, cell: Cell, handlers: Sequence[Any] = ()) -
     folders = Folders(comparison.files, facts, grid=defense.grid(comparison.files.grid))
     network = _network(comparison, cell.exploiter, grid=folders.grid, seed=cell.seed)
     source, _, half = cell.data.partition("-")
+
+    def test(
+        network: torch.nn.Module, items: Items, roi_size: tuple[int, ...] | None
+    ) -> tuple[list[torch.Tensor], torch.Tensor]:
+        axis = comparison.files.slice_axis
+        maps = predict(network, items, device=device, roi_size=roi_size, slice_axis=axis)
+        return maps, count_items(maps, items, comparison.files.num_classes)
+
     train: Items = []
-    curve = LossCurve()
+    curve, tested = LossCurve(), _filtered(defense, [] if half else folders.test())
+    averaged = LastEpochs(lambda network: score(*test(network, tested, folders.roi_size)[1]))
     if source != "untrained":
         train = _filtered(defense, folders.protected() if source == "protected" else folders.clean())
         train = among(train, facts.ids[::2]) if half else train
@@ -97,32 +107,27 @@ def run_cell(comparison: Comparison, cell: Cell, handlers: Sequence[Any] = ()) -
         with torch.random.fork_rng():
             torch.manual_seed(cell.seed)  # dropout draws from the global generator
             train_with_defense = partial(_trainer(comparison, cell), defense=defense, materials=materials)
-            train_with_defense(network, train, handlers=[curve, *handlers])
+            train_with_defense(
+                network, train, handlers=[curve, *([averaged] if comparison.averaged else []), *handlers]
+            )
     if not all(map(math.isfinite, curve.losses)):
         raise RuntimeError(
             f"the loss is no number from epoch {[math.isfinite(loss) for loss in curve.losses].index(False) + 1} on; "
             "lower the learning rate or set amp to False"
         )
     network = network.to(device).eval()
-
-    def test(items: Items, roi_size: tuple[int, ...] | None) -> tuple[list[torch.Tensor], torch.Tensor]:
-        axis = comparison.files.slice_axis
-        maps = predict(network, items, device=device, roi_size=roi_size, slice_axis=axis)
-        return maps, count_items(maps, items, comparison.files.num_classes)
-
     dice: dict[str, float] | None = None
     on_protected: Scores | None = None
     if half:
         clean, protected = (among(items, facts.ids[1::2]) for items in (folders.clean(), folders.protected()))
-        scores, on_protected = (score(*test(items, None)[1]) for items in (clean, protected))
+        scores, on_protected = (score(*test(network, items, None)[1]) for items in (clean, protected))
     else:
-        items = _filtered(defense, folders.test())
-        maps, counts = test(items, folders.roi_size)
-        scores = score(*counts)
+        maps, counts = test(network, tested, folders.roi_size)
+        scores = averaged.mean() if averaged.scores else score(*counts)
         values = case_dice(*counts).tolist()
-        dice = {item["id"]: round(value, 6) for item, value in zip(items, values, strict=True)}
+        dice = {item["id"]: round(value, 6) for item, value in zip(tested, values, strict=True)}
         if cell.defense == "none" and cell.seed == comparison.matrix.seeds[0]:
-            save_predictions(comparison.output_dir / "predictions" / cell.exploiter / source, items, maps)
+            save_predictions(comparison.output_dir / "predictions" / cell.exploiter / source, tested, maps)
     result = CellResult(
         cell=cell,
         train_cases=len(train),

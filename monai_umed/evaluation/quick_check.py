@@ -1,8 +1,11 @@
-"""The smoke detector at the end of a fit: one network trained on clean and one on protected files."""
+"""The smoke detector at the end of a fit: two networks trained on clean and on protected files, and what they say."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import shlex
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,40 +14,97 @@ import torch
 from ..data.cases import Section
 from ..data.manifest import MANIFEST, Manifest
 from ..data.training_set import Layout, TrainingSet, load_training_set
-from ..data.two_folders import DatasetDir, as_dataset
-from ..exploiters.registry import build_exploiter
+from ..data.two_folders import DatasetDir, as_dataset, places_of
+from ..defenses import Materials, defense_entry
+from ..exploiters.registry import build_exploiter, encoder_of
 from ..exploiters.train import train_exploiter
 from ..io.atomic import write_json
 from ..io.stored import IntensityWindow
 from ..training.metrics import evaluate
+from .audit.verdict import LIMIT, WEAK_CEILING
+from .last_epochs import LastEpochs
 
-EXPLOITER = "unet-batch"
+
+@dataclass(frozen=True)
+class Exploiter:
+    """Somebody who trains on whatever files there are.
+
+    Attributes:
+        network: name of a network.
+        defense: what is done to the files, a name of :data:`monai_umed.defenses.DEFENSES` or several.
+        does: the same in words.
+        shown: network and defense in words.
+    """
+
+    network: str
+    defense: str
+    does: str
+    shown: str
+
+
+PLAIN = Exploiter("unet-batch", "none", "just trains", "U-Net, batch normalization, no augmentation")
+AUGMENTING = Exploiter(
+    "unet-instance", "flips+affine", "augments", "U-Net, instance normalization, flips, turns, zooms"
+)
 
 
 def train_reference(
     train: TrainingSet,
+    exploiter: Exploiter = PLAIN,
     *,
     seed: int = 0,
     num_classes: int = 2,
     device: str | torch.device = "cpu",
     **recipe: Any,
 ) -> torch.nn.Module:
-    """Train the reference exploiter, a U-Net with batch normalization.
+    """Train what an exploiter trains.
 
     Args:
         train: what it learns from.
-        seed: of weights and order of cases.
+        exploiter: by default a U-Net with batch normalization and nothing else.
+        seed: of weights, order of cases and augmentation.
         num_classes: classes, background included.
         device: where to train.
         recipe: further arguments of :func:`monai_umed.exploiters.train.train_exploiter`.
     """
     grid = tuple(train.items[0]["image"].shape[1:])
+    build = partial(
+        build_exploiter,
+        *(exploiter.network, train.in_channels),
+        num_classes=num_classes,
+        spatial_dims=len(grid),
+        image_size=grid,
+    )
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        network = build_exploiter(
-            EXPLOITER, train.in_channels, num_classes=num_classes, spatial_dims=len(grid), image_size=grid
+        network = build()
+    learn: Callable[..., torch.nn.Module] = partial(
+        train_exploiter, num_classes=num_classes, seed=seed, device=device, **recipe
+    )
+    materials = Materials(build, learn, encoder_of(exploiter.network), seed=seed)
+    defense = defense_entry(exploiter.defense).make(materials.eps)
+    return learn(network, train.items, defense=defense, materials=materials)
+
+
+def judge(plain: tuple[float, float], augmented: tuple[float, float]) -> str:
+    """One sentence on what two exploiters learn.
+
+    Args:
+        plain: Dice of the one who just trains, after the clean and after the protected files.
+        augmented: the same of the one who augments.
+    """
+    pairs = ((PLAIN.does, plain), (AUGMENTING.does, augmented))
+    if weak := [f"who {who} reaches Dice {clean:.2f}" for who, (clean, _) in pairs if clean < WEAK_CEILING]:
+        return (
+            f"Nothing was shown: an exploiter {' and one '.join(weak)} on the clean files, too little to compare with."
         )
-    return train_exploiter(network, train.items, num_classes=num_classes, seed=seed, device=device, **recipe)
+    shares = [(who, protected / clean) for who, (clean, protected) in pairs]
+    won = [f"who {who} learns {share:.0%}".replace("%", " %") for who, share in shares if share > LIMIT]
+    if won:
+        against = "them" if len(won) == 1 else "either"
+        return f"An exploiter {', one '.join(won)} of what the clean files teach: not protected against {against}."
+    low = ", one ".join(f"who {who} learns {share:.0%}".replace("%", " %") for who, share in shares)
+    return f"An exploiter {low} of what the clean files teach: protected against these two, which is not all there is."
 
 
 def quick_check(
@@ -60,17 +120,20 @@ def quick_check(
     progress: bool = True,
     slice_axis: int | None = None,
     **recipe: Any,
-) -> dict[str, float | None]:
-    """One exploiter trained on the clean and one on the protected files, both tested on clean files.
+) -> dict[str, float | str | None]:
+    """Two exploiters trained on the clean and on the protected files, all tested on clean files.
 
-    One network and one seed: a smoke detector, not an audit.
+    One just trains a network with batch normalization, as the literature does; the other flips, turns and zooms, with
+    instance normalization, as most people do. One seed: a smoke detector, not an audit.
 
     Args:
-        dataset_dir: the clean dataset; its test section is what both are tested on.
+        dataset_dir: the clean dataset; its test section is what all are tested on.
         protected_dir: the protected copy of its training section.
         grid: grid that the exploiters train on.
-        output_file: where ``clean_dice``, ``protected_dice``, ``psnr`` and ``ssim`` go.
-        seed: of weights and order of cases.
+        output_file: where the figures go: ``clean_dice`` and ``protected_dice`` of the one who just trains,
+            ``augmented_clean_dice`` and ``augmented_protected_dice`` of the other, means of their last three epochs;
+            ``psnr``, ``ssim`` and the ``verdict``, a sentence.
+        seed: of weights, order of cases and augmentation.
         num_classes: classes, background included.
         intensity_window: intensities that map to 0 and 1, see :func:`monai_umed.data.codec.read_image`.
         device: where to train.
@@ -98,31 +161,49 @@ def quick_check(
 
     test = load(dataset_dir, "test", "whole")
     sliding = grid if test.items[0]["image"].ndim == 4 else None
+    look: dict[str, Any] = {"num_classes": num_classes, "device": device, "roi_size": sliding, "slice_axis": slice_axis}
     manifest = Manifest.load(Path(protected_dir) / MANIFEST)
-    figures: dict[str, float | None] = {}
-    sources: list[tuple[str, DatasetDir, Section]] = [
-        ("clean", dataset_dir, "train"),
-        (
-            "protected",
-            as_dataset(protected_dir, ignore_label=manifest.ignore_label, merge_masks=manifest.merges_masks),
-            "all",
-        ),
-    ]
-    for name, folder, section in sources:
-        training = {"title": f"train on {name} files", "progress": progress, **recipe}
-        network = train_reference(load(folder, section), seed=seed, num_classes=num_classes, device=device, **training)
-        scores = evaluate(
-            network, test.items, num_classes=num_classes, device=device, roi_size=sliding, slice_axis=slice_axis
-        )
-        figures[f"{name}_dice"] = scores.dice
-    figures |= manifest.mean_fidelity()
+    released = as_dataset(protected_dir, ignore_label=manifest.ignore_label, merge_masks=manifest.merges_masks)
+    sources = {"clean": load(dataset_dir, "train"), "protected": load(released, "all")}
+
+    def learned(exploiter: Exploiter) -> tuple[float, float]:
+        dice = []
+        for name, train in sources.items():
+            scores = LastEpochs(partial(evaluate, items=test.items, **look))
+            training = {"title": f"train on {name} files ({exploiter.does})", "progress": progress, **recipe}
+            training |= {"num_classes": num_classes, "device": device, "handlers": [scores]}
+            train_reference(train, exploiter, seed=seed, **training)
+            dice.append(scores.mean().dice)
+        return dice[0], dice[1]
+
+    plain, augmented = learned(PLAIN), learned(AUGMENTING)
+    fidelity, verdict = manifest.mean_fidelity(), judge(plain, augmented)
+    figures: dict[str, float | str | None] = {"clean_dice": plain[0], "protected_dice": plain[1]}
+    figures |= {"augmented_clean_dice": augmented[0], "augmented_protected_dice": augmented[1], **fidelity}
+    figures["verdict"] = verdict
     write_json(output_file, figures)
-    psnr = "unchanged" if figures["psnr"] is None else f"{figures['psnr']:.2f} dB"
-    print(
-        f"Quick check on {len(test.items)} clean test images (UNet, batch normalization, seed {seed}):\n"
-        f"  trained on the clean files:     Dice {figures['clean_dice']:.3f}\n"
-        f"  trained on the protected files: Dice {figures['protected_dice']:.3f}\n"
-        f"  protected files: PSNR {psnr}, SSIM {figures['ssim']:.4f}\n"
-        f"  figures: {output_file}"
-    )
+    psnr = "unchanged" if fidelity["psnr"] is None else f"{fidelity['psnr']:.2f} dB"
+    lines = [
+        f"Quick check on {len(test.items)} clean test images, seed {seed}; Dice, trained on clean -> protected files:",
+        *(
+            f"  {exploiter.shown + ':':<48} {dice[0]:.3f} -> {dice[1]:.3f}"
+            for exploiter, dice in ((PLAIN, plain), (AUGMENTING, augmented))
+        ),
+        f"  protected files: PSNR {psnr}, SSIM {fidelity['ssim']:.4f}",
+        verdict,
+        *_next_steps(dataset_dir, protected_dir),
+        f"Figures: {output_file}",
+    ]
+    print("\n".join(lines))
     return figures
+
+
+def _next_steps(dataset_dir: DatasetDir, protected_dir: str | Path) -> list[str]:
+    images, labels = places_of(dataset_dir)
+    data = shlex.quote(images) + (f" --labels {shlex.quote(labels)}" if labels else "")
+    return [
+        "Next:",
+        f"  what this dataset can have: monai-umed advise {data}",
+        f"  what else exploiters may do: monai-umed audit {shlex.quote(str(protected_dir))} --clean {data} "
+        f"--test {shlex.quote(images)}",
+    ]

@@ -95,6 +95,7 @@ class Comparison:
         output_dir: folder of the results.
         foreign_dir: clean images of another dataset.
         foreign_protected_dir: the same, protected with this tool; empty if no defense asks for it.
+        averaged: whether scores are means over the last epochs instead of the last one's.
     """
 
     matrix: Matrix
@@ -103,6 +104,7 @@ class Comparison:
     output_dir: Path
     foreign_dir: str = ""
     foreign_protected_dir: str = ""
+    averaged: bool = False
 
     def result_file(self, cell: Cell) -> Path:
         """Where the result of a cell lies."""

@@ -74,7 +74,9 @@ def track_results(
             json.loads(check.read_bytes()) if check.is_file() else Manifest.load(protected / MANIFEST).mean_fidelity()
         )
         for name, value in figures.items():
-            if value is not None:
+            if isinstance(value, str):
+                handler.client.set_tag(run, name, value)
+            elif value is not None:
                 handler.client.log_metric(run, name, value)
         # MONAI 1.6 does not log the config that it wrote if output_dir was given on the command line.
         configs = sorted(output_dir.glob("config_*.json"))[-1:]

@@ -4,30 +4,29 @@ SimpleITK interprets the header but does not write the file: its writers add key
 coordinate system to LPS and cut MetaImage values at their first space.
 """
 
+from __future__ import annotations
+
 import gzip
 import re
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import SimpleITK
 
 from .itk_limits import check_meta_header, check_nrrd_header
 from .source import Source, named
 from .stored import CodecError, Decoded
 
+if TYPE_CHECKING:
+    import SimpleITK
+
+# By SimpleITK's words for them.
 _DTYPES = {
-    SimpleITK.sitkUInt8: "u1",
-    SimpleITK.sitkInt8: "i1",
-    SimpleITK.sitkUInt16: "u2",
-    SimpleITK.sitkInt16: "i2",
-    SimpleITK.sitkUInt32: "u4",
-    SimpleITK.sitkInt32: "i4",
-    SimpleITK.sitkUInt64: "u8",
-    SimpleITK.sitkInt64: "i8",
-    SimpleITK.sitkFloat32: "f4",
-    SimpleITK.sitkFloat64: "f8",
+    **{f"{8 * size}-bit signed integer": f"i{size}" for size in (1, 2, 4, 8)},
+    **{f"{8 * size}-bit unsigned integer": f"u{size}" for size in (1, 2, 4, 8)},
+    **{f"{8 * size}-bit float": f"f{size}" for size in (4, 8)},
 }
 _NRRD_COMPRESSED = {"raw": False, "gzip": True, "gz": True}
 _NRRD_BYTE_ORDERS = {"little": "<", "big": ">"}
@@ -201,6 +200,8 @@ def _decoded(
     compressed: bool,
     is_placed: bool,
 ) -> Decoded:
+    import SimpleITK  # few files need it, and it takes a while to load
+
     reader = SimpleITK.ImageFileReader()
     reader.SetImageIO(image_io)
     with named(source) as path:
@@ -218,10 +219,10 @@ def _decoded(
         raise CodecError(
             source.name, f"shape {reader.GetSize()}, must have 2 or 3 axes", "store each volume on its own"
         )
-    if reader.GetPixelID() not in _DTYPES:
-        kind_of_voxel = SimpleITK.GetPixelIDValueAsString(reader.GetPixelID())
+    kind_of_voxel = SimpleITK.GetPixelIDValueAsString(reader.GetPixelID())
+    if kind_of_voxel not in _DTYPES:
         raise CodecError(source.name, f"voxels of type {kind_of_voxel}", "save it as int16 or float32")
-    dtype = np.dtype(order + _DTYPES[reader.GetPixelID()])
+    dtype = np.dtype(order + _DTYPES[kind_of_voxel])
     shape = tuple(int(side) for side in reader.GetSize())
     expected = int(np.prod(shape)) * dtype.itemsize
     if len(payload) != expected:

@@ -20,10 +20,9 @@ from monai_umed.defenses.augmentation import (
     RandRelativeNoised,
     nnunet_transforms,
 )
-from monai_umed.defenses.geometric_augmentation import Affine, Flips, RandomCrop
 
 AUGMENTATIONS: list[Defense] = [
-    *(NNUNet(), GammaContrast(), RandomNoise(), RandomNoise(amount=0.3), Cutout(), RandomCrop(), Affine(), Flips()),
+    *(NNUNet(), GammaContrast(), RandomNoise(), RandomNoise(amount=0.3), Cutout()),
 ]
 SHAPES = [(1, 32, 40), (3, 32, 40), (1, 12, 16, 10), (3, 12, 16, 10)]
 
@@ -65,7 +64,7 @@ def test_items_come_back_as_plain_tensors_of_their_shape_range_and_classes(
         assert result["image"].min() >= 0 and result["image"].max() <= 1
         assert set(result["label"].unique().tolist()) <= {0, 1, 2}
     assert torch.equal(item["image"], image) and torch.equal(item["label"], label)
-    assert len({result["image"].numpy().tobytes() for result in results}) > (3 if isinstance(defense, Flips) else 10)
+    assert len({result["image"].numpy().tobytes() for result in results}) > 10
 
 
 @pytest.mark.parametrize("shape", [SHAPES[0], SHAPES[3]], ids=str)
@@ -239,53 +238,6 @@ def test_cutout_blackens_one_box_of_half_the_side_in_all_channels(shape: tuple[i
     assert len(corners) > 10
 
 
-@pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_random_crops_move_image_and_label_together_by_whole_pixels(shape: tuple[int, ...]) -> None:
-    item = make_item(*shape)
-    item["label"] = (item["image"][:1] * 7).round()
-    augment, kept = pipeline(RandomCrop(0.5)), [round(0.5 * length) for length in shape[1:]]
-    middle = tuple(
-        slice((side - part) // 2, (side - part) // 2 + part) for side, part in zip(shape[1:], kept, strict=True)
-    )
-    places = set()
-    for _ in range(20):
-        moved = augment(item)
-        window = moved["image"][(slice(None), *middle)]
-        assert moved["image"].count_nonzero() == window.count_nonzero()
-        assert torch.equal(moved["label"], (moved["image"][:1] * 7).round())
-        corner = (item["image"][0] == window[(0,) * len(shape)]).nonzero()[0].tolist()
-        part = (slice(None), *(slice(start, start + length) for start, length in zip(corner, kept, strict=True)))
-        assert torch.equal(item["image"][part], window)
-        places.add(tuple(corner))
-    assert len(places) > 10
-
-
-def test_affine_maps_move_image_and_label_together_within_their_limits() -> None:
-    label = torch.zeros(1, 64, 64)
-    label[0, 28:36, 20:44] = 1
-    augment = pipeline(Affine(degrees=20, scale=(0.8, 1.25)))
-    areas, angles = [], []
-    for _ in range(60):
-        moved = augment({"image": 0.9 * label, "label": label})
-        assert ((moved["image"] > 0.45) == (moved["label"] > 0)).float().mean() > 0.97
-        places = moved["label"][0].nonzero().float()
-        areas.append(float(len(places) / label.sum()))
-        centered = places - places.mean(0)
-        rows, columns = torch.linalg.svd(centered, full_matrices=False).Vh[0].tolist()
-        angles.append(math.degrees(math.atan2(rows, columns)) % 180)
-    turned = [min(angle, 180 - angle) for angle in angles]
-    assert 0.8**2 * 0.9 < min(areas) < 0.8 and 1.3 < max(areas) < 1.25**2 * 1.1
-    assert 15 < max(turned) < 22
-
-
-def test_flips_show_every_mirror_image() -> None:
-    item, augment = make_item(1, 8, 6), pipeline(Flips())
-    expected = [item["image"].flip(axes) for axes in ([], [1], [2], [1, 2])]
-    shown = [augment(item)["image"] for _ in range(40)]
-    assert all(sum(torch.equal(image, mirrored) for mirrored in expected) == 1 for image in shown)
-    assert all(any(torch.equal(image, mirrored) for image in shown) for mirrored in expected)
-
-
 def test_gamma_contrast_changes_gray_values_monotonically() -> None:
     ramp = torch.linspace(0, 1, 1024).reshape(1, 32, 32)
     augment = pipeline(GammaContrast())
@@ -308,12 +260,6 @@ def test_a_constant_image_gives_no_nan(defense: Defense) -> None:
         (lambda: RandomNoise(0), r"amount is 0; use a positive number, for example 4 / 255, or 'eps'"),
         (lambda: RandomNoise("Eps"), "amount is 'Eps'; use a positive number"),
         (lambda: Cutout(side=1), r"side is 1; it must be a share between 0 and 1, for example 0\.5"),
-        (lambda: Affine(degrees=200), "degrees is 200; it must be above 0 and at most 180"),
-        (
-            lambda: Affine(scale=(1.2, 0.8)),
-            r"scale is \(1\.2, 0\.8\); give two positive factors",
-        ),
-        (lambda: RandomCrop(1.5), r"fraction is 1\.5; it must be between 0 and 1"),
     ],
 )
 def test_errors_name_value_limit_and_cure(make: Any, message: str) -> None:

@@ -20,11 +20,10 @@ from monai_umed.defenses.clean_data import (
     CleanPartAlone,
     CleanStatistics,
     EarlyStopping,
-    LastLayerRefit,
     PartlyProtected,
-    output_layer,
     owned_cases,
 )
+from monai_umed.defenses.refit import FullRefit, LastLayerRefit, output_layer
 from monai_umed.training.losses import segmentation_loss
 from monai_umed.training.metrics import class_map, evaluate
 
@@ -34,6 +33,7 @@ SHARES: dict[str, Callable[[float], Defense]] = {
     "CleanStatistics": CleanStatistics,
     "EarlyStopping": EarlyStopping,
     "LastLayerRefit": LastLayerRefit,
+    "FullRefit": FullRefit,
 }
 
 
@@ -365,3 +365,17 @@ def test_a_network_that_does_not_end_in_a_convolution_is_refused_and_left_withou
     with pytest.raises(ValueError, match=r"convolutions of UNet .*no last layer.*use a network that ends"):
         LastLayerRefit(0.5).finish(network, materials(squares(4)))
     assert not any(module._forward_hooks for module in network.modules())
+
+
+def test_a_full_refit_trains_all_layers_on_as_many_cases_as_there_are_all_of_them_owned() -> None:
+    clean = squares(30)
+    network, seen = small_unet(), cast(Items, [])
+
+    def record(network: torch.nn.Module, items: Items) -> torch.nn.Module:
+        seen.extend(items)
+        return network
+
+    stock = Materials(unused, record, unused, clean=lambda: clean)
+    FullRefit(0.1).finish(network, stock)
+    assert len(seen) == len(clean)
+    assert set(ids(seen)) == set(ids(owned_cases(stock, 0.1))) and len(set(ids(seen))) == 3

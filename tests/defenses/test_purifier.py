@@ -9,7 +9,14 @@ import pytest
 import torch
 
 from monai_umed.defenses import Items, Materials
-from monai_umed.defenses.purifier import ToolAwarePurifier, purifier_input, purify, train_purifier
+from monai_umed.defenses.purifier import (
+    AverageSubtract,
+    LeakedPairs,
+    ToolAwarePurifier,
+    purifier_input,
+    purify,
+    train_purifier,
+)
 
 EPS = 8 / 255
 
@@ -166,3 +173,29 @@ def test_without_a_perturbation_there_is_nothing_to_learn(eps: float) -> None:
     foreign = clean_items(3, 1)
     with pytest.raises(ValueError, match=r"eps is .*no perturbation to learn"):
         ToolAwarePurifier().prepare(clean_items(2, 2), materials(foreign, foreign, eps=eps))
+
+
+def leaked(clean: Items, eps: float = EPS) -> Materials:
+    unused: Any = None
+    return Materials(unused, unused, unused, eps, clean=lambda: clean)
+
+
+def test_a_mean_over_regions_takes_off_what_lies_at_the_same_pixels_and_hardly_touches_clean_images() -> None:
+    clean = [{**item, "label": torch.ones_like(item["label"])} for item in clean_items(24, 1)]
+    protected = protect(clean)
+    before = copy.deepcopy(protected)
+    assert energy_left(AverageSubtract().prepare(protected, leaked(clean)), protected, clean) < 0.1
+    assert torch.equal(images(protected), images(before))
+    assert energy_left(AverageSubtract().prepare(clean, leaked(clean)), protected, clean) < 0.1
+
+
+def test_leaked_originals_teach_to_take_the_perturbation_off_the_others() -> None:
+    clean = clean_items(12, 1)
+    protected = protect(clean)
+    purified = LeakedPairs(8, steps=60).prepare(protected, leaked(clean))
+    assert [item["id"] for item in purified] == [item["id"] for item in protected]
+    assert energy_left(purified, protected, clean) < 0.6
+    with pytest.raises(ValueError, match="12 training cases have an original, fewer than the 20 that leak"):
+        LeakedPairs(20).prepare(protected, leaked(clean))
+    with pytest.raises(ValueError, match=r"eps is 0.*no perturbation to learn"):
+        LeakedPairs(2).prepare(protected, leaked(clean, eps=0))

@@ -62,8 +62,9 @@ def test_a_fit_writes_checkpoint_protected_files_manifest_and_quick_check(
         assert sorted(path.stem for path in (folder / "protected" / kind).iterdir()) == names
     assert all(0 < np.max(record.max_abs_delta) <= 4 for record in manifest.cases)
     figures = json.loads((folder / "quick_check.json").read_text())
-    assert figures.keys() == {"clean_dice", "protected_dice", "psnr", "ssim"}
-    assert 0 <= figures["clean_dice"] <= 1 and 0 <= figures["protected_dice"] <= 1
+    dice = {"clean_dice", "protected_dice", "augmented_clean_dice", "augmented_protected_dice"}
+    assert figures.keys() == dice | {"psnr", "ssim", "verdict"} and figures["verdict"] in printed
+    assert all(0 <= figures[name] <= 1 for name in dice)
     assert figures["psnr"] > 40 and 0.8 < figures["ssim"] < 1
     assert f"{figures['psnr']:.2f} dB" in printed and str(folder / "protected") in printed
 

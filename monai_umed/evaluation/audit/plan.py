@@ -13,7 +13,7 @@ PRESETS: dict[str, dict[str, tuple]] = {
     # A first answer: three networks, the cheapest defenses, one seed.
     "quick": {
         "exploiters": ("unet-batch", "unet-instance", "transunet-batch"),
-        "defenses": ("none", "random-crop", "blur-1.0", "blur-2.0", "jpeg-60", "nnunet"),
+        "defenses": ("none", "random-crop", "blur-1.0", "blur-2.0", "jpeg-60", "flips+affine", "nnunet"),
         "seeds": (0,),
     },
     # Everything that this version knows.

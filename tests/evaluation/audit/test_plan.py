@@ -50,8 +50,13 @@ def test_presets_can_be_planned(name: str) -> None:
     assert audit(**preset(name)).cells()
 
 
-def test_the_quick_preset_has_three_exploiters_six_defenses_and_one_seed() -> None:
-    assert [len(value) for value in preset("quick").values()] == [3, 6, 1]
+def test_the_quick_preset_has_three_exploiters_seven_defenses_and_one_seed() -> None:
+    assert [len(value) for value in preset("quick").values()] == [3, 7, 1]
+    assert "flips+affine" in preset("quick")["defenses"]  # what everybody does
+
+
+def test_what_the_verdict_counts_is_done_to_protected_and_to_clean_files_alike() -> None:
+    assert all(entry.own_ceiling for entry in DEFENSES.values() if entry.cheap)
 
 
 def test_the_quick_preset_takes_colors_off_where_there_are_some() -> None:
