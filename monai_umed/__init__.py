@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from .data.phantom import phantom_dir, write_phantom
     from .data.two_folders import DatasetDir, as_dataset, places_of
     from .data.windows import as_window
+    from .evaluation.proof.sealed_json import ProofError
     from .io.bundle_folder import bundle_root
+    from .io.once import reading_once
     from .io.stored import CodecError
     from .label.folder import write_label_app
     from .protectors.base import Protector
@@ -38,6 +40,9 @@ if TYPE_CHECKING:
     from .workflows.options import FitOptions, OptionError
     from .workflows.presets import PRESETS
     from .workflows.protect import Release, protect
+    from .workflows.prove import Proven, predict, prove, recheck
+    from .workflows.queries import Asked, queries
+    from .workflows.reserve import HeldBack, reserve
     from .workflows.undo import find_protected, new_key, restore, seal
     from .workflows.verify import load_manifest, verify
 
@@ -46,12 +51,14 @@ _HOMES = {
     "workflows.bundle": ("show_plain_errors",),
     "data.windows": ("as_window",),
     "io.bundle_folder": ("bundle_root",),
+    "io.once": ("reading_once",),
     "label.folder": ("write_label_app",),
     "workflows.names": ("list_names",),
     "data.case": ("Case", "CaseError", "DatasetError"),
     "data.cases": ("find_cases", "find_sections"),
     "data.manifest": ("CaseRecord", "Manifest", "ManifestError", "Quarantined"),
     "data.phantom": ("phantom_dir", "write_phantom"),
+    "evaluation.proof.sealed_json": ("ProofError",),
     "data.two_folders": ("DatasetDir", "as_dataset", "places_of"),
     "io.stored": ("CodecError",),
     "protectors.base": ("Protector",),
@@ -70,6 +77,9 @@ _HOMES = {
     "workflows.options": ("FitOptions", "OptionError"),
     "workflows.presets": ("PRESETS",),
     "workflows.protect": ("Release", "protect"),
+    "workflows.prove": ("Proven", "predict", "prove", "recheck"),
+    "workflows.queries": ("Asked", "queries"),
+    "workflows.reserve": ("HeldBack", "reserve"),
     "workflows.undo": ("find_protected", "new_key", "restore", "seal"),
     "workflows.verify": ("load_manifest", "verify"),
 }

@@ -11,9 +11,11 @@ import monai_umed as mu
 from .advising import advise
 from .auditing import audit, list_names
 from .benchmarking import benchmark
+from .help import Verb
 from .labeling import label_app
 from .places import bundle_path, phantom
 from .protecting import fit, protect, verify
+from .proving import predict, prove, queries, reserve
 from .restoring import new_key, restore
 
 VERBS: dict[str, Callable[..., None]] = {
@@ -24,6 +26,10 @@ VERBS: dict[str, Callable[..., None]] = {
     "audit": audit,
     "benchmark": benchmark,
     "restore": restore,
+    "reserve": reserve,
+    "queries": queries,
+    "predict": predict,
+    "prove": prove,
     "new-key": new_key,
     "list": list_names,
     "phantom": phantom,
@@ -31,7 +37,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "label-app": label_app,
 }
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 
 
 @app.callback()
@@ -41,4 +47,4 @@ def main() -> None:
 
 
 for _name, _verb in VERBS.items():
-    app.command(_name)(_verb)
+    app.command(_name, cls=Verb)(_verb)

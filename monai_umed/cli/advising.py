@@ -10,6 +10,7 @@ import typer
 import monai_umed as mu
 
 from .datasets import Labels
+from .help import AsJson, only_json, print_json
 from .options import (
     IgnoreLabel,
     IntensityWindow,
@@ -38,6 +39,7 @@ def advise(
     intensity_window: IntensityWindow = None,
     slice_axis: SliceAxis = None,
     progress: Progress = True,
+    as_json: AsJson = False,
 ) -> None:
     """Find out which setting is the least visible one that holds for a dataset, or that none does.
 
@@ -45,24 +47,29 @@ def advise(
     read. Writes advice.json and advice.png. Interrupted, it goes on where it stopped. Ends with status 1 if no setting
     holds.
     """
-    advice = mu.advise(
-        data,
-        output,
-        labels=labels,
-        target=target,
-        min_psnr=min_psnr,
-        accept=parse_names(accept) or (),
-        levels=parse_numbers(levels),
-        seed=seed or 0,
-        epochs=epochs,
-        grid=parse_numbers(grid),
-        ignore_label=ignore_label,
-        intensity_window=parse_window(intensity_window, None),
-        slice_axis=slice_axis,
-        progress=progress,
-    )
+    with only_json(as_json):
+        advice = mu.advise(
+            data,
+            output,
+            labels=labels,
+            target=target,
+            min_psnr=min_psnr,
+            accept=parse_names(accept) or (),
+            levels=parse_numbers(levels),
+            seed=seed or 0,
+            epochs=epochs,
+            grid=parse_numbers(grid),
+            ignore_label=ignore_label,
+            intensity_window=parse_window(intensity_window, None),
+            slice_axis=slice_axis,
+            progress=progress,
+        )
+    if as_json:
+        print_json(advice)
     if advice.chosen is None:
         raise typer.Exit(1)
+    if as_json:
+        return
     places = [data] if labels is None else [data, labels]
     folder = [] if output is None else ["--advice", str(output)]
     say_next([("protect with it", ["protect", *places, "OUT", "--advised", *folder])])

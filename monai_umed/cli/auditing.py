@@ -10,7 +10,8 @@ import typer
 
 import monai_umed as mu
 
-from .datasets import Labels, join_labels
+from .datasets import Labels, as_arguments, join_labels
+from .help import AsJson, only_json, print_json
 from .options import (
     IntensityWindow,
     NumClasses,
@@ -22,6 +23,7 @@ from .options import (
     parse_names,
     parse_numbers,
     parse_window,
+    say_next,
 )
 
 
@@ -54,6 +56,7 @@ def audit(
     slice_axis: SliceAxis = None,
     workers: Annotated[int | None, typer.Option(help="trainings at the same time")] = None,
     progress: Progress = True,
+    as_json: AsJson = False,
 ) -> None:
     """Find out what the worst is that someone can do with protected files.
 
@@ -61,27 +64,39 @@ def audit(
     on clean test images and writes a verdict, scores.json and report.html. Interrupted, it goes on where it stopped.
     """
     same = test.resolve() == clean.resolve()
-    mu.audit(
-        protected,
-        output,
-        clean=join_labels(clean, labels),
-        test=join_labels(test, test_labels or (labels if same else None)),
-        preset="quick" if quick else "full",
-        exploiters=parse_names(exploiters),
-        defenses=parse_names(defenses),
-        seeds=parse_numbers(seeds),
-        grid=parse_numbers(chosen(grid, size, old="--size", new="--grid")),
-        network_size=network_size.value,
-        recipe=recipe,
-        foreign=foreign,
-        num_classes=num_classes,
-        intensity_window=parse_window(intensity_window, window),
-        slice_axis=slice_axis,
-        workers=workers,
-        progress=progress,
-    )
+    with only_json(as_json):
+        scores = mu.audit(
+            protected,
+            output,
+            clean=join_labels(clean, labels),
+            test=join_labels(test, test_labels or (labels if same else None)),
+            preset="quick" if quick else "full",
+            exploiters=parse_names(exploiters),
+            defenses=parse_names(defenses),
+            seeds=parse_numbers(seeds),
+            grid=parse_numbers(chosen(grid, size, old="--size", new="--grid")),
+            network_size=network_size.value,
+            recipe=recipe,
+            foreign=foreign,
+            num_classes=num_classes,
+            intensity_window=parse_window(intensity_window, window),
+            slice_axis=slice_axis,
+            workers=workers,
+            progress=progress,
+        )
+    if as_json:
+        print_json(scores)
+    elif scores is not None:
+        if scores.verdict == "protected":
+            check: list[str | Path] = ["verify", protected, *as_arguments("--original", clean)]
+            say_next([("check every file before you publish", check)])
+        else:
+            say_next([("see what a stronger preset stops", ["protect", clean, "STRONGER", "--preset", "strong"])])
 
 
-def list_names() -> None:
+def list_names(as_json: AsJson = False) -> None:
     """Print the names of protectors, exploiters and defenses."""
-    print(mu.list_names())
+    print(mu.list_names(as_json=as_json))
+    if not as_json:
+        names = ["--exploiters", "dynunet", "--defenses", "flips+affine"]
+        say_next([("use such names", ["audit", "OUT", "--clean", "DATA", "--test", "DATA", *names])])

@@ -1,11 +1,13 @@
 """Find the image-label pairs of a dataset folder and say everything that is wrong with it at once."""
 
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 from ..io.image_files import series_problem
 from ..io.listing import visible
+from ..io.once import once
 from .case import Case, DatasetError, Found
 from .datalist import read_datalist
 from .dataset_json import DATASET_JSON, listed_channels
@@ -17,7 +19,13 @@ from .two_folders import DatasetDir, ReadAs, TwoFolders, as_dataset
 Section = Literal["train", "test", "all"]
 
 
-def find_cases(dataset_dir: DatasetDir, section: Section = "all", *, merge_masks: bool = False) -> list[Case]:
+def find_cases(
+    dataset_dir: DatasetDir,
+    section: Section = "all",
+    *,
+    merge_masks: bool = False,
+    held_back: Collection[str] = (),
+) -> list[Case]:
     """Find the cases of a dataset.
 
     Layouts, the first that fits is taken:
@@ -57,6 +65,7 @@ def find_cases(dataset_dir: DatasetDir, section: Section = "all", *, merge_masks
         section: ``"train"``, ``"test"`` or ``"all"``.
         merge_masks: whether several masks of one image (``x_mask.png``, ``x_mask_1.png``) are its label together,
             their union. Else they are refused.
+        held_back: ids of cases to leave out.
 
     Returns:
         The cases, sorted by id.
@@ -74,11 +83,12 @@ def find_cases(dataset_dir: DatasetDir, section: Section = "all", *, merge_masks
     """
     if section not in ("train", "test", "all"):
         raise ValueError(f"section is {section!r}, must be 'train', 'test' or 'all'")
-    cases, sections = _find(as_dataset(dataset_dir, merge_masks=merge_masks))
+    everything, sections = _find(as_dataset(dataset_dir, merge_masks=merge_masks))
+    cases = [case for case in everything if case.id not in held_back]
     if section == "all":
-        return cases
+        return list(cases)
     if sections is None:
-        sections = hash_sections(cases)
+        sections = hash_sections(everything)
     chosen = [case for case in cases if sections.get(case.id) == section]
     if not chosen:
         cure = "name its cases in split.json" if len(cases) > 1 else "add more cases"
@@ -113,6 +123,11 @@ def _find(dataset_dir: DatasetDir, merge_masks: bool = False) -> tuple[list[Case
     if isinstance(dataset_dir, ReadAs):
         cases, named = _find(dataset_dir.dataset, dataset_dir.merge_masks)
         return [replace(case, ignore_label=dataset_dir.ignore_label) for case in cases], named
+    about = dataset_dir if isinstance(dataset_dir, TwoFolders) else Path(dataset_dir)
+    return once("cases", (about, merge_masks), lambda: _scan_all(dataset_dir, merge_masks), watched=False)
+
+
+def _scan_all(dataset_dir: str | Path | TwoFolders, merge_masks: bool) -> tuple[list[Case], dict[str, str] | None]:
     found, root = _scan(dataset_dir, merge_masks)
     cases = sorted(found.cases, key=lambda case: case.id)
     if not cases and not found.offenders:

@@ -14,6 +14,7 @@ from ..io.grids import check_geometry
 from ..io.image_files import PAIR, pair_problem, parts_of
 from ..io.join_channels import join_channels
 from ..io.joint_path import joint_files
+from ..io.once import once
 from ..io.source import MemoryFile, Source
 from ..io.stored import CodecError, Decoded, IntensityWindow, StoredImage
 from ..io.suffixes import LOSSY, SUPPORTED, output_name, split_name
@@ -39,8 +40,8 @@ _LABEL_DECODERS: dict[str, Callable[[Source], Decoded]] = {
 }
 # By ending of the target and format of the source.
 _ENCODERS: dict[tuple[str, str], Callable[[np.ndarray, StoredImage, int], Content]] = {
-    (".png", "png"): lambda array, source, level: raster.encode_png(array, source.header, level),
-    (".png", "jpeg"): lambda array, source, level: raster.encode_png(array, source.header, level),
+    (".png", "png"): lambda array, source, _: raster.encode_png(array, source.header),
+    (".png", "jpeg"): lambda array, source, _: raster.encode_png(array, source.header),
     (".bmp", "bmp"): lambda array, source, level: raster.encode_bmp(array, source.header, level),
     (".tif", "tiff"): lambda array, source, level: tiff.encode_tiff(array, source.header, level),
     (".tiff", "tiff"): lambda array, source, level: tiff.encode_tiff(array, source.header, level),
@@ -134,8 +135,7 @@ def write_image(path: str | Path, array: np.ndarray, source: StoredImage, compre
             it holds no files of other names.
         array: ``(C, *spatial)`` stored values, same shape and dtype as ``source.array``.
         source: image that was read with `read_image`.
-        compress_level: 0 to 9 for PNG, TIFF and ``.nii.gz``. Noise hardly compresses: on 8-bit ultrasound with a
-            perturbation of 8/255, level 1 takes 10 ms and 205 kB an image, level 4 to 9 take 15 ms and 188 kB.
+        compress_level: 0 to 9 for TIFF and ``.nii.gz``. Noise hardly compresses, higher levels mostly take time.
 
     Raises:
         CodecError: lossy target, other format than the source, other shape or dtype than the source, or changed values
@@ -172,7 +172,18 @@ def _encode(path: Path, array: np.ndarray, source: StoredImage, compress_level: 
 
 
 def decode(path: Path, *, as_label: bool = False) -> Decoded:
-    """Decode a file, or folder of slices, as it is; arguments and errors as in `read_image` or `read_label`."""
+    """Decode a file, or folder of slices, as it is; arguments and errors as in `read_image` or `read_label`.
+
+    The array must not be changed: a run reads each file once, see :mod:`monai_umed.io.once`.
+    """
+    decoded = once(
+        "label" if as_label else "image", path, lambda: _decode(path, as_label), size=lambda found: found.array.nbytes
+    )
+    decoded.array.flags.writeable = False
+    return decoded
+
+
+def _decode(path: Path, as_label: bool) -> Decoded:
     if path.is_dir():
         return _checked(path.name, lambda: lazy_dicom.decode_series(path))
     if problem := pair_problem(path):

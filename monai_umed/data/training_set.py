@@ -12,7 +12,7 @@ import torch
 from monai.data import Dataset
 from torch.nn import functional as F
 
-from ..functional import resize
+from ..functional.resampling import resize
 from ..io.stored import IntensityWindow
 from .case import Case, CaseError, DatasetError
 from .cases import Section, find_cases

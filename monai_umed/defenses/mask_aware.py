@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
-from ..functional import contour_band, half_widths
+from ..functional.contour_band import contour_band, half_widths
 from ..functional.filters import gaussian_blur
 from .base import Defense, Items, Materials
 

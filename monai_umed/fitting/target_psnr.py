@@ -9,7 +9,7 @@ import torch
 
 from ..data.case import Case, CaseError, DatasetError
 from ..data.loading import LoadedCase, load_case
-from ..functional import EPS_LIMIT
+from ..functional.eps import EPS_LIMIT
 from ..io.fidelity import compare
 from ..io.quantize import add_delta
 from ..io.stored import IntensityWindow

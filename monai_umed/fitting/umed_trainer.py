@@ -13,7 +13,9 @@ from torch.nn import functional as F
 from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 
-from ..functional import add_bounded, check_eps, resize
+from ..functional.bounded_addition import add_bounded
+from ..functional.eps import check_eps
+from ..functional.resampling import resize
 from ..networks import UMedPerturbator
 from ..protectors import bound_noise
 from ..training.distributed import unwrapped

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import torch
 
+from .box import nonzero_box
+
 SIDES = ("both", "inner", "outer")
 
 
@@ -101,6 +103,15 @@ def contour_band(label: torch.Tensor, widths: Sequence[int], side: str = "both")
         raise ValueError(f"{len(widths)} half-widths were given for a label of shape {tuple(label.shape)}.")
     if label.dtype in (torch.uint16, torch.uint32, torch.uint64):  # PyTorch has no minimum or comparison for these
         label = label.to(torch.int64)
+    whole = torch.zeros_like(label, dtype=torch.bool)
+    differs = label != label.flatten()[:1]
+    if not differs.any():
+        return whole
+    # Farther from the pixels that differ from the first one there is but one class.
+    found = zip(nonzero_box(differs, len(widths)), widths, strict=True)
+    box = [slice(max(0, part.start - width), part.stop + width) for part, width in found]
+    near = (*[slice(None)] * (label.ndim - len(box)), *box)
+    label = label[near]
     values = label.to(torch.uint8) if label.dtype == torch.bool else label
     if values.dtype != torch.uint8 and values.numel() and values.min() >= 0 and values.max() <= 255:
         values = values.to(torch.uint8)  # the passes below are limited by memory bandwidth, so use one byte per pixel
@@ -113,4 +124,5 @@ def contour_band(label: torch.Tensor, widths: Sequence[int], side: str = "both")
         band &= label > 0
     elif side == "outer":
         band &= label == 0
-    return band
+    whole[near] = band
+    return whole

@@ -6,6 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from .image_files import parts_of
+from .once import once
+
+CHECKSUM = "sha256"
+"""Under which :mod:`monai_umed.io.once` knows checksums."""
 
 
 def sha256_file(path: str | Path) -> str:
@@ -44,6 +48,10 @@ def sha256_path(path: str | Path) -> str:
         OSError: If a file is missing or cannot be read, or the folder contains another folder.
     """
     path = Path(path)
+    return once(CHECKSUM, path, lambda: _sha256_path(path))
+
+
+def _sha256_path(path: Path) -> str:
     parts = parts_of(path)
     if parts is None:
         return sha256_file(path)

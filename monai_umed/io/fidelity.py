@@ -6,8 +6,6 @@ from math import prod
 from typing import Any
 
 import numpy as np
-from skimage.color import deltaE_ciede2000, rgb2lab
-from skimage.metrics import structural_similarity
 
 from .quantize import SLAB_VALUES, slabs
 from .stored import StoredImage
@@ -96,10 +94,14 @@ def measure(before: np.ndarray, after: np.ndarray, data_range: float) -> Fidelit
         raise ValueError("data_range is 0, must be the width of the intensity window")
     before, after = _without_gaps(before, after)
     is_integer, data_range = np.issubdtype(before.dtype, np.integer), abs(data_range)
-    changed, largest, squares, color = 0, np.float64(0), np.float64(0), 0.0
     has_color = len(before) == 3 and is_integer
-    for rows in slabs(before.shape):
-        first, second = before[:, rows], after[:, rows]
+    box = _changed_box(before, after)
+    if box is None:
+        return Fidelity(None, 1.0, 0 if is_integer else 0.0, 0.0, 0.0 if has_color else None)
+    inner, others = before[(slice(None), *box)], after[(slice(None), *box)]
+    changed, largest, squares, color = 0, np.float64(0), np.float64(0), 0.0
+    for rows in slabs(inner.shape):
+        first, second = inner[:, rows], others[:, rows]
         here = int(np.count_nonzero(first != second))
         if here:
             changed += here
@@ -108,11 +110,9 @@ def measure(before: np.ndarray, after: np.ndarray, data_range: float) -> Fidelit
             squares += np.square(difference, out=difference).sum(dtype=np.float64)
             color += _color_difference(first, second, data_range) if has_color else 0.0
     ciede2000 = color / prod(before.shape[1:]) if has_color else None
-    if not changed:
-        return Fidelity(None, 1.0, 0 if is_integer else 0.0, 0.0, ciede2000)
     return Fidelity(
         psnr=float(10 * np.log10(data_range**2 / (squares / before.size))),
-        ssim=float(np.mean([_ssim(*pair, data_range) for pair in zip(before, after, strict=True)])),
+        ssim=float(np.mean([_ssim(*pair, data_range, box) for pair in zip(before, after, strict=True)])),
         max_abs_delta=int(largest) if is_integer else float(largest),
         perturbed_fraction=changed / before.size,
         ciede2000=ciede2000,
@@ -120,10 +120,12 @@ def measure(before: np.ndarray, after: np.ndarray, data_range: float) -> Fidelit
 
 
 def _color_difference(before: np.ndarray, after: np.ndarray, data_range: float) -> float:
-    """Sum of CIEDE2000 over the pixels of ``(3, *spatial)``, from evenly spaced ones if very many changed."""
+    """Return the sum of CIEDE2000 over the pixels of ``(3, *spatial)``, estimated from some if very many changed."""
     changed = np.flatnonzero((before != after).any(axis=0))
     seen = changed[:: -(-len(changed) // _COLORS)]
     pair = (np.clip(image.reshape(3, -1)[:, seen].T / data_range, 0, 1) for image in (before, after))
+    from skimage.color import deltaE_ciede2000, rgb2lab  # loads SciPy, as below
+
     return float(deltaE_ciede2000(*map(rgb2lab, pair)).mean()) * len(changed)
 
 
@@ -136,19 +138,42 @@ def _without_gaps(before: np.ndarray, after: np.ndarray) -> tuple[np.ndarray, np
     return np.where(gaps, before.dtype.type(0), before), np.where(gaps, before.dtype.type(0), after)
 
 
+def _changed_box(before: np.ndarray, after: np.ndarray) -> tuple[slice, ...] | None:
+    """The smallest box, one slice per spatial axis, that holds all that differs; None for equal images."""
+    dims = before.ndim - 1
+    hits = [np.zeros(side, bool) for side in before.shape[1:]]
+    for rows in slabs(before.shape):
+        changed = (before[:, rows] != after[:, rows]).any(axis=0)
+        for axis, hit in enumerate(hits):
+            found = changed.any(axis=tuple(other for other in range(dims) if other != axis))
+            hit[rows if axis == 0 else slice(None)] |= found
+    if not hits[0].any():
+        return None
+    return tuple(slice(int(hit.argmax()), len(hit) - int(hit[::-1].argmax())) for hit in hits)
+
+
 def _real(values: np.ndarray) -> np.ndarray:
     # float32 is exact enough for the SSIM of 8-bit values, and nearly twice as fast as float64.
     float_type: type[np.floating[Any]] = np.float32 if values.dtype.itemsize == 1 else np.float64
     return values.astype(float_type)
 
 
-def _ssim(first: np.ndarray, second: np.ndarray, data_range: float) -> float:
-    """Return the SSIM of one channel ``(*spatial)``."""
+def _ssim(first: np.ndarray, second: np.ndarray, data_range: float, box: Sequence[slice]) -> float:
+    """Return the SSIM of one channel ``(*spatial)``; outside of ``box`` nothing differs, so every window counts 1."""
     thin = [axis for axis, side in enumerate(first.shape) if side < _WINDOW]
     if thin:
         slices = zip(np.moveaxis(first, thin[0], 0), np.moveaxis(second, thin[0], 0), strict=True)
-        return float(np.mean([_ssim(*pair, data_range) for pair in slices]))
-    return _ssim_sum(first, second, data_range) / prod(side - 2 * _RADIUS for side in first.shape)
+        rest = [part for axis, part in enumerate(box) if axis != thin[0]]
+        return float(np.mean([_ssim(*pair, data_range, rest) for pair in slices]))
+    # All that a window sees which holds some of the box; wherever it lies, that is no less than a window.
+    near = tuple(slice(max(0, part.start - 2 * _RADIUS), part.stop + 2 * _RADIUS) for part in box)
+    first, second, whole = first[near], second[near], _windows(first)
+    return (whole - _windows(first) + _ssim_sum(first, second, data_range)) / whole
+
+
+def _windows(image: np.ndarray) -> int:
+    """How many windows fit into an image ``(*spatial)``."""
+    return prod(side - 2 * _RADIUS for side in image.shape)
 
 
 def _ssim_sum(first: np.ndarray, second: np.ndarray, data_range: float) -> float:
@@ -159,5 +184,7 @@ def _ssim_sum(first: np.ndarray, second: np.ndarray, data_range: float) -> float
         halves = (slice(middle + _RADIUS), slice(middle - _RADIUS, None))
         parts = [(*[slice(None)] * axis, half) for half in halves]
         return sum(_ssim_sum(first[part], second[part], data_range) for part in parts)
+    from skimage.metrics import structural_similarity  # loads SciPy, which commands that fail early do without
+
     mean = structural_similarity(_real(first), _real(second), data_range=data_range, win_size=_WINDOW)
-    return float(mean) * prod(side - 2 * _RADIUS for side in first.shape)
+    return float(mean) * _windows(first)

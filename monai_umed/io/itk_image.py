@@ -4,29 +4,28 @@ SimpleITK interprets the header but does not write the file: its writers add key
 coordinate system to LPS and cut MetaImage values at their first space.
 """
 
+from __future__ import annotations
+
 import gzip
 import re
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import SimpleITK
 
 from .source import Source, named
 from .stored import CodecError, Decoded
 
+if TYPE_CHECKING:
+    import SimpleITK
+
+# By SimpleITK's words for them.
 _DTYPES = {
-    SimpleITK.sitkUInt8: "u1",
-    SimpleITK.sitkInt8: "i1",
-    SimpleITK.sitkUInt16: "u2",
-    SimpleITK.sitkInt16: "i2",
-    SimpleITK.sitkUInt32: "u4",
-    SimpleITK.sitkInt32: "i4",
-    SimpleITK.sitkUInt64: "u8",
-    SimpleITK.sitkInt64: "i8",
-    SimpleITK.sitkFloat32: "f4",
-    SimpleITK.sitkFloat64: "f8",
+    **{f"{8 * size}-bit signed integer": f"i{size}" for size in (1, 2, 4, 8)},
+    **{f"{8 * size}-bit unsigned integer": f"u{size}" for size in (1, 2, 4, 8)},
+    **{f"{8 * size}-bit float": f"f{size}" for size in (4, 8)},
 }
 _NRRD_COMPRESSED = {"raw": False, "gzip": True, "gz": True}
 _NRRD_BYTE_ORDERS = {"little": "<", "big": ">"}
@@ -36,6 +35,7 @@ _COMPRESSED_SIZE = re.compile(rb"(?m)^(CompressedDataSize\s*=\s*)\d+")
 _META_PLACE = {"offset", "position", "origin", "transformmatrix", "rotation", "orientation"}
 # Bytes in which a header must end, so that a damaged file is not searched to its end.
 _MAX_HEADER = 1 << 20
+_LONGEST_LINE = 1000  # bytes; ITK writes far shorter ones
 
 
 @dataclass(frozen=True)
@@ -134,6 +134,7 @@ def decode_mha(source: Source) -> Decoded:
     if end[1] != b"LOCAL":
         raise CodecError(source.name, "header and voxels are in two files", "save it as one .mha file")
     text, payload = content[: end.end()], content[end.end() :]
+    _check_sizes(source.name, text)
     fields = _fields(text, rb"(?m)^(\w+)\s*=\s*(.*?)\s*$")
     if fields.get("binarydata", "true").lower() != "true" or "headersize" in fields:
         raise CodecError(source.name, "voxels as text or after a header of their own", "save it again with SimpleITK")
@@ -172,6 +173,19 @@ def encode_mha(array: np.ndarray, header: ItkHeader, compress_level: int) -> byt
     return _COMPRESSED_SIZE.sub(rb"\g<1>%d" % len(packed), header.text) + packed
 
 
+def _check_sizes(name: str, text: bytes) -> None:
+    """Refuse a MetaImage header that ITK reads into memory it does not have, which ends the whole program.
+
+    It believes any number of axes, and any length of a word.
+    """
+    axes = re.findall(rb"(?m)^\s*NDims\s*[=:]\s*(.*?)\s*$", text)
+    if len(axes) != 1 or axes[0] not in (b"2", b"3"):
+        shown = ", ".join(value[:20].decode(errors="replace") for value in axes) or "missing"
+        raise CodecError(name, f"NDims is {shown}, must be 2 or 3", "fetch it again, or store each volume on its own")
+    if (longest := max(map(len, text.splitlines()))) > _LONGEST_LINE:
+        raise CodecError(name, f"a header line has {longest} bytes, must be <= {_LONGEST_LINE}", "export it again")
+
+
 def _fields(text: bytes, pattern: bytes) -> dict[str, str]:
     """Return the fields of a text header, keys in lower case."""
     pairs = re.findall(pattern, text)
@@ -198,6 +212,8 @@ def _decoded(
     compressed: bool,
     is_placed: bool,
 ) -> Decoded:
+    import SimpleITK  # few files need it, and it takes a while to load
+
     reader = SimpleITK.ImageFileReader()
     reader.SetImageIO(image_io)
     with named(source) as path:
@@ -215,10 +231,10 @@ def _decoded(
         raise CodecError(
             source.name, f"shape {reader.GetSize()}, must have 2 or 3 axes", "store each volume on its own"
         )
-    if reader.GetPixelID() not in _DTYPES:
-        kind_of_voxel = SimpleITK.GetPixelIDValueAsString(reader.GetPixelID())
+    kind_of_voxel = SimpleITK.GetPixelIDValueAsString(reader.GetPixelID())
+    if kind_of_voxel not in _DTYPES:
         raise CodecError(source.name, f"voxels of type {kind_of_voxel}", "save it as int16 or float32")
-    dtype = np.dtype(order + _DTYPES[reader.GetPixelID()])
+    dtype = np.dtype(order + _DTYPES[kind_of_voxel])
     shape = tuple(int(side) for side in reader.GetSize())
     expected = int(np.prod(shape)) * dtype.itemsize
     if len(payload) != expected:

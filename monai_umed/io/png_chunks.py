@@ -48,16 +48,6 @@ def read_header(content: bytes) -> PngHeader:
     return PngHeader(bit_depth=content[24], color_type=content[25], before=before, after=after)
 
 
-def with_metadata(encoded: bytes, header: PngHeader) -> bytes:
-    """Replace the metadata chunks of a whole encoded PNG file, of equal pixel layout, with those of ``header``."""
-    critical: dict[bytes, bytes] = dict.fromkeys(_CRITICAL, b"")
-    for name, chunk in _chunks(encoded):
-        if name in critical:
-            critical[name] += chunk
-    parts = (critical[b"IHDR"], header.before, critical[b"IDAT"], header.after, critical[b"IEND"])
-    return SIGNATURE + b"".join(parts)
-
-
 def _chunks(content: bytes) -> list[tuple[bytes, bytes]]:
     """Return all chunks in order as ``(name, whole chunk)``."""
     if not content.startswith(SIGNATURE):

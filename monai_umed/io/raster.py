@@ -1,15 +1,12 @@
 """PNG, JPEG (read only) and BMP files."""
 
 import io
-import tempfile
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import SimpleITK
 from PIL import Image
 
-from . import png_chunks
+from . import png_chunks, png_encoder
 from .png_chunks import PngHeader
 from .source import Source, named
 from .stored import CodecError, Decoded
@@ -80,22 +77,16 @@ def decode_bmp(source: Source) -> Decoded:
     return Decoded(array=pixels, format="bmp", header=info, bilevel=info["bilevel"])
 
 
-def encode_png(array: np.ndarray, header: PngHeader | dict[str, Any] | None, compress_level: int) -> bytes:
+def encode_png(array: np.ndarray, header: PngHeader | dict[str, Any] | None) -> bytes:
     """Encode a PNG file.
 
     Args:
         array: ``(C, H, W)`` uint8 or uint16.
         header: from `decode_png`, the metadata of `decode_jpeg`, or None for none.
-        compress_level: 0 (none) to 9 (smallest). 16-bit RGB is always written at the encoder's own level.
     """
-    if not isinstance(header, PngHeader):
-        return _encode_with_pillow(array, "PNG", header or {}, compress_level=compress_level)
-    if array.dtype == np.uint16 and array.shape[0] > 1:
-        encoded = _encode_deep_png(array)
-    else:
-        bilevel = header.bit_depth == 1
-        encoded = _encode_with_pillow(array, "PNG", {"bilevel": bilevel}, compress_level=compress_level)
-    return png_chunks.with_metadata(encoded, header)
+    if not isinstance(header, PngHeader):  # Pillow knows how PNG files hold them
+        header = png_chunks.read_header(_encode_with_pillow(array[:, :1, :1], "PNG", header or {}))
+    return png_encoder.encode(array, header)
 
 
 def encode_bmp(array: np.ndarray, header: dict[str, Any] | None, compress_level: int) -> bytes:
@@ -121,13 +112,13 @@ def _decode_with_pillow(source: Source, modes: tuple[str, ...]) -> tuple[np.ndar
     return pixels, info
 
 
-def _encode_with_pillow(array: np.ndarray, file_format: str, info: dict[str, Any], **options: int) -> bytes:
+def _encode_with_pillow(array: np.ndarray, file_format: str, info: dict[str, Any]) -> bytes:
     pixels = array[0] if array.shape[0] == 1 else np.moveaxis(array, 0, -1)
     if info.get("bilevel"):
         pixels = pixels.astype(bool)
     metadata = {key: info[key] for key in _KEPT_INFO if key in info}
     buffer = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(pixels)).save(buffer, file_format, **metadata, **options)
+    Image.fromarray(np.ascontiguousarray(pixels)).save(buffer, file_format, **metadata)
     return buffer.getvalue()
 
 
@@ -135,16 +126,10 @@ def _decode_deep_png(source: Source, header: PngHeader) -> np.ndarray:
     """Decode several channels of 16 bits with SimpleITK, since Pillow would drop the lower 8 bits."""
     if header.color_type == png_chunks.GRAY_ALPHA or b"tRNS" in header.before:
         raise CodecError(source.name, "16-bit pixels with transparency", "remove the transparency")
+    import SimpleITK  # few files need it, and it takes a while to load
+
     with named(source) as path:
         return SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(path, imageIO="PNGImageIO"))
-
-
-def _encode_deep_png(array: np.ndarray) -> bytes:
-    pixels = np.ascontiguousarray(np.moveaxis(array, 0, -1))
-    with tempfile.TemporaryDirectory() as folder:  # SimpleITK only writes to named files
-        path = Path(folder) / "image.png"
-        SimpleITK.WriteImage(SimpleITK.GetImageFromArray(pixels, isVector=True), str(path), imageIO="PNGImageIO")
-        return path.read_bytes()
 
 
 def _channels_first(pixels: np.ndarray) -> np.ndarray:

@@ -10,6 +10,7 @@ import torch
 from torch.nn import functional as F
 
 from ..data.working_grid import fitting_grid, say_sides
+from ..io.quantize import SLAB_VALUES
 from .base import Protector
 from .perturbation import NothingChangedWarning, Perturbation
 
@@ -18,9 +19,10 @@ LEAST_FRACTION = 0.5
 
 
 def root_mean_square(values: torch.Tensor) -> float:
-    """Root of the mean square of all values, row by row of the first spatial axis: volumes fill the memory."""
-    rows = values.unbind(1)
-    return sqrt(sum(float(torch.linalg.vector_norm(row, dtype=torch.float32)) ** 2 for row in rows) / values.numel())
+    """Root of the mean square of all values, piece by piece of the first spatial axis: volumes fill the memory."""
+    rows = max(1, SLAB_VALUES * values.shape[1] // values.numel())
+    norms = (float(torch.linalg.vector_norm(piece, dtype=torch.float32)) for piece in values.split(rows, dim=1))
+    return sqrt(sum(norm**2 for norm in norms) / values.numel())
 
 
 def check_arrival(

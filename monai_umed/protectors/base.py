@@ -10,7 +10,9 @@ from typing import Any, ClassVar, cast, final
 import torch
 
 from ..data.slices import foreground_slices, slice_id
-from ..functional import add_bounded, check_eps
+from ..functional.bounded_addition import add_bounded
+from ..functional.box import nonzero_box
+from ..functional.eps import check_eps
 from .arguments import constructor_arguments
 from .perturbation import Part, Perturbation, check_case, round_down, warn_if_unchanged
 
@@ -247,11 +249,13 @@ class Protector(ABC):
         for (image, label, *_), box, case_id in zip(views, boxes, case_ids, strict=True):
             self._check(image[box], label[box])
             bounds = self.bounds(image[box], label[box], spacing)
-            possible |= bool(bounds.any())
+            possible |= bool(bounds.amax() > 0)
             parts.append(Part(image[box], label[box], round_down(bounds, levels), case_id))
         for (_, _, delta, bound), box, part, noise in zip(views, boxes, parts, self.noises(parts), strict=True):
             bound[box] = limit = part.bounds.sum(dim=0, keepdim=True)
-            delta[box] = add_bounded(part.image, noise, limit).sub_(part.image)
+            inner = (slice(None), *nonzero_box(limit, limit.ndim - 1))
+            before = part.image[inner]
+            delta[box][inner] = add_bounded(before, noise[inner], limit[inner]).sub_(before)
         return possible
 
     def _check(self, image: torch.Tensor, label: torch.Tensor, volume: bool = False) -> None:

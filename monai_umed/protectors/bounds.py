@@ -9,9 +9,8 @@ from typing import Any
 
 import torch
 
-from ..functional import contour_band, half_widths, lbp_bound
-from ..functional.contour_band import SIDES
-from ..functional.local_binary_pattern import MODES
+from ..functional.contour_band import SIDES, contour_band, half_widths
+from ..functional.local_binary_pattern import MODES, lbp_bound
 from ..io.suggest import did_you_mean
 
 

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import torch
 
-from ..functional import add_bounded
+from ..functional.bounded_addition import add_bounded
 from ..functional.projected_gradient import minimize
 from .alternation import AlternatingProtector
 from .class_noise import composite

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import torch
 from monai.networks.nets.unet import UNet
 
-from ..functional import add_bounded
+from ..functional.bounded_addition import add_bounded
 from ..training.precision import AutocastInferer
 from .alternation import AlternatingProtector
 from .surrogate import build_unet, check_counts, check_positive

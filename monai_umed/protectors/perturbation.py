@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from math import isfinite
 from typing import NamedTuple
 
 import numpy as np
@@ -18,7 +19,7 @@ class Perturbation(NamedTuple):
     bound: torch.Tensor
 
     def of_channel(self, index: int) -> Perturbation:
-        """What one channel gets: its own, or the one that all share."""
+        """Return the perturbation of one channel: its own, or the one that all channels share."""
         parts = (values[min(index, len(values) - 1)][None] for values in self)
         return Perturbation(*parts)
 
@@ -84,11 +85,12 @@ def check_case(image: torch.Tensor, label: torch.Tensor, spatial_dims: int | Non
             f"The label's shape is {tuple(label.shape)}, the image needs {(1, *image.shape[1:])}; "
             "pass one channel of class numbers on the image's grid."
         )
-    if not torch.isfinite(image).all():
+    low, high = (float(value) for value in torch.aminmax(image))  # one NaN makes both NaN
+    if not (isfinite(low) and isfinite(high)):
         raise ValueError("The image has NaN or infinite values; remove or repair it.")
-    if image.min() < -1e-4 or image.max() > 1 + 1e-4:
+    if low < -1e-4 or high > 1 + 1e-4:
         raise ValueError(
-            f"Intensities range from {image.min():.4g} to {image.max():.4g}, not over [0, 1]; scale the image "
+            f"Intensities range from {low:.4g} to {high:.4g}, not over [0, 1]; scale the image "
             "first, for example with ScaleIntensityRanged(b_min=0, b_max=1, clip=True)."
         )
 

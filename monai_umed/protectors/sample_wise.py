@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import torch
 
-from ..functional import add_bounded
+from ..functional.bounded_addition import add_bounded
 from .alternation import AlternatingProtector
 from .surrogate import check_counts, check_positive, in_units
 

@@ -9,9 +9,10 @@ import torch
 from monai.inferers import sliding_window_inference
 from torch.nn import functional as F
 
-from ..functional import contour_band, half_widths, lbp_bound, resize
-from ..functional.contour_band import SIDES
-from ..functional.local_binary_pattern import MODES
+from ..functional.box import nonzero_box
+from ..functional.contour_band import SIDES, contour_band, half_widths
+from ..functional.local_binary_pattern import MODES, lbp_bound
+from ..functional.resampling import resize
 from ..networks import UMedPerturbator
 from .base import Needs, Protector
 from .bounds import band_widths
@@ -184,14 +185,11 @@ class UMed(Protector):
             return super().region(label, spacing)
         patch = self.perturbator.patch
         box = []
-        for axis, (size, width) in enumerate(
-            zip(label.shape[1:], self._band_widths(label.shape[1:], spacing), strict=True)
-        ):
-            others = tuple(other for other in range(label.ndim) if other != axis + 1)
-            found = torch.nonzero(torch.amax(label > 0, dim=others)).flatten()
-            first, last = (int(found[0]), int(found[-1])) if len(found) else (0, 0)
+        widths = self._band_widths(label.shape[1:], spacing)
+        inside = nonzero_box(label > 0, label.ndim - 1)
+        for size, width, part in zip(label.shape[1:], widths, inside, strict=True):
             # The bounds depend on texture up to one voxel beyond the band.
-            low, high = max(0, first - width - 1), min(size, last + width + 2)
+            low, high = max(0, part.start - width - 1), min(size, max(part.stop, 1) + width + 1)
             middle = (size + 1) // 2
             low -= (low - middle) % patch
             if self.background_share > 0:
@@ -225,7 +223,12 @@ class UMed(Protector):
         output = self.perturbator.output
         if not self.native:
             raw = self.perturbator(resize(image[None].to(torch.float32), self.working_size))
-            return bound_noise(resize(raw, image.shape[1:]), bounds[None], self.eps, output)[0]
+            box = (slice(None), slice(None), *nonzero_box(bounds, bounds.ndim - 1))
+            noise = torch.zeros_like(image, dtype=torch.float32)[None]
+            noise[box] = bound_noise(
+                resize(raw, image.shape[1:])[box].contiguous(), bounds[None][box], self.eps, output
+            )
+            return noise[0]
         raw = self._native_noise(image[None].to(torch.float32))
         noise = torch.empty_like(image)
         for index in range(image.shape[1]):  # slice by slice, since copies of a large volume would fill the memory

@@ -18,8 +18,6 @@ from ..io.fidelity import Fidelity, compare_each, mean_fidelity
 from ..io.nifti import NiftiHeader
 from ..io.quantize import stored_limit
 from ..io.stored import CodecError, StoredImage
-from ..protectors.arrival import say_lost
-from .placement import placement_problems
 
 AGAIN = "fetch it again, or protect again"
 """What helps if files are not those of their manifest."""
@@ -57,8 +55,8 @@ def pixel_problems(
         What is wrong, and the cure.
 
     Raises:
-        CodecError: a file cannot be read.
-        OSError: the same.
+        CodecError: If a file cannot be decoded.
+        OSError: If a file cannot be read.
     """
     try:
         stored = read_image(path).in_window(record.intensity_window)
@@ -139,15 +137,20 @@ def _differences(
         said, measured = getattr(record, name), getattr(found, name)
         if not _close(said, measured, tolerance):
             yield f"{MANIFEST} says {name} {said}, the files say {measured}; restore it from a copy"
+    from ..protectors.arrival import say_lost  # loads torch, which a look without the originals does without
+
     made = record.noise_rms if isinstance(record.noise_rms, tuple) else (record.noise_rms,) * len(budgets)
-    for noise, arrived, budget in zip(made, each, budgets, strict=True):
+    for noise, arrived, budget in zip(made, each, budgets, strict=False):
         if noise is not None and (lost := say_lost(arrived.rms, noise)):
             yield f"{budget.name}{lost}; protect again"
     if manifest.ignore_label is not None:
         void = np.broadcast_to(read_label(original.label, before) == manifest.ignore_label, before.color.shape)
         if strayed := int(np.count_nonzero(before.color[void] != stored.color[void])):
             yield f"{strayed} values changed where its mask says {manifest.ignore_label}, to be ignored; protect again"
-    yield from placement_problems(before, stored, original, manifest)
+    if before.grid is not None:
+        from .placement import placement_problems  # loads torch, which files without a place do without
+
+        yield from placement_problems(before, stored, original, manifest)
 
 
 def _close(first: ArrayLike | None, second: ArrayLike | None, tolerance: float = 1e-6) -> bool:

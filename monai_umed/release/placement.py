@@ -15,7 +15,7 @@ from ..data.codec import decode
 from ..data.labels import read_label
 from ..data.manifest import Manifest
 from ..dicom import lazy as lazy_dicom
-from ..functional import contour_band
+from ..functional.contour_band import contour_band
 from ..io.dicom_sign import is_dicom
 from ..io.image_files import holds_slice_masks
 from ..io.joint_path import joint_files

@@ -25,6 +25,7 @@ _PACKAGES = (
     "scipy",
     "scikit-image",
     "Pillow",
+    "isal",
     "tifffile",
     "SimpleITK",
     "pydicom",

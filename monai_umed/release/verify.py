@@ -13,7 +13,7 @@ from ..data.dataset_json import DATASET_JSON
 from ..data.manifest import MANIFEST, UNFINISHED, CaseRecord, Manifest, ManifestError
 from ..data.parallel import track
 from ..data.two_folders import DatasetDir
-from ..functional import check_eps
+from ..functional.eps import check_eps
 from ..io.atomic import leftovers
 from ..io.checksum import sha256_file, sha256_path
 from ..io.image_files import files_of

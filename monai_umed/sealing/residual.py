@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 import lzma
 import struct
-import zlib
 from collections.abc import Callable, Mapping
 
 import numpy as np
+from isal import isal_zlib
 
 _PROBE_BYTES = 1 << 20
 _WORTH_COMPRESSING = 0.98  # fraction of its size that a sample may keep; compressed files keep more
@@ -101,7 +101,7 @@ def _unpack(is_compressed: int, packed: bytes) -> bytes:
 def _probe(residual: bytes) -> int:
     """Return the compressed size of a residual's middle."""
     size = len(residual)
-    return len(zlib.compress(residual[max(0, (size - _PROBE_BYTES) // 2) : (size + _PROBE_BYTES) // 2], 1))
+    return len(isal_zlib.compress(residual[max(0, (size - _PROBE_BYTES) // 2) : (size + _PROBE_BYTES) // 2], 1))
 
 
 def _xor(left: bytes, right: bytes) -> bytes:

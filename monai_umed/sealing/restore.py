@@ -10,10 +10,11 @@ from ..data.case import Case, CaseError, DatasetError
 from ..data.dataset_json import DATASET_JSON
 from ..data.manifest import CaseRecord, Quarantined
 from ..data.parallel import track
-from ..io.checksum import sha256_path
+from ..io.checksum import CHECKSUM, sha256_path
 from ..io.content import Content, read_content, write_content
 from ..io.image_files import is_complete, part_path
 from ..io.listing import overlap
+from ..io.once import recall
 from .listing import restore_listing
 from .records import open_original, original_name, path_inside, read_inside, read_mask, read_records, sealed_name
 from .seal import WrongKeyError, open_case, seal_case
@@ -66,8 +67,10 @@ def seal_dataset(
     def seal(record: CaseRecord) -> bool:
         if record.id not in originals:
             raise CaseError(record.id, "its original is not among the cases; pass the dataset that was protected")
-        original = read_content(originals[record.id])
-        protected = read_inside(protected_dir, record.image, record, read_content)
+        source, public = originals[record.id], path_inside(protected_dir, record.image, record)
+        original, protected = read_content(source), read_inside(protected_dir, record.image, record, read_content)
+        # Asked for after the files were read: what is remembered does not hold for files that changed.
+        checked = (recall(CHECKSUM, source), recall(CHECKSUM, public)) == (record.sha256_before, record.sha256_after)
         target = path_inside(sealed_dir, sealed_name(record), record)
         if target.exists():
             try:
@@ -77,7 +80,7 @@ def seal_dataset(
                 raise
             except CaseError:
                 pass  # the original is at hand, so a new sealed file cures whatever is wrong with this one
-        _write(target, seal_case(original, protected, record, key))
+        _write(target, seal_case(original, protected, record, key, checked=checked))
         return True
 
     return _for_each(seal, records, f"seal into {sealed_dir.name}", progress)

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from ..data.case import CaseError, DatasetError
 from ..data.cases import find_cases
 from ..data.loading import load_case
-from ..functional import resize
+from ..functional.resampling import resize
 
 GRIDS = (96, 128, 160, 256, 512)
 RESIZERS: dict[str, Callable[[torch.Tensor, tuple[int, int]], torch.Tensor]] = {

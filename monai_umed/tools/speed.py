@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
@@ -19,21 +18,14 @@ from skimage.feature import local_binary_pattern
 from torch import nn
 from torch.nn import functional as F
 
-from ..data.case import Case
-from ..data.cases import find_cases
-from ..data.codec import read_image, write_image
-from ..data.parallel import map_cases
-from ..functional import contour_band, lbp_code
+from ..functional.contour_band import contour_band
+from ..functional.local_binary_pattern import lbp_code
 from ..io.atomic import write_json
-from ..io.suffixes import output_name
 from ..networks import CentralDifferenceConv
-from ..protectors import Protector
-from ..protectors.checkpoint import load_protector
-from ..release.protect import protect_dataset
+from .file_speed import compare_protection, compare_start
 from .timing import Row, alternate, speed_up, table, time_share
 
 BAND_WIDTH = 2  # px to each side of the contour: a box of 5 px
-NUM_WORKERS = 2
 
 
 def check_equal(what: str, ours: np.ndarray, reference: np.ndarray) -> None:
@@ -119,43 +111,6 @@ def compare_convolution(shape: tuple[int, int, int, int], repeats: int) -> list[
     ]
 
 
-def compare_protection(cases: Sequence[Case], protector: Protector, repeats: int, least: float = 12) -> Row:
-    """Protecting files at native size against only reading and writing them, both with an fsync for every file.
-
-    Args:
-        cases: what to protect.
-        protector: fitted protector.
-        repeats: samples; more than three of so many files each tell nothing new, so three are taken at most.
-        least: images per second that are required.
-    """
-    with tempfile.TemporaryDirectory() as folder:
-        copies, protected = Path(folder) / "copies", Path(folder) / "protected"
-        copies.mkdir()
-
-        def copy(case: Case) -> None:
-            stored = read_image(case.image)
-            write_image(copies / output_name(case.image), stored.array, stored)
-
-        def protect(chosen: Sequence[Case]) -> set[str]:
-            manifest = protect_dataset(chosen, protector, protected, num_workers=NUM_WORKERS, progress=False)
-            return {record.id for record in manifest.cases}
-
-        done = protect(cases)
-        usable = [case for case in cases if case.id in done]  # a case that is left out is no work done
-        ours, other = alternate(
-            [
-                lambda: protect(usable),
-                lambda: map_cases(copy, usable, title="copy", num_workers=NUM_WORKERS, progress=False),
-            ],
-            min(repeats, 3),
-            least=0,
-        )
-    rates = len(usable) / ours, len(usable) / other
-    what = f"protect {len(usable)} images, {NUM_WORKERS} threads"
-    ratio, holds = rates[0] / rates[1], rates[0] >= least
-    return Row(what, "read and write only", *rates, "images/s", ratio, f">= {least:g} images/s", holds)
-
-
 def compare_functions(
     *, repeats: int, batch: int = 16, side: int = 224, volume: int = 128, conv: int = 112
 ) -> list[Row]:
@@ -216,11 +171,10 @@ def measure_all(
     """
     if (dataset_dir is None) != (checkpoint is None):
         raise ValueError("dataset_dir and checkpoint belong together; pass both to measure protection, or neither.")
-    # Read before anything is measured: a wrong path must not cost a minute.
-    protector = None if checkpoint is None else load_protector(checkpoint)
-    cases = [] if dataset_dir is None else find_cases(dataset_dir, "train")
-    rows = compare_functions(repeats=repeats, **(sides or {}))
-    return rows if protector is None else [*rows, compare_protection(cases, protector, repeats)]
+    files = []
+    if dataset_dir is not None and checkpoint is not None:  # first, since a wrong path must not cost a minute
+        files = compare_protection(dataset_dir, Path(checkpoint), repeats)
+    return [*compare_functions(repeats=repeats, **(sides or {})), *files, *compare_start(repeats)]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -18,10 +18,9 @@ class Row:
     Attributes:
         what: what was measured, on what input.
         reference: what it is compared with.
-        ours, other: median cost or rate of both, in ``unit``.
-        unit: ``"ms"`` per call or ``"images/s"``.
-        ratio: speed-up (time of the reference / ours), but our share of its time where ``required`` limits that, and
-            our rate / its rate for ``"images/s"``.
+        ours, other: median cost of both, in ``unit``.
+        unit: ``"ms"`` per call, or per file.
+        ratio: speed-up (time of the reference / ours), but our share of its time where that is what is limited.
         required: the requirement, in words; empty where there is none.
         holds: whether it is met; None where there is none.
     """
@@ -36,7 +35,13 @@ class Row:
     holds: bool | None = None
 
 
-def alternate(functions: Sequence[Callable[[], object]], repeats: int, least: float = LEAST_SAMPLE) -> list[float]:
+def alternate(
+    functions: Sequence[Callable[[], object]],
+    repeats: int,
+    *,
+    least: float = LEAST_SAMPLE,
+    clock: Callable[[], float] = perf_counter,
+) -> list[float]:
     """Median seconds per call of each function, measured in turns (A B A B) after one untimed call of each.
 
     Other work on the machine then slows all of them alike.
@@ -45,6 +50,7 @@ def alternate(functions: Sequence[Callable[[], object]], repeats: int, least: fl
         functions: what to time.
         repeats: samples of each; at least 1.
         least: seconds that a sample takes at least; shorter calls are repeated within it. 0 for one call a sample.
+        clock: seconds, of the wall or of the processor.
 
     Raises:
         ValueError: if ``repeats`` is below 1.
@@ -55,10 +61,10 @@ def alternate(functions: Sequence[Callable[[], object]], repeats: int, least: fl
         )
 
     def seconds(function: Callable[[], object], calls: int) -> float:
-        start = perf_counter()
+        start = clock()
         for _ in range(calls):
             function()
-        return (perf_counter() - start) / calls
+        return (clock() - start) / calls
 
     for function in functions:
         function()
@@ -75,10 +81,12 @@ def speed_up(what: str, reference: str, ours: float, other: float, least: float 
     return Row(what, reference, *times, ratio, f">= {least:g}x speed", ratio >= least)
 
 
-def time_share(what: str, reference: str, ours: float, other: float, most: float) -> Row:
-    """Row of two times in seconds: our time as a multiple of the reference's, which may be ``most``."""
-    ratio = ours / other
-    return Row(what, reference, 1e3 * ours, 1e3 * other, "ms", ratio, f"<= {most:g}x time", ratio <= most)
+def time_share(what: str, reference: str, ours: float, other: float, most: float | None = None) -> Row:
+    """Row of two times in seconds: our time as a multiple of the reference's, at most ``most`` if that is given."""
+    times, ratio = (1e3 * ours, 1e3 * other, "ms"), ours / other
+    if most is None:
+        return Row(what, reference, *times, ratio)
+    return Row(what, reference, *times, ratio, f"<= {most:g}x time", ratio <= most)
 
 
 def table(rows: Sequence[Row]) -> str:

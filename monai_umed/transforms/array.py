@@ -15,7 +15,9 @@ from monai.utils.enums import TransformBackends
 from monai.utils.type_conversion import convert_to_dst_type, convert_to_tensor
 
 from ..data.two_folders import check_ignore_label
-from ..functional import add_bounded, contour_band, half_widths, lbp_bound
+from ..functional.bounded_addition import add_bounded
+from ..functional.contour_band import contour_band, half_widths
+from ..functional.local_binary_pattern import lbp_bound
 from ..io.grids import GRID_TOLERANCE, grid_corners
 from ..protectors import Protector
 from ..protectors.arrival import check_arrival, root_mean_square

@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..data.cases import Section
+from ..data.cases import Section, find_cases
 from ..data.manifest import MANIFEST, Manifest
 from ..data.two_folders import DatasetDir, as_dataset, places_of
 from ..data.windows import GivenWindow, as_window
 from ..io.bundle_folder import bundle_root
-from .places import usual_audit
 from .undo import find_protected
 
 if TYPE_CHECKING:
@@ -109,24 +108,27 @@ def audit(
         >>> (work / "audit" / "report.html").is_file(), len(scores.rows)
         (True, 1)
     """
-    from ..data.fingerprint import inspect_dataset
-    from ..evaluation.audit.plan import Audit
-    from ..evaluation.audit.plan import preset as choose_preset
-    from ..evaluation.audit.run import run_audit
-    from ..exploiters.train import RECIPES
-    from ..training.devices import usual_device
-
-    if recipe not in RECIPES:
-        raise ValueError(f"recipe is {recipe!r}; it must be one of {', '.join(RECIPES)}.")
-    training = dict(RECIPES[recipe])
-    given = {"epochs": epochs, "learning_rate": learning_rate, "batch_size": batch_size}
-    training |= {name: value for name, value in given.items() if value is not None}
     protected = find_protected(release).resolve()
     reading = _reading(protected)
     originals, tests = (
         as_dataset(_absolute(data, apart), **reading) for data, apart in ((clean, labels), (test, test_labels))
     )
     section: Section = test_section or ("test" if tests == originals else "all")
+    find_cases(tests, section)  # a wrong path is told before torch is loaded
+
+    from ..data.fingerprint import inspect_dataset
+    from ..evaluation.audit.plan import Audit
+    from ..evaluation.audit.plan import preset as choose_preset
+    from ..evaluation.audit.run import run_audit
+    from ..exploiters.train import RECIPES
+    from ..training.devices import usual_device
+    from .places import usual_audit
+
+    if recipe not in RECIPES:
+        raise ValueError(f"recipe is {recipe!r}; it must be one of {', '.join(RECIPES)}.")
+    training = dict(RECIPES[recipe])
+    given = {"epochs": epochs, "learning_rate": learning_rate, "batch_size": batch_size}
+    training |= {name: value for name, value in given.items() if value is not None}
     facts = inspect_dataset(tests, section, slice_axis=slice_axis)
     usual = choose_preset(preset, color=facts.in_channels == 3)
     plan = Audit(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
 
+from ..functional.eps import check_eps
 from ..io.suggest import did_you_mean
 from .bundle import as_fraction
 
@@ -93,8 +94,6 @@ def read_eps(value: float | str) -> float:
     Raises:
         ValueError: If it is not a fraction, or not in (0, 32/255].
     """
-    from ..functional import check_eps  # here, because it imports torch, and every --help needs this table
-
     return check_eps(as_fraction(value))
 
 

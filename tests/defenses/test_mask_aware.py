@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from monai_umed.defenses import Defense, Items, Materials
 from monai_umed.defenses.mask_aware import DenoiseInMask, IgnoreBorder, QuantizeInMask
-from monai_umed.functional import contour_band
+from monai_umed.functional.contour_band import contour_band
 from monai_umed.functional.filters import gaussian_blur
 from monai_umed.training.losses import segmentation_loss
 

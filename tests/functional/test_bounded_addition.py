@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from monai_umed.functional import EPS_LIMIT, add_bounded, check_eps
+from monai_umed.functional.bounded_addition import add_bounded
+from monai_umed.functional.eps import EPS_LIMIT, check_eps
 
 DTYPES = [np.float32, np.float64]
 

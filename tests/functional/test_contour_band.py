@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import ndimage
 
-from monai_umed.functional import contour_band, half_widths
+from monai_umed.functional.contour_band import contour_band, half_widths
 
 DTYPES = [torch.uint8, torch.int16, torch.int32, torch.int64, torch.float32, torch.float64]
 # Class numbers per dtype: neighbors, and numbers that a narrower type would confuse (256 = 0 in 8 bits).

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from skimage.feature import local_binary_pattern
 
-from monai_umed.functional import lbp_bound, lbp_code, texture_activity
+from monai_umed.functional.local_binary_pattern import lbp_bound, lbp_code, texture_activity
 
 KINDS = ("noise", "levels", "flat", "nearly flat", "ramp")
 

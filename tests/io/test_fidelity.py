@@ -57,6 +57,31 @@ def test_pieces_of_any_size_give_what_scikit_image_gives_for_the_whole(
     assert found.perturbed_fraction == (before != after).mean()
 
 
+@settings(max_examples=60, deadline=None)
+@given(
+    st.sampled_from(sorted(RANGES)),
+    st.sampled_from([1, 3]),
+    st.lists(st.integers(7, 30), min_size=2, max_size=3),
+    st.data(),
+)
+def test_a_change_in_a_part_is_measured_as_on_the_whole(
+    dtype: str, channels: int, sides: list[int], data: st.DataObject
+) -> None:
+    before, changed = pair_of(dtype, (channels, *sides))
+    ends = [sorted(data.draw(st.lists(st.integers(0, side), min_size=2, max_size=2, unique=True))) for side in sides]
+    box = (slice(None), *(slice(*pair) for pair in ends))
+    after = before.copy()
+    after[box] = changed[box]
+    found = measure(before, after, RANGES[dtype])
+    first, second = before.astype(np.float64), after.astype(np.float64)
+    ssim = structural_similarity(first, second, data_range=RANGES[dtype], channel_axis=0)
+    assert found.ssim == pytest.approx(ssim, abs=1e-6 if dtype == "uint8" else 1e-11)
+    assert found.max_abs_delta == np.abs(second - first).max()
+    assert found.perturbed_fraction == (before != after).mean()
+    if found.psnr is not None:
+        assert found.psnr == pytest.approx(peak_signal_noise_ratio(first, second, data_range=RANGES[dtype]), abs=1e-9)
+
+
 @pytest.mark.parametrize(("dtype", "values"), [("uint8", 10**6), ("uint8", 700), ("uint16", 10**6)])
 def test_differences_of_color_are_those_of_scikit_image(dtype: str, values: int) -> None:
     before, after = pair_of(dtype, (3, 21, 18))

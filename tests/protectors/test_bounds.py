@@ -9,7 +9,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monai_umed.functional import contour_band, lbp_bound
+from monai_umed.functional.contour_band import contour_band
+from monai_umed.functional.local_binary_pattern import lbp_bound
 from monai_umed.networks import UMedPerturbator
 from monai_umed.protectors import Bound, UMed, parse_bound
 from monai_umed.protectors.bounds import FACTORS

@@ -9,7 +9,10 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 from umed_toys import ROUNDING, disk, make_image, make_protector
 
+from monai_umed.functional.bounded_addition import add_bounded
+from monai_umed.functional.resampling import resize
 from monai_umed.protectors import UMed
+from monai_umed.protectors.umed import bound_noise
 
 
 @st.composite
@@ -194,3 +197,21 @@ def test_images_and_labels_that_do_not_fit_are_refused(image: torch.Tensor, labe
 def test_settings_out_of_range_are_refused_at_once(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         make_protector(**arguments)
+
+
+@settings(max_examples=40, deadline=None)
+@given(cases())
+def test_what_is_left_out_of_the_box_changes_no_bit(
+    case: tuple[UMed, torch.Tensor, torch.Tensor, float | None],
+) -> None:
+    protector, image, label, levels = case
+    bounds = protector.native_bounds(image, label, levels=levels)
+    if protector.native:
+        return
+    with torch.no_grad():
+        raw = resize(protector.perturbator(resize(image[None], protector.working_size)), image.shape[1:])
+    noise = bound_noise(raw, bounds[None], protector.eps, protector.perturbator.output)[0]
+    delta, bound = protector(image, label, levels=levels)
+    limit = bounds.sum(dim=0, keepdim=True)
+    assert torch.equal(bound, limit)
+    assert torch.equal(delta, add_bounded(image, noise, limit) - image)

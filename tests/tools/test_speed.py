@@ -11,6 +11,7 @@ from monai_umed.data.phantom import write_phantom
 from monai_umed.networks import UMedPerturbator
 from monai_umed.protectors import UMed
 from monai_umed.protectors.checkpoint import save_protector
+from monai_umed.tools.file_speed import compare_protection
 from monai_umed.tools.speed import check_equal, main, measure_all, warn_if_busy
 from monai_umed.tools.timing import Row, alternate, speed_up, table, time_share
 
@@ -32,16 +33,22 @@ def test_all_functions_are_compared_after_their_results_were_found_equal() -> No
     threads = torch.get_num_threads()
     rows = measure_all(repeats=1, sides=TINY)
     check_figures(rows)
-    assert [bool(row.required) for row in rows] == [True, False, True, False, True, True, True, False]
+    assert [bool(row.required) for row in rows] == [True, False, True, False, True, True, True, False, *[True] * 6]
     assert torch.get_num_threads() == threads
 
 
 def test_protection_is_compared_on_the_training_images(tmp_path: Path, checkpoint: Path) -> None:
     dataset_dir = write_phantom(tmp_path / "clean", num_train=2, num_test=1)
     before = sorted(tmp_path.rglob("*"))
-    row = measure_all(dataset_dir, checkpoint, repeats=1, sides=TINY)[-1]
-    check_figures([row])
-    assert row.unit == "images/s" and row.what.startswith("protect 2 images")
+    rows = compare_protection(dataset_dir, checkpoint, repeats=1)
+    check_figures(rows)
+    assert [(row.reference.split(":")[0], row.required) for row in rows] == [
+        ("read and write only", ""),
+        ("read and write only", ""),
+        ("Pillow", "<= 1.5x time"),
+        ("Pillow", "<= 2.5x time"),
+    ]
+    assert all(row.what.startswith("protect 2 images") for row in rows)
     assert sorted(tmp_path.rglob("*")) == before
 
 

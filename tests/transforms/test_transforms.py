@@ -11,7 +11,8 @@ from monai.transforms import MapTransform
 from torch.nn import functional as F
 
 from monai_umed import transforms
-from monai_umed.functional import contour_band, lbp_bound
+from monai_umed.functional.contour_band import contour_band
+from monai_umed.functional.local_binary_pattern import lbp_bound
 from monai_umed.networks import UMedPerturbator
 from monai_umed.protectors import UMed
 from monai_umed.transforms import (

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 
-from ...functional import check_eps
+from ...functional.eps import check_eps
 from ..plan import Matrix
 from .variants import ProtectorSpec, read_protector
 

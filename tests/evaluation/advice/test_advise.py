@@ -10,9 +10,10 @@ import pytest
 from typer.testing import CliRunner
 
 import monai_umed as mu
+import monai_umed.workflows.advise as workflow
 from monai_umed.cli import app
 from monai_umed.data.phantom import write_phantom
-from monai_umed.evaluation.advice.record import Advice, Learned
+from monai_umed.evaluation.advice.record import Advice, Learned, Setting
 from monai_umed.evaluation.advice.search import EXPLOITERS, make_ladder
 
 QUICK: dict[str, Any] = {"epochs": 1, "grid": (48, 48), "levels": [4, 12], "progress": False}
@@ -30,13 +31,18 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def dice_of(monkeypatch: pytest.MonkeyPatch, dice: dict[tuple[str, str], float], clean: float = 0.8) -> list[str]:
-    """Let trainings give known figures, by setting and defense; returns what was trained."""
+    """Let trainings give known figures, by setting and defense, and stamp everything; returns what was trained."""
     trained: list[str] = []
 
     def known(self: Any, comparison: Any, cell: Any, estimate: Any) -> float:
         trained.append(f"{comparison.output_dir.name}/{cell.exploiter}/{cell.defense}")
         return clean if cell.data == "clean" else dice.get((comparison.output_dir.name, cell.defense), 0.1)
 
+    def stamped(setting: Setting, *arguments: Any) -> Path:
+        return make(Setting(setting.name, {**setting.options, "preset": "stamp"}), *arguments)
+
+    make = workflow._make
+    monkeypatch.setattr(workflow, "_make", stamped)  # a fit would take most of the time
     monkeypatch.setattr("monai_umed.evaluation.advice.search.Search._dice", known)
     return trained
 
@@ -45,16 +51,17 @@ def test_advice_reads_no_test_case_and_takes_up_what_was_trained(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     output = tmp_path / "advice"
-    advice = mu.advise(data, output, accept=ONE, **QUICK)
+    quick = {**QUICK, "levels": [4]}
+    advice = mu.advise(data, output, accept=ONE, **quick)
     printed = capsys.readouterr().out
     assert (advice.train_cases, advice.held_out) == (12, 12)
-    assert "Trainings to run: 10, 1 at a time at most" in printed and advice.verdict in printed
+    assert "Trainings to run: 6, 1 at a time at most" in printed and advice.verdict in printed
     assert "below 30 this advice is a guess" in printed
     assert (output / "advice.png").read_bytes().startswith(b"\x89PNG")
     assert Advice.load(output) == advice == Advice.load(output / "advice.json")
     cells = sorted((output / "trainings").rglob("cells/**/*.json"))
     times = [cell.stat().st_mtime_ns for cell in cells]
-    again = mu.advise(data, output, accept=ONE, target=0.4, **QUICK)
+    again = mu.advise(data, output, accept=ONE, target=0.4, **quick)
     assert again.target == 0.4
     assert [cell.stat().st_mtime_ns for cell in cells] == times
     with pytest.raises(ValueError, match=r"other settings .*epochs"):

@@ -1,0 +1,109 @@
+"""What the pages say can be done can be done: links lead somewhere, commands are read, examples run."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+import monai_umed as mu
+from monai_umed import cli
+from monai_umed.tools.reference import docs_dir
+from monai_umed.tools.tables import pages
+
+PAGES = sorted(pages())
+VERBS = typer.main.get_command(cli.app).commands  # type: ignore[attr-defined]
+CHEAP = {"new-key", "list", "bundle-path", "label-app", "verify", "restore"}
+
+
+def name_of(page: Path) -> str:
+    return str(page.relative_to(docs_dir())) if page.is_relative_to(docs_dir()) else page.name
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    """The code of a page in one language."""
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+
+
+def commands(page: Path, start: str) -> Iterator[list[str]]:
+    """The words after every `start` in the shell blocks of a page, until the next command."""
+    for block in blocks(page, "bash"):
+        for line in re.sub(r"\\\n\s*", " ", block).splitlines():
+            for found in re.finditer(rf"(?:^|[\s\"(/]){re.escape(start)} ([^|;&)]*)", line.split("  #")[0]):
+                words = found[1].rstrip()
+                yield shlex.split(words[:-1] if words.count('"') % 2 else words, comments=True)
+
+
+def anchors(page: Path) -> set[str]:
+    """The places in a page that links may name."""
+    titles = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_links_lead_somewhere(page: Path) -> None:
+    broken = []
+    for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
+        if not link.startswith("http"):
+            file, _, anchor = link.partition("#")
+            target = (page.parent / file).resolve() if file else page
+            if not target.exists() or (anchor and anchor not in anchors(target)):
+                broken.append(link)
+    assert broken == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_commands_have_the_verbs_and_options_that_there_are(page: Path) -> None:
+    for verb, *arguments in commands(page, "monai-umed"):
+        if not verb.startswith("-"):
+            VERBS[verb].make_context(verb, arguments)  # raises what is wrong
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_runs_of_the_bundle_set_ids_that_there_are(page: Path) -> None:
+    configs = Path(mu.bundle_root()) / "configs"
+    for words in commands(page, "-m monai.bundle run"):
+        files = re.findall(r"[\w]+\.json", words[words.index("--config_file") + 1])
+        known = {key.partition("#")[0] for file in files for key in json.loads((configs / file).read_text())}
+        options = {word[2:].partition("#")[0] for word in words if word.startswith("--")}
+        assert options - known <= {"config_file", "tracking"}
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A dataset `DATA` and its sealed release `OUT`, as the pages call them."""
+    folder = tmp_path_factory.mktemp("pages")
+    mu.write_phantom(folder / "DATA", num_train=12, num_test=10)
+    key = mu.new_key(folder / "owner.key")
+    mu.protect(folder / "DATA", folder / "OUT", preset="stamp", seal_key=key, progress=False)
+    return folder
+
+
+EXAMPLES = [page for page in PAGES if page.parent.name in ("getting-started", "how-to") or page.name == "README.md"]
+
+
+@pytest.mark.parametrize("page", [page for page in EXAMPLES if blocks(page, "python")], ids=name_of)
+def test_the_python_of_a_page_runs(page: Path, workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(workplace)
+    names: dict[str, object] = {"__name__": page.stem}
+    for block in blocks(page, "python"):
+        exec(compile(block, name_of(page), "exec"), names)
+
+
+@pytest.mark.parametrize("page", EXAMPLES, ids=name_of)
+def test_what_costs_little_runs(page: Path, workplace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(workplace)
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+    for words in commands(page, "monai-umed"):
+        if words[0] in CHEAP:
+            places = {"owner.key": "owner.key" if words[0] != "new-key" else str(tmp_path / "owner.key")}
+            places |= {name: str(tmp_path / name) for name in ("APP", "ORIGINALS")}
+            done = CliRunner().invoke(cli.app, [places.get(word, word) for word in words])
+            assert done.exit_code == 0, f"{words}: {done.output}{done.exception!r}"

@@ -1,0 +1,44 @@
+"""Tables of the pages hold what the files of results hold, and every figure there has a command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from monai_umed.tools.reference import docs_dir
+from monai_umed.tools.tables import COLUMNS, Wanted, build, fill, pages, read_results
+
+FILES = sorted(path.name for path in (docs_dir() / "results").glob("*.csv"))
+
+
+@pytest.mark.parametrize("page", pages(), ids=lambda page: page.name)
+def test_the_tables_of_the_page_are_current(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert fill(text) == text, "run python -m monai_umed.tools.tables"
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_figure_has_a_version_and_a_command(name: str) -> None:
+    rows = read_results(name)
+    assert rows
+    if "dice" in rows[0]:
+        assert tuple(rows[0]) == tuple(COLUMNS.split())
+        assert all(row["version"] and row["command"] for row in rows)
+        assert all(0 <= float(row["dice"]) <= 1 for row in rows)
+
+
+def test_a_table_has_one_line_for_each_row_and_a_column_for_each_value() -> None:
+    text = build(
+        Wanted.parse('presets.csv dataset=BUSI preset=default arguments= rows=preset columns=network titles="one|two"')
+    )
+    heading, _, line = text.splitlines()
+    assert heading == "| preset | one | two |"
+    assert line.startswith("| default | 0.02 ± 0.01 of 0.6")
+
+
+def test_a_row_that_is_missing_and_one_that_is_double_are_told() -> None:
+    with pytest.raises(ValueError, match=r"presets\.csv has no such row"):
+        build(Wanted.parse("presets.csv dataset=nowhere rows=preset"))
+    with pytest.raises(ValueError, match=r"two rows of presets\.csv belong into one cell"):
+        build(Wanted.parse("presets.csv dataset=BUSI rows=dataset"))
