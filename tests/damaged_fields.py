@@ -18,13 +18,13 @@ import SimpleITK
 import tifffile
 from dicom_files import make
 from PIL import Image
-from protected_folder import noise
+from protected_folder import noise, square
 from pydicom import dcmread
 
 GRAY = noise((24, 20)).astype(np.uint8)
 VOLUME = noise((16, 18, 20), 2000).astype(np.int16)  # (k, j, i)
 WIDE = np.iinfo(np.int64).max
-_TEXTS = ("nan", "0", "-1", "1e12", "999999999999", "", "x")
+_TEXTS = ("nan", "0", "-1", "1e12", "999999999999", "", "x", "16", 300 * "7 ", 500 * "x")
 _BITS = {1: "b", 2: "h", 4: "i", 8: "q"}
 
 
@@ -34,20 +34,20 @@ class Damage:
 
     Attributes:
         sample: name of the good file.
+        as_label: whether it is a mask.
         what: field and value, or where the file was cut.
         content: the spoiled file; of a pair its header, of a series one slice.
     """
 
     sample: str
+    as_label: bool
     what: str
     content: bytes
 
 
 def _in_memory(array: np.ndarray, suffix: str, folder: Path, *, compressed: bool = False) -> bytes:
     path = folder / f"sample{suffix}"
-    image = SimpleITK.GetImageFromArray(array)
-    image.SetSpacing((0.5, 0.75, 2.0)[: array.ndim])
-    SimpleITK.WriteImage(image, str(path), compressed)
+    SimpleITK.WriteImage(SimpleITK.GetImageFromArray(array), str(path), compressed)
     return path.read_bytes()
 
 
@@ -69,33 +69,36 @@ def _dicom(pixels: np.ndarray, **elements: Any) -> bytes:
     return buffer.getvalue()
 
 
-def samples(folder: Path) -> dict[str, bytes]:
-    """Good files by name, planes of 24 x 20 pixels and volumes of 20 x 18 x 16 voxels.
+def samples(folder: Path, *, as_label: bool) -> dict[str, bytes]:
+    """Good files by name, planes of 24 x 20 pixels and volumes of 20 x 18 x 16 voxels where SimpleITK puts them.
 
     Args:
         folder: where files may be written that only SimpleITK can write.
+        as_label: whether they are masks.
     """
-    volume = nib.Nifti1Image(VOLUME.T, np.diag([1, 1, 2, 1]))
-    turned = nib.Nifti1Image(VOLUME.T.astype(np.float32), None)
-    turned.header.set_qform(np.diag([-1, -1, 2, 1]), 1)
+    gray, volume = (square(GRAY.shape, 1), square(VOLUME.shape, 1).astype(np.int16)) if as_label else (GRAY, VOLUME)
+    color = np.stack([gray, gray // (1 if as_label else 2), gray], -1)
+    affine = np.diag([-1.0, -1.0, 1.0, 1.0])
+    turned = nib.Nifti1Image(volume.T.astype(np.float32), None)
+    turned.header.set_qform(affine, 1)
     return {
-        "gray.png": _picture(GRAY, "PNG", dpi=(72, 72)),
-        "color.png": _picture(np.stack([GRAY, GRAY // 2, GRAY // 3], -1), "PNG"),
-        "deep.png": _picture(GRAY.astype(np.uint16) * 200, "PNG"),
-        "bitmap.bmp": _picture(GRAY, "BMP"),
-        "photo.jpg": _picture(GRAY, "JPEG", dpi=(72, 72)),
-        "tags.tif": _tiff(GRAY, resolution=(72, 72), description="a tag"),
-        "tiles.tif": _tiff(GRAY, tile=(16, 16), compression="zlib"),
-        "lzw.tif": _picture(GRAY, "TIFF", compression="tiff_lzw"),
-        "plane.dcm": _dicom(GRAY * 16.0, WindowCenter=2048, WindowWidth=4096),
-        "frames.dcm": _dicom(VOLUME, NumberOfFrames=16),
-        "volume.nii": volume.to_bytes(),
+        "gray.png": _picture(gray, "PNG", dpi=(72, 72)),
+        "color.png": _picture(color, "PNG"),
+        "deep.png": _picture(gray.astype(np.uint16) * (1 if as_label else 200), "PNG"),
+        "bitmap.bmp": _picture(gray, "BMP"),
+        "photo.jpg": _picture(gray, "JPEG", dpi=(72, 72)),
+        "tags.tif": _tiff(gray, resolution=(72, 72), description="a tag"),
+        "tiles.tif": _tiff(gray, tile=(16, 16), compression="zlib"),
+        "lzw.tif": _picture(gray, "TIFF", compression="tiff_lzw"),
+        "plane.dcm": _dicom(gray * (1.0 if as_label else 16.0), WindowCenter=2048, WindowWidth=4096),
+        "frames.dcm": _dicom(volume, NumberOfFrames=16),
+        "volume.nii": nib.Nifti1Image(volume.T, affine).to_bytes(),
         "packed.nii.gz": gzip.compress(turned.to_bytes(), 1, mtime=0),
-        "second.nii": nib.Nifti2Image(VOLUME.T, np.diag([-1, -1, 1, 1])).to_bytes(),
-        "raw.nrrd": _in_memory(VOLUME, ".nrrd", folder),
-        "packed.nrrd": _in_memory(VOLUME, ".nrrd", folder, compressed=True),
-        "raw.mha": _in_memory(VOLUME, ".mha", folder),
-        "packed.mha": _in_memory(VOLUME, ".mha", folder, compressed=True),
+        "second.nii": nib.Nifti2Image(volume.T, affine).to_bytes(),
+        "raw.nrrd": _in_memory(volume, ".nrrd", folder),
+        "packed.nrrd": _in_memory(volume, ".nrrd", folder, compressed=True),
+        "raw.mha": _in_memory(volume, ".mha", folder),
+        "packed.mha": _in_memory(volume, ".mha", folder, compressed=True),
     }
 
 
@@ -237,10 +240,10 @@ _FIELDS = {
 }  # fmt: skip
 
 
-def damages(folder: Path) -> list[Damage]:
+def damages(folder: Path, *, as_label: bool) -> list[Damage]:
     """Every field of every sample overwritten with every value; the same list each time."""
     return [
-        Damage(name, what, spoiled)
-        for name, content in samples(folder).items()
+        Damage(name, as_label, what, spoiled)
+        for name, content in samples(folder, as_label=as_label).items()
         for what, spoiled in _FIELDS[name[name.index(".") :]](content)
     ]

@@ -1,4 +1,4 @@
-"""Cases whose channels have files of their own, as nnU-Net names them: ``x_0000``, ``x_0001``, with the label ``x``."""
+"""Group the files of channels by case, as nnU-Net names them: ``x_0000``, ``x_0001``, with the label ``x``."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ _CHANNEL = re.compile(r"(?P<case>.+)_(?P<number>\d{4})")
 
 
 def channel_of(stem: str) -> tuple[str, int] | None:
-    """Case and number of a channel, from the name of its file without ending; None for any other name."""
+    """Return case and number of a channel from the name of its file without suffix; None for other names."""
     match = _CHANNEL.fullmatch(stem)
     return None if match is None else (match["case"], int(match["number"]))
 
 
 def labelled_names(labels: Iterable[str]) -> set[str]:
-    """What the cases of labels may be called."""
+    """Return all names that the cases of labels may have."""
     return {name for stem in labels for name in case_names(stem, "label")}
 
 
 def group_channels(images: Mapping[str, Path], labels: Iterable[str], count: int | None = None) -> dict[str, Path]:
-    """Put files of one case together.
+    """Replace the files of each case's channels by one path.
 
-    How many channels there are is what ``count`` says, else what most cases have. A case with fewer is to be told by
-    the files that are missing; one with more keeps them.
+    The path of a case that lacks channels contains them, so that reading it names the missing files. A case with more
+    channels than the others keeps all of them.
 
     Args:
-        images: files by name without ending.
-        labels: names of labels without ending.
-        count: channels of the dataset; None if nobody says so.
+        images: files by name without suffix.
+        labels: names of labels without suffix.
+        count: number of channels of each case. Default: that of most cases.
 
     Returns:
-        The same, with the path of all channels, see `monai_umed.io.joint_path`, in the place of their files, by the
-        name of the case.
+        The files by name, with one path for all channels of a case, see `monai_umed.io.joint_path`, by the name of the
+        case.
     """
     labels = set(labels)
     known = labelled_names(labels)

@@ -89,9 +89,9 @@ def keep_cases(path: Path, kept: Mapping[str, Kept]) -> bytes:
 
 
 def listed_channels(path: Path) -> int | None:
-    """How many files nnU-Net expects for each case; None if the list does not say so.
+    """Return the number of files that nnU-Net expects for each case; None if the list does not tell.
 
-    Pictures are left alone: their colors are channels for nnU-Net, but in one file.
+    It does not for pictures, whose colors are channels of nnU-Net in one file.
     """
     try:
         _, fields = read_listing(path)

@@ -1,4 +1,4 @@
-"""The intensity windows of files, those that somebody gave or those that fit the values."""
+"""Find the intensity windows of files: those that were given, or those that fit the values."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -17,15 +17,15 @@ _VOLUME_FORMATS = ("nifti", "nifti_pair", "nrrd", "mha")
 def given_windows(
     name: str, intensity_window: IntensityWindow | None, channels: int
 ) -> Sequence[tuple[float, float] | None]:
-    """A window, or none, for each channel.
+    """Return a window, or None, for each channel.
 
     Args:
-        name: of the file, for errors.
-        intensity_window: of all channels or of each; None for none.
-        channels: how many there are.
+        name: name of the file, for errors.
+        intensity_window: window of all channels, or windows of each; None for no window.
+        channels: number of channels.
 
     Raises:
-        CodecError: there are more or fewer windows than channels.
+        CodecError: If there are more or fewer windows than channels.
     """
     try:
         return (None,) * channels if intensity_window is None else windows_of(intensity_window, channels)
@@ -35,15 +35,16 @@ def given_windows(
 
 
 def stored_window(name: str, decoded: Decoded, intensity_window: IntensityWindow | None) -> IntensityWindow:
-    """Stored values that map to 0 and 1.
+    """Return the stored values that map to 0 and 1.
 
     Args:
-        name: of the file, for errors.
-        decoded: what it holds. Volumes along the fourth axis of a NIfTI file have windows of their own.
-        intensity_window: displayed values that map to 0 and 1, of all channels or of each; None for the file's own.
+        name: name of the file, for errors.
+        decoded: content of the file. Each volume along the fourth axis of a NIfTI file has its own window.
+        intensity_window: displayed values that map to 0 and 1, for all channels or for each. Default: the window of the
+            file, or `default_window`.
 
     Raises:
-        CodecError: as :func:`given_windows`.
+        CodecError: As :func:`given_windows`.
     """
     volumes = np.split(decoded.array, len(decoded.array)) if decoded.format.startswith("nifti") else [decoded.array]
     stored = []

@@ -23,8 +23,7 @@ UNFINISHED = ".unfinished"
 FORMAT_VERSION = 3
 """Version of the manifest's layout; raised when a reader of the old one would go wrong.
 
-The second names the checksum of a ``dataset.json``, the third has channels with windows of their own; a release without
-these still has the first.
+The second names the checksum of a ``dataset.json``, the third what was to change in each case, and windows of channels.
 """
 
 
@@ -114,6 +113,8 @@ class Manifest:
         ignore_label: value of the labels that is no class, whose pixels were left as they are; None if there is none.
         unlabeled: images of the dataset that have no label and were left out; None if there are none.
         advice: what `monai-umed advise` said about the setting; None if it was not asked.
+        commitment_sha256: checksum of what was held back, and of how its use will be proven, see
+            :mod:`monai_umed.evaluation.proof.reserve`; None without a reserve.
     """
 
     tool: str
@@ -127,6 +128,7 @@ class Manifest:
     ignore_label: int | None = None
     unlabeled: int | None = None
     advice: str | None = None
+    commitment_sha256: str | None = None
 
     def save(self, path: str | Path) -> None:
         """Write the manifest, sorted by case id, all at once or not at all.
@@ -139,11 +141,9 @@ class Manifest:
             OSError: the file cannot be written.
         """
         content = {"format": FORMAT_VERSION, **asdict(self), "cases": [record.entry() for record in self.cases]}
-        if not any(isinstance(record.intensity_window[0], tuple) for record in self.cases):
-            content["format"] = 1 if self.dataset_json_sha256 is None else 2
         if self.dataset_json_sha256 is None:
             del content["dataset_json_sha256"]
-        for name in ("ignore_label", "unlabeled", "advice"):
+        for name in ("ignore_label", "unlabeled", "advice", "commitment_sha256"):
             if content[name] is None:
                 del content[name]
         content["cases"].sort(key=lambda record: record["id"])

@@ -82,7 +82,8 @@ def further_label(stem: str, labels: Mapping[str, Path]) -> str | None:
     if match is None or match["first"] not in labels:
         return None
     first, second = labels[match["first"]].name, labels[stem].name
-    return f"a second mask beside {first}; unite both with --merge-masks (merge_masks=True), or move {second} away"
+    merge = "--merge-masks (merge_masks=True), which takes masks of one ending"
+    return f"a second mask beside {first}; unite both with {merge}, or move {second} away"
 
 
 def merge_further(pairing: Pairing, labels: Mapping[str, Path]) -> dict[str, Path]:

@@ -45,6 +45,7 @@ def _image_alone(entry: Any) -> str | None:
     """The image of an entry that names no label; None if it does, or is no such entry."""
     if isinstance(entry, dict) and "label" not in entry:
         entry = entry.get("image")
+        entry = entry[0] if isinstance(entry, list) and entry else entry  # its channels
     return entry if isinstance(entry, str) else None
 
 

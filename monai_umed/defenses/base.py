@@ -120,7 +120,7 @@ class Longer(Defense):
         factor: how many times, at least 1.
 
     Raises:
-        ValueError: if ``factor`` is out of range.
+        ValueError: If ``factor`` is out of range.
     """
 
     factor: int = 4

@@ -55,7 +55,7 @@ class ColorJitter(Defense):
         factor: largest part by which a channel grows or shrinks.
 
     Raises:
-        ValueError: if ``degrees`` or ``factor`` is out of range.
+        ValueError: If ``degrees`` or ``factor`` is out of range.
     """
 
     degrees: float = 36

@@ -134,7 +134,7 @@ class Elastic(Defense):
         spacing: of the control points, in the same pixels.
 
     Raises:
-        ValueError: if an argument is not positive, or images would fold, which takes shifts of half the spacing.
+        ValueError: If an argument is not positive, or images would fold, which takes shifts of half the spacing.
     """
 
     pixels: float = 4
@@ -162,7 +162,7 @@ class RandomInterpolation(Defense):
         pixels: largest shift along every axis, in pixels of the grid.
 
     Raises:
-        ValueError: if ``pixels`` is not positive.
+        ValueError: If ``pixels`` is not positive.
     """
 
     pixels: float = 2

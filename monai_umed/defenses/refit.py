@@ -27,7 +27,7 @@ def output_layer(network: torch.nn.Module, image: torch.Tensor) -> _ConvNd:
         image: any batch that it takes, ``(B, C, *spatial)``.
 
     Raises:
-        ValueError: if something other than a convolution comes last.
+        ValueError: If something other than a convolution comes last.
     """
     outputs: list[tuple[_ConvNd, torch.Tensor]] = []
 
@@ -87,7 +87,7 @@ class LastLayerRefit(CleanFraction):
             one case is used.
 
     Raises:
-        ValueError: if ``fraction`` is out of range; when used, if there are no clean originals or the network does not
+        ValueError: If ``fraction`` is out of range; when used, if there are no clean originals or the network does not
             end in a convolution.
     """
 
@@ -129,7 +129,7 @@ class FullRefit(CleanFraction):
             one case is used.
 
     Raises:
-        ValueError: if ``fraction`` is out of range; when used, if there are no clean originals.
+        ValueError: If ``fraction`` is out of range; when used, if there are no clean originals.
     """
 
     def finish(self, network: torch.nn.Module, materials: Materials) -> None:

@@ -24,7 +24,7 @@ from typing import Any
 from pydicom import uid
 
 DERIVATION = "Protected by monai_umed: bounded perturbation of the stored values"
-_MAX_DERIVATION = 1024  # characters that the element holds
+_MAX_DERIVATION = 1024  # largest number of characters in the element
 
 
 def mark_derived(dataset: Any, digest: str, series_entropy: Sequence[str]) -> None:

@@ -67,10 +67,10 @@ def start_from_key(perturbator: UMedPerturbator, key_file: str | Path) -> None:
 
 
 def key_number(key_file: str | Path) -> int:
-    """A number that only the owner of the key can compute, to choose among tints.
+    """Return a number that only the owner of the key can compute, to choose among tints.
 
     Raises:
-        KeyFileError: if the file cannot be used.
+        KeyFileError: If the file cannot be used.
     """
     return int.from_bytes(derive_key(read_key(key_file), "tint 1"), "big")
 

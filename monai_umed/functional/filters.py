@@ -84,19 +84,16 @@ def grayscale(image: torch.Tensor) -> torch.Tensor:
 
 
 def gray_world(image: torch.Tensor) -> torch.Tensor:
-    """White balance of ``(C, *spatial)``: every channel times what brings its mean to that of all, clipped to [0, 1].
-
-    A channel that is black stays black.
-    """
+    """Scale every channel of ``(C, *spatial)`` to the mean of all, clipped to [0, 1]; black stays black."""
     means = image.flatten(1).mean(1)
     factors = torch.where(means > 0, means.mean() / means, 1.0)
     return (image * factors.reshape(-1, *[1] * (image.ndim - 1))).clamp(0, 1)
 
 
 def standardize_channels(image: torch.Tensor) -> torch.Tensor:
-    """Every channel of ``(C, *spatial)`` to a mean of 0.5 and a standard deviation of 1/6, clipped to [0, 1].
+    """Shift and scale every channel of ``(C, *spatial)`` to mean 0.5 and standard deviation 1/6, clipped to [0, 1].
 
-    That keeps what lies within three standard deviations. A channel of one value stays as it is.
+    This keeps values within three standard deviations. A constant channel does not change.
     """
     flat = image.flatten(1)
     mean, deviation = (value.reshape(-1, *[1] * (image.ndim - 1)) for value in (flat.mean(1), flat.std(1)))
@@ -104,11 +101,11 @@ def standardize_channels(image: torch.Tensor) -> torch.Tensor:
 
 
 def rotate_hue(image: torch.Tensor, angle: float) -> torch.Tensor:
-    """Turn the colors of ``(3, *spatial)`` about the axis of grays; not clipped, and no other image is changed.
+    """Rotate the colors of ``(3, *spatial)`` about the axis of grays, without clipping; return other images unchanged.
 
     Args:
-        image: in [0, 1].
-        angle: in radians; a third of a turn makes red green, green blue and blue red.
+        image: intensities in [0, 1].
+        angle: angle in radians; a third of a turn makes red green, green blue and blue red.
     """
     if len(image) != 3:
         return image

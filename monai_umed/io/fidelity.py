@@ -121,7 +121,7 @@ def measure(before: np.ndarray, after: np.ndarray, data_range: float) -> Fidelit
 
 
 def _color_difference(before: np.ndarray, after: np.ndarray, data_range: float) -> float:
-    """Sum of CIEDE2000 over the pixels of ``(3, *spatial)``, from evenly spaced ones if very many changed."""
+    """Return the sum of CIEDE2000 over the pixels of ``(3, *spatial)``, estimated from some if very many changed."""
     changed = np.flatnonzero((before != after).any(axis=0))
     seen = changed[:: -(-len(changed) // _COLORS)]
     pair = (np.clip(image.reshape(3, -1)[:, seen].T / data_range, 0, 1) for image in (before, after))

@@ -1,4 +1,4 @@
-"""One image of several, each of which holds a channel."""
+"""Join images of one channel each to one image."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _CURE = "resample it to the first channel (SimpleITK.Resample(image, first)), an
 
 
 def join_channels(images: Mapping[str, StoredImage]) -> StoredImage:
-    """Put channels together that lie in files of their own; each keeps its type, scale, header and window.
+    """Join channels that have their own files; each keeps its type, scale, header and window.
 
     Args:
         images: channels in their order, by the names of their files.
@@ -22,7 +22,7 @@ def join_channels(images: Mapping[str, StoredImage]) -> StoredImage:
         The image, with spacing, place and format of the first channel.
 
     Raises:
-        CodecError: a file has several channels or transparency, another shape than the first, or lies elsewhere.
+        CodecError: If a file has several channels or transparency, or another shape or place than the first.
     """
     channels = tuple(images.values())
     first, first_name = channels[0], next(iter(images))
@@ -50,7 +50,7 @@ def join_channels(images: Mapping[str, StoredImage]) -> StoredImage:
 
 
 def _same_place(image: StoredImage, first: StoredImage) -> bool:
-    """Whether all corners lie on each other; files that do not tell where they lie are not compared."""
+    """Whether all corners are at the same place; images without a grid are not compared."""
     if image.grid is None or first.grid is None or image.grid.shape != first.grid.shape:
         return True
     ndim = len(first.grid) - 1

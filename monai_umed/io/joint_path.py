@@ -78,7 +78,7 @@ def joint_path(files: Sequence[P]) -> P | None:
 
 
 def _shared(stems: Sequence[str]) -> str:
-    """What all begin with, up to a separator."""
+    """Return the common beginning of all stems, up to a separator."""
     same = takewhile(lambda letters: len(set(letters)) == 1, zip(*stems, strict=False))
     match = _SEPARATED.match("".join(letters[0] for letters in same))
     return match.group() if match else ""

@@ -170,7 +170,7 @@ def encode_pair(array: np.ndarray, header: NiftiHeader) -> dict[str, bytes]:
 
 
 def _spatial_shape(name: str, shape: tuple[int, ...]) -> tuple[tuple[int, ...], int]:
-    """Spatial axes, and channels along a fourth one."""
+    """Return the spatial shape, and the number of channels along a fourth axis."""
     axes = shape
     while len(axes) > 3 and axes[-1] == 1:
         axes = axes[:-1]

@@ -12,7 +12,7 @@ from .source import Source, named
 from .stored import CodecError, Decoded
 from .upright import ORIENTATION, check_upright
 
-# Tags of the pixel layout, which are written anew. Resolution (282, 283, 296) has arguments of its own.
+# Tags of the pixel layout, which are newly written. Resolution (282, 283, 296) has arguments of its own.
 _LAYOUT_TAGS = {254, 255, 256, 257, 258, 259, 262, 266, 273, 277, 278, 279, 280, 281, 282, 283, 284, 288, 289, 292, 293}
 _LAYOUT_TAGS |= {296, 317, 320, 322, 323, 324, 325, 330, 338, 339, 340, 341, 347}
 # Tags that are an offset to a block elsewhere in the file, which copying the number would not copy.

@@ -19,7 +19,7 @@ class Perturbation(NamedTuple):
     bound: torch.Tensor
 
     def of_channel(self, index: int) -> Perturbation:
-        """What one channel gets: its own, or the one that all share."""
+        """Return the perturbation of one channel: its own, or the one that all channels share."""
         parts = (values[min(index, len(values) - 1)][None] for values in self)
         return Perturbation(*parts)
 

@@ -55,8 +55,8 @@ def pixel_problems(
         What is wrong, and the cure.
 
     Raises:
-        CodecError: a file cannot be read.
-        OSError: the same.
+        CodecError: If a file cannot be decoded.
+        OSError: If a file cannot be read.
     """
     try:
         stored = read_image(path).in_window(record.intensity_window)
@@ -140,7 +140,7 @@ def _differences(
     from ..protectors.arrival import say_lost  # loads torch, which a look without the originals does without
 
     made = record.noise_rms if isinstance(record.noise_rms, tuple) else (record.noise_rms,) * len(budgets)
-    for noise, arrived, budget in zip(made, each, budgets, strict=True):
+    for noise, arrived, budget in zip(made, each, budgets, strict=False):
         if noise is not None and (lost := say_lost(arrived.rms, noise)):
             yield f"{budget.name}{lost}; protect again"
     if manifest.ignore_label is not None:

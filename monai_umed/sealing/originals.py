@@ -107,7 +107,7 @@ class Originals:
         return self._as_loaded(_displayed(decoded), first, record), self._as_loaded(label, first, record)
 
     def _decode(self, record: CaseRecord) -> list[Decoded]:
-        """The original as it was stored, in one piece or, where channels have files of their own, one by one."""
+        """Decode the original, or each of its files if channels have files of their own."""
         content = open_original(self.protected_dir, self.sealed_dir, record, self._key)
         files = joint_files(PurePosixPath(record.source))
         try:

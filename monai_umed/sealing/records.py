@@ -72,7 +72,7 @@ def read_records(protected_dir: Path, cases: Sequence[str] | None = None) -> lis
 
 
 def _files_of(name: str) -> list[str]:
-    """A name in a manifest, or the names of the files of several channels."""
+    """Return a name in a manifest, or the names of the files of several channels."""
     files = joint_files(PurePosixPath(name))
     return [name] if files is None else [file.as_posix() for file in files.values()]
 

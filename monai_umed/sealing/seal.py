@@ -144,7 +144,7 @@ def open_case(sealed: bytes, protected: Content, record: CaseRecord, key: bytes)
         content = AESGCM(_case_key(key, identity)).decrypt(nonce, body[len(header) :], header)
     except InvalidTag:
         raise damaged from None
-    if identity != _identity(record):  # only now are these bytes known to be those of an owner of the key
+    if identity != _identity(record):  # only now are these bytes authenticated by the key
         raise SwappedError(record.id, _explain_swap(identity, record))
     check_content(record, "protected image", protected, record.sha256_after)
     original = _CODECS[version][1](content, protected)

@@ -119,7 +119,7 @@ def predict(
 
     @evaluator.on(Events.ITERATION_COMPLETED)
     def collect(engine: Engine) -> None:
-        output = cast(dict, engine.state.output)  # ignite's annotation knows numbers only
+        output = cast(dict, engine.state.output)  # ignite's annotation only allows numbers
         maps.extend(class_map(output[Keys.PRED]).cpu())
 
     evaluator.run()

@@ -29,15 +29,7 @@ def as_class_numbers(label: torch.Tensor, *, num_classes: int = 2) -> torch.Tens
 
 
 def split_void(label: torch.Tensor, ignore_label: int | None) -> tuple[torch.Tensor, torch.Tensor]:
-    """A label without its pixels of no class, and where these are.
-
-    Args:
-        label: of any shape.
-        ignore_label: value that is no class; None if all of them are.
-
-    Returns:
-        The label with 0 in these places, and a boolean tensor of its shape.
-    """
+    """Split a label of any shape into the label with 0 where it is ``ignore_label``, and a mask of these pixels."""
     if ignore_label is None:
         return label, torch.zeros_like(label, dtype=torch.bool)
     void = label.to(torch.float64) == ignore_label  # PyTorch compares no uint16

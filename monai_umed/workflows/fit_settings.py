@@ -32,7 +32,7 @@ class MethodSettings:
         target_psnr: dB that files must have at least, if that was asked for.
 
     Raises:
-        KeyFileError: if the key cannot be used.
+        KeyFileError: If the key cannot be used.
     """
 
     _if_given: ClassVar[tuple[str, ...]] = ("ignore_label", "merge_masks", "key")

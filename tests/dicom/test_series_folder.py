@@ -94,8 +94,8 @@ def test_a_folder_that_holds_other_files_is_never_replaced(tmp_path: Path) -> No
     (tmp_path / "link").symlink_to(tmp_path / "in", target_is_directory=True)
     for name, reason in (
         ("out", "contains 'thesis.txt', which would be lost"),
-        ("file", "no folder"),
-        ("link", "no folder"),
+        ("file", "not a folder"),
+        ("link", "not a folder"),
     ):
         with pytest.raises(FileExistsError, match=reason):
             write_image(tmp_path / name, image.array, image)

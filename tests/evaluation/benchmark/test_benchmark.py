@@ -121,8 +121,8 @@ def test_an_argument_reaches_the_protector(cheap: Benchmark, tmp_path: Path) -> 
         ({"protectors": ("umd",)}, "Did you mean 'umed'"),
         ({"protectors": ("umed@roi",)}, "bounds of its own; leave @roi out"),
         ({"protectors": ("umed:period=2",)}, "leave :period=2 out"),
-        ({"protectors": ("constant-stamp:perod=2",)}, "no argument of constant-stamp; .* Did you mean 'period'"),
-        ({"protectors": ("constant-stamp:eps=1",)}, "no argument of constant-stamp"),
+        ({"protectors": ("constant-stamp:perod=2",)}, "not an argument of constant-stamp; .* Did you mean 'period'"),
+        ({"protectors": ("constant-stamp:eps=1",)}, "not an argument of constant-stamp"),
         ({"protectors": ("constant-stamp:period",)}, "give name=value"),
         ({"protectors": ("em@rio",)}, "Did you mean 'roi'"),
         ({"protectors": ("em", "em@full")}, "Two of the protectors go by the name 'em'"),
@@ -138,7 +138,7 @@ def test_a_plan_that_cannot_work_is_refused(plan: Benchmark, changes: dict[str, 
 
 
 def test_a_grid_must_fit_every_dataset(plan: Benchmark, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"size is \(32, 32, 32\), but .* is 2D"):
+    with pytest.raises(ValueError, match=r"grid is \(32, 32, 32\), but .* is 2D"):
         execute(replace(plan, grid=(32, 32, 32)), tmp_path)
 
 
