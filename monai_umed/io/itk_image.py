@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .itk_limits import check_meta_header, check_nrrd_header
 from .source import Source, named
 from .stored import CodecError, Decoded
 
@@ -70,6 +71,7 @@ def decode_nrrd(source: Source) -> Decoded:
     if not content.startswith(b"NRRD") or end is None:
         raise CodecError(source.name, "no NRRD header", "fetch or export it again")
     text, payload = content[: end.end()], content[end.end() :]
+    check_nrrd_header(source.name, text)
     fields = _fields(text, rb"(?m)^([^:#\r\n]+): (.*?)\r?$")
     if fields.keys() & {"data file", "datafile"}:
         raise CodecError(source.name, "header and voxels are in two files", "save it as one .nrrd file")
@@ -133,6 +135,7 @@ def decode_mha(source: Source) -> Decoded:
     if end[1] != b"LOCAL":
         raise CodecError(source.name, "header and voxels are in two files", "save it as one .mha file")
     text, payload = content[: end.end()], content[end.end() :]
+    check_meta_header(source.name, text)
     fields = _fields(text, rb"(?m)^(\w+)\s*=\s*(.*?)\s*$")
     if fields.get("binarydata", "true").lower() != "true" or "headersize" in fields:
         raise CodecError(source.name, "voxels as text or after a header of their own", "save it again with SimpleITK")

@@ -5,7 +5,7 @@ A table stands between two comments; the first names its file, which rows it tak
     <!-- table: defenses.csv "dataset=BUSI|Kvasir-SEG" preset=default rows=dataset,network columns=defense -->
     <!-- end -->
 
-``titles="just trains,blur"`` renames the columns, ``show=ratio`` gives percent of what clean files teach, and
+``titles="just trains|blur"`` renames the columns, ``show=ratio`` gives percent of what clean files teach, and
 ``join=FILE`` adds the other columns of a file to lines that agree. Run as ``python -m monai_umed.tools.tables``.
 """
 
@@ -62,7 +62,7 @@ class Wanted:
         wanted = cls(name)
         for key, _, value in (word.partition("=") for word in words):
             if key in ("rows", "titles"):
-                setattr(wanted, key, value.split(","))
+                setattr(wanted, key, value.split("|" if key == "titles" else ","))
             elif key in ("columns", "show", "join"):
                 setattr(wanted, key, value)
             else:

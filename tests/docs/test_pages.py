@@ -37,7 +37,8 @@ def commands(page: Path, start: str) -> Iterator[list[str]]:
     for block in blocks(page, "bash"):
         for line in re.sub(r"\\\n\s*", " ", block).splitlines():
             for found in re.finditer(rf"(?:^|[\s\"(/]){re.escape(start)} ([^|;&)]*)", line.split("  #")[0]):
-                yield shlex.split(found[1].rstrip('"'), comments=True)
+                words = found[1].rstrip()
+                yield shlex.split(words[:-1] if words.count('"') % 2 else words, comments=True)
 
 
 def anchors(page: Path) -> set[str]:

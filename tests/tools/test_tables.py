@@ -30,7 +30,7 @@ def test_every_figure_has_a_version_and_a_command(name: str) -> None:
 
 def test_a_table_has_one_line_for_each_row_and_a_column_for_each_value() -> None:
     text = build(
-        Wanted.parse('presets.csv dataset=BUSI preset=default arguments= rows=preset columns=network titles="one,two"')
+        Wanted.parse('presets.csv dataset=BUSI preset=default arguments= rows=preset columns=network titles="one|two"')
     )
     heading, _, line = text.splitlines()
     assert heading == "| preset | one | two |"
