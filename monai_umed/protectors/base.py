@@ -186,9 +186,8 @@ class Protector(ABC):
     ) -> Perturbation:
         """Perturb one image at its own size.
 
-        With a ``slice_axis``, the image may be a volume. Its slices are perturbed as separate images; those without
-        foreground stay as they are. If nothing changed although something could have, it issues a
-        :class:`NothingChangedWarning`.
+        With a ``slice_axis``, each slice of a volume that has foreground is perturbed as a separate image. Issues a
+        :class:`NothingChangedWarning` if nothing changed although something could have.
 
         Args:
             image, label, spacing, levels: see :meth:`native_bounds`.
@@ -204,16 +203,14 @@ class Protector(ABC):
                 f"{type(self).__name__} needs a {self.needs.value} first; call fit() with the training set, or load a "
                 "fitted one with monai_umed.protectors.checkpoint.load_protector."
             )
-        perturbation = Perturbation(torch.zeros_like(image), torch.zeros_like(image[:1]))
+        found = Perturbation(torch.zeros_like(image), torch.zeros_like(image[:1]))
         if volume:
-            possible = self._perturb_slices(
-                image, label, spacing=spacing, levels=levels, case_id=case_id, into=perturbation
-            )
+            possible = self._perturb_slices(image, label, spacing=spacing, levels=levels, case_id=case_id, into=found)
         else:
-            possible = self._perturb([(image, label, *perturbation)], [case_id], spacing, levels)
+            possible = self._perturb([(image, label, *found)], [case_id], spacing, levels)
         if possible:
-            warn_if_unchanged(type(self).__name__, self.eps, **perturbation._asdict(), levels=levels)
-        return perturbation
+            warn_if_unchanged(type(self).__name__, self.eps, **found._asdict(), levels=levels)
+        return found
 
     def _perturb_slices(
         self,
@@ -227,8 +224,7 @@ class Protector(ABC):
     ) -> bool:
         axis = cast(int, self.slice_axis)
         apart = None if spacing is None else [*spacing[:axis], *spacing[axis + 1 :]]
-        indices = foreground_slices(label, axis)
-        possible = False
+        indices, possible = foreground_slices(label, axis), False
         for first in range(0, len(indices), SLICES_AT_ONCE):
             group = indices[first : first + SLICES_AT_ONCE]
             views = [[whole.select(axis + 1, index) for whole in (image, label, *into)] for index in group]
@@ -256,9 +252,8 @@ class Protector(ABC):
             inners.append(inner)
         places = zip(views, boxes, inners, strict=True)
         for ((_, _, delta, bound), box, inner), part, noise in zip(places, parts, self.noises(parts), strict=True):
-            before = part.image[inner]
             bound[box][inner] = limit = part.bounds[inner].sum(dim=0, keepdim=True)
-            delta[box][inner] = add_bounded(before, noise[inner], limit).sub_(before)
+            delta[box][inner] = add_bounded(part.image[inner], noise[inner], limit).sub_(part.image[inner])
         return possible
 
     def _check(self, image: torch.Tensor, label: torch.Tensor, volume: bool = False) -> None:
