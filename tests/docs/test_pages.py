@@ -32,13 +32,24 @@ def blocks(page: Path, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
 
 
-def commands(page: Path, start: str) -> Iterator[list[str]]:
+def words_of(line: str) -> list[str]:
+    """A line of a shell as words, with what joins commands as words of their own."""
+    lexer = shlex.shlex(line, posix=True, punctuation_chars=True)
+    lexer.whitespace_split = True
+    return list(lexer)
+
+
+def commands(page: Path, *start: str) -> Iterator[list[str]]:
     """The words after every `start` in the shell blocks of a page, until the next command."""
-    for block in blocks(page, "bash"):
-        for line in re.sub(r"\\\n\s*", " ", block).splitlines():
-            for found in re.finditer(rf"(?:^|[\s\"(/]){re.escape(start)} ([^|;&)]*)", line.split("  #")[0]):
-                words = found[1].rstrip()
-                yield shlex.split(words[:-1] if words.count('"') % 2 else words, comments=True)
+    lines = [line for block in blocks(page, "bash") for line in re.sub(r"\\\n\s*", " ", block).splitlines()]
+    while lines:
+        words = words_of(lines.pop(0))
+        lines += [word for word in words if " ".join(start) + " " in word]  # a command within quotes
+        for index in range(len(words)):
+            if tuple(words[index : index + len(start)]) == start or words[index].endswith(f"/{' '.join(start)}"):
+                rest = words[index + len(start) :]
+                end = next((at for at, word in enumerate(rest) if word in ("|", "&&", ";", "&", ")")), len(rest))
+                yield rest[:end]
 
 
 def anchors(page: Path) -> set[str]:
@@ -69,7 +80,7 @@ def test_commands_have_the_verbs_and_options_that_there_are(page: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_runs_of_the_bundle_set_ids_that_there_are(page: Path) -> None:
     configs = Path(mu.bundle_root()) / "configs"
-    for words in commands(page, "-m monai.bundle run"):
+    for words in commands(page, "-m", "monai.bundle", "run"):
         files = re.findall(r"[\w]+\.json", words[words.index("--config_file") + 1])
         known = {key.partition("#")[0] for file in files for key in json.loads((configs / file).read_text())}
         options = {word[2:].partition("#")[0] for word in words if word.startswith("--")}
