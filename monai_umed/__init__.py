@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .data.phantom import phantom_dir, write_phantom
     from .data.two_folders import DatasetDir, as_dataset, places_of
     from .data.windows import as_window
+    from .evaluation.proof.sealed_json import ProofError
     from .io.bundle_folder import bundle_root
     from .io.once import reading_once
     from .io.stored import CodecError
@@ -39,6 +40,9 @@ if TYPE_CHECKING:
     from .workflows.options import FitOptions, OptionError
     from .workflows.presets import PRESETS
     from .workflows.protect import Release, protect
+    from .workflows.prove import Proven, predict, prove, recheck
+    from .workflows.queries import Asked, queries
+    from .workflows.reserve import HeldBack, reserve
     from .workflows.undo import find_protected, new_key, restore, seal
     from .workflows.verify import load_manifest, verify
 
@@ -54,6 +58,7 @@ _HOMES = {
     "data.cases": ("find_cases", "find_sections"),
     "data.manifest": ("CaseRecord", "Manifest", "ManifestError", "Quarantined"),
     "data.phantom": ("phantom_dir", "write_phantom"),
+    "evaluation.proof.sealed_json": ("ProofError",),
     "data.two_folders": ("DatasetDir", "as_dataset", "places_of"),
     "io.stored": ("CodecError",),
     "protectors.base": ("Protector",),
@@ -72,6 +77,9 @@ _HOMES = {
     "workflows.options": ("FitOptions", "OptionError"),
     "workflows.presets": ("PRESETS",),
     "workflows.protect": ("Release", "protect"),
+    "workflows.prove": ("Proven", "predict", "prove", "recheck"),
+    "workflows.queries": ("Asked", "queries"),
+    "workflows.reserve": ("HeldBack", "reserve"),
     "workflows.undo": ("find_protected", "new_key", "restore", "seal"),
     "workflows.verify": ("load_manifest", "verify"),
 }

@@ -24,7 +24,7 @@ from pydicom import dcmread
 GRAY = noise((24, 20)).astype(np.uint8)
 VOLUME = noise((16, 18, 20), 2000).astype(np.int16)  # (k, j, i)
 WIDE = np.iinfo(np.int64).max
-_TEXTS = ("nan", "0", "-1", "1e12", "999999999999", "", "x")
+_TEXTS = ("nan", "0", "-1", "1e12", "999999999999", "", "x", "16", 300 * "7 ", 500 * "x")
 _BITS = {1: "b", 2: "h", 4: "i", 8: "q"}
 
 

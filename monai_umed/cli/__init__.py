@@ -15,6 +15,7 @@ from .help import Verb
 from .labeling import label_app
 from .places import bundle_path, phantom
 from .protecting import fit, protect, verify
+from .proving import predict, prove, queries, reserve
 from .restoring import new_key, restore
 
 VERBS: dict[str, Callable[..., None]] = {
@@ -25,6 +26,10 @@ VERBS: dict[str, Callable[..., None]] = {
     "audit": audit,
     "benchmark": benchmark,
     "restore": restore,
+    "reserve": reserve,
+    "queries": queries,
+    "predict": predict,
+    "prove": prove,
     "new-key": new_key,
     "list": list_names,
     "phantom": phantom,

@@ -40,6 +40,14 @@ SealKey = Annotated[
     Path | None, typer.Option(help="file of new-key, to seal what brings the originals back", show_default=False)
 ]
 OldKey = Annotated[Path | None, typer.Option("--key", hidden=True)]
+ProofKey = Annotated[
+    Path,
+    typer.Option("--key", help="file of new-key that draws the reserve; it proves, so keep it", show_default=False),
+]
+Groups = Annotated[
+    Path | None,
+    typer.Option(help="CSV of case,group: what belongs together, such as a patient", show_default="look-alikes"),
+]
 Seed = Annotated[int | None, typer.Option(help="seed of the fit")]
 SpatialDims = Annotated[int | None, typer.Option(min=2, max=3, help="2 for images, 3 for volumes")]
 Grid = Annotated[str | None, typer.Option(help="grid of the generators, such as 128,128")]

@@ -18,6 +18,7 @@ from .options import (
     Epochs,
     Eps,
     Grid,
+    Groups,
     IgnoreLabel,
     IntensityWindow,
     MergeMasks,
@@ -41,7 +42,8 @@ from .options import (
     plain_options,
     say_next,
 )
-from .reports import say_done, say_verified
+from .proving import say_reserve
+from .reports import say_done, say_fitted, say_left_out, say_verified
 
 
 @mu.reading_once()
@@ -98,7 +100,7 @@ def fit(
             progress=progress,
         )
     print(f"The fitted generators are {done.checkpoint}; keep them to yourself.")
-    left_out = _say_left_out(data, done.manifest)
+    left_out = say_left_out(data, done.manifest)
     check: list[str | Path] = ["verify", out, *as_arguments("--original", data)]
     say_next([("check every file", check), *_after(data, done.protected, done.manifest)])
     raise typer.Exit(1 if left_out else 0)
@@ -113,7 +115,11 @@ def protect(
         typer.Option(help="what is protected", show_default="all; without --checkpoint train, if DATA has a split"),
     ] = None,
     seal_key: SealKey = None,
+    reserve: Annotated[
+        float | None, typer.Option(help="fraction of the cases to hold back by --key, to prove training on the rest")
+    ] = None,
     key: OldKey = None,
+    groups: Groups = None,
     protector: ProtectorName = None,
     bound: BoundName = None,
     preset: PresetName = None,
@@ -141,8 +147,12 @@ def protect(
 
     Without --checkpoint, generators are fitted, always to the training section alone. With --seal-key, what brings the
     originals back is sealed into OUT/sealed. Interrupted, it goes on where it stopped. With --shard, several runs
-    protect a part each, in any order; one without it then checks all of them and finishes the folder.
+    protect a part each, in any order; one without it then checks all of them and finishes the folder. With --reserve,
+    --key draws cases that are left out, and the pattern.
     """
+    proof_key = None
+    if reserve is not None:
+        proof_key, key = key, None
     seal_key = chosen(seal_key, key, old="--key", new="--seal-key")
     data, out = read_places(places)
     data = mu.as_dataset(data, merge_masks=merge_masks)
@@ -154,6 +164,9 @@ def protect(
             section=None if section is None else section.value,
             seal_key=seal_key,
             shard=shard,
+            reserve=reserve,
+            groups=groups,
+            proof_key=proof_key,
             advised=advised,
             advice=advice,
             method=protector,
@@ -176,7 +189,9 @@ def protect(
     if release.manifest is None:
         return
     if checkpoint is None:
-        _say_fitted(data, release.section)
+        say_fitted(data, release.section)
+    if release.held_back is not None:
+        say_reserve(release.held_back)
     say_verified(release.problems, release.protected, data)
     if release.problems:
         raise typer.Exit(1)
@@ -188,7 +203,12 @@ def protect(
         print(f"Without {seal_key} nobody gets the originals back, you included: keep a copy of it in a safe place.")
         back: list[str | Path] = ["restore", out, "--seal-key", str(seal_key), "--output", "ORIGINALS"]
         steps = [("get the originals back", back), *steps]
-    left_out = _say_left_out(data, release.manifest)
+    held_back = 0 if release.held_back is None else len(release.held_back.held_back)
+    if held_back:
+        ask: list[str | Path] = ["queries", out, "QUERIES", "--key", str(proof_key or pattern_key)]
+        ask += [] if checkpoint is None else ["--checkpoint", checkpoint]
+        steps.append(("ask a model that may have been trained on it", ask))
+    left_out = say_left_out(data, release.manifest, held_back)
     say_next(steps)
     raise typer.Exit(1 if left_out else 0)
 
@@ -221,15 +241,6 @@ def verify(
         say_next(_after(mu.as_dataset(data, merge_masks=manifest.merges_masks), protected, manifest))
 
 
-def _say_fitted(data: mu.DatasetDir, section: str) -> None:
-    """Print what the fit saw and what was protected."""
-    sections, named = mu.find_sections(data)
-    count = list(sections.values()).count("train")
-    print(f"Fitted to the {count} cases of the section train of {data}; the section {section} is protected.")
-    if not named:
-        print(f"No split.json names sections: the fit left out {len(sections) - count} cases, chosen by their names.")
-
-
 def _after(data: mu.DatasetDir, protected: Path, manifest: mu.Manifest) -> list[tuple[str, list[str | Path]]]:
     """An audit, with the test section of the originals if no protected copy of it could be trained on."""
     released = {record.id for record in manifest.cases}
@@ -238,14 +249,3 @@ def _after(data: mu.DatasetDir, protected: Path, manifest: mu.Manifest) -> list[
     if test and not test & released:
         return [("find out how far it holds", [*audit, folder_of(data)])]
     return [("find out how far it holds, where TEST are clean cases without a protected copy", [*audit, "TEST"])]
-
-
-def _say_left_out(data: mu.DatasetDir, manifest: mu.Manifest) -> int:
-    """Say which cases are still unprotected; those that could not be protected are what is counted."""
-    others = len(mu.find_cases(data)) - len(manifest.cases) - len(manifest.quarantined)
-    if others:
-        cure = "protect again with --section all, or them alone with --checkpoint and --section into another folder"
-        print(f"{others} cases of {data} are in other sections and have no protected copy there; {cure}.")
-    if manifest.quarantined:
-        print(f"{len(manifest.quarantined)} cases could not be protected, see above.")
-    return len(manifest.quarantined)

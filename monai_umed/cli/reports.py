@@ -32,3 +32,23 @@ def say_done(verb: str, cases: mu.CaseReport, folder: str | Path) -> None:
         print(f"Failed {len(cases.failed)}, for which nothing was overwritten:")
         for entry in cases.failed:
             print(f"  {entry.id}: {entry.reason}")
+
+
+def say_fitted(data: mu.DatasetDir, section: str) -> None:
+    """Print what the fit saw and what was protected."""
+    sections, named = mu.find_sections(data)
+    count = list(sections.values()).count("train")
+    print(f"Fitted to the {count} cases of the section train of {data}; the section {section} is protected.")
+    if not named:
+        print(f"No split.json names sections: the fit left out {len(sections) - count} cases, chosen by their names.")
+
+
+def say_left_out(data: mu.DatasetDir, manifest: mu.Manifest, held_back: int = 0) -> int:
+    """Say which cases are still unprotected; those that could not be protected are what is counted."""
+    others = len(mu.find_cases(data)) - len(manifest.cases) - len(manifest.quarantined) - held_back
+    if others:
+        cure = "protect again with --section all, or them alone with --checkpoint and --section into another folder"
+        print(f"{others} cases of {data} are in other sections and have no protected copy there; {cure}.")
+    if manifest.quarantined:
+        print(f"{len(manifest.quarantined)} cases could not be protected, see above.")
+    return len(manifest.quarantined)

@@ -1,5 +1,6 @@
 """Find the image-label pairs of a dataset folder and say everything that is wrong with it at once."""
 
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -18,7 +19,13 @@ from .two_folders import DatasetDir, ReadAs, TwoFolders, as_dataset
 Section = Literal["train", "test", "all"]
 
 
-def find_cases(dataset_dir: DatasetDir, section: Section = "all", *, merge_masks: bool = False) -> list[Case]:
+def find_cases(
+    dataset_dir: DatasetDir,
+    section: Section = "all",
+    *,
+    merge_masks: bool = False,
+    held_back: Collection[str] = (),
+) -> list[Case]:
     """Find the cases of a dataset.
 
     Layouts, the first that fits is taken:
@@ -58,6 +65,7 @@ def find_cases(dataset_dir: DatasetDir, section: Section = "all", *, merge_masks
         section: ``"train"``, ``"test"`` or ``"all"``.
         merge_masks: whether several masks of one image (``x_mask.png``, ``x_mask_1.png``) are its label together,
             their union. Else they are refused.
+        held_back: ids of cases to leave out.
 
     Returns:
         The cases, sorted by id.
@@ -75,11 +83,12 @@ def find_cases(dataset_dir: DatasetDir, section: Section = "all", *, merge_masks
     """
     if section not in ("train", "test", "all"):
         raise ValueError(f"section is {section!r}, must be 'train', 'test' or 'all'")
-    cases, sections = _find(as_dataset(dataset_dir, merge_masks=merge_masks))
+    everything, sections = _find(as_dataset(dataset_dir, merge_masks=merge_masks))
+    cases = [case for case in everything if case.id not in held_back]
     if section == "all":
         return list(cases)
     if sections is None:
-        sections = hash_sections(cases)
+        sections = hash_sections(everything)
     chosen = [case for case in cases if sections.get(case.id) == section]
     if not chosen:
         cure = "name its cases in split.json" if len(cases) > 1 else "add more cases"

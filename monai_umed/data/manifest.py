@@ -114,6 +114,8 @@ class Manifest:
         ignore_label: value of the labels that is no class, whose pixels were left as they are; None if there is none.
         unlabeled: images of the dataset that have no label and were left out; None if there are none.
         advice: what `monai-umed advise` said about the setting; None if it was not asked.
+        commitment_sha256: checksum of what was held back, and of how its use will be proven, see
+            :mod:`monai_umed.evaluation.proof.reserve`; None without a reserve.
     """
 
     tool: str
@@ -127,6 +129,7 @@ class Manifest:
     ignore_label: int | None = None
     unlabeled: int | None = None
     advice: str | None = None
+    commitment_sha256: str | None = None
 
     def save(self, path: str | Path) -> None:
         """Write the manifest, sorted by case id, all at once or not at all.
@@ -143,7 +146,7 @@ class Manifest:
             content["format"] = 1 if self.dataset_json_sha256 is None else 2
         if self.dataset_json_sha256 is None:
             del content["dataset_json_sha256"]
-        for name in ("ignore_label", "unlabeled", "advice"):
+        for name in ("ignore_label", "unlabeled", "advice", "commitment_sha256"):
             if content[name] is None:
                 del content[name]
         content["cases"].sort(key=lambda record: record["id"])

@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 from collections import OrderedDict
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -100,6 +100,27 @@ def load_protector(path: str | Path, device: str | torch.device = "cpu", *, slic
         True
     """
     path = Path(path)
+    content = _read(path, device)
+    try:
+        content = _upgrade(content)
+        settings = content["protector"] if slice_axis is None else {**content["protector"], "slice_axis": slice_axis}
+        protector = protector_class(content["method"]).from_settings(settings)
+    except (TypeError, ValueError, KeyError) as error:
+        raise CheckpointError(f"{path.name} has invalid settings ({error}); update monai_umed or fit again.") from error
+    try:
+        protector.load_state(content["model"])
+    except (RuntimeError, TypeError, ValueError, KeyError) as error:
+        raise CheckpointError(f"{path.name} has weights that do not fit its own settings; fit again.") from error
+    return protector
+
+
+def read_record(path: str | Path) -> dict[str, Any]:
+    """Where a fitted protector comes from, as :func:`save_protector` was told; errors as :func:`load_protector`."""
+    return dict(_read(Path(path), "cpu").get("record") or {})
+
+
+def _read(path: Path, device: str | torch.device) -> dict[str, Any]:
+    """The content of a checkpoint, whose format is one that this version knows."""
     try:
         content = detach_settings(torch.load(path, map_location=device, weights_only=True))
     except FileNotFoundError as error:
@@ -119,17 +140,7 @@ def load_protector(path: str | Path, device: str | torch.device = "cpu", *, slic
         raise CheckpointError(
             f"{path.name} has format {content['format']}, this version reads up to {FORMAT_VERSION}; update monai_umed."
         )
-    try:
-        content = _upgrade(content)
-        settings = content["protector"] if slice_axis is None else {**content["protector"], "slice_axis": slice_axis}
-        protector = protector_class(content["method"]).from_settings(settings)
-    except (TypeError, ValueError, KeyError) as error:
-        raise CheckpointError(f"{path.name} has invalid settings ({error}); update monai_umed or fit again.") from error
-    try:
-        protector.load_state(content["model"])
-    except (RuntimeError, TypeError, ValueError, KeyError) as error:
-        raise CheckpointError(f"{path.name} has weights that do not fit its own settings; fit again.") from error
-    return protector
+    return cast(dict[str, Any], content)
 
 
 def attach_settings(content: dict[str, Any]) -> OrderedDict[str, torch.Tensor]:

@@ -206,10 +206,13 @@ def _choose(cases: Sequence[Case], dataset: DatasetDir) -> list[Case]:
 
 def _digest(cases: Sequence[Case]) -> str:
     from ..io.checksum import sha256_path
+    from ..io.image_files import is_complete
 
     digest = hashlib.sha256()
     for case in cases:
-        digest.update(f"{case.id} {sha256_path(case.image)} {sha256_path(case.label)}\n".encode(errors="replace"))
+        # A case that lacks the file of a channel is left out by name when it is read.
+        sums = (sha256_path(path) if is_complete(path) else "incomplete" for path in (case.image, case.label))
+        digest.update(f"{case.id} {' '.join(sums)}\n".encode(errors="replace"))
     return digest.hexdigest()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -46,6 +47,7 @@ def fit(
     labels: str | Path | None = None,
     section: Section = "train",
     quick_check: bool = True,
+    held_back: Sequence[str] = (),
     **options: Unpack[FitOptions],
 ) -> Fit:
     """Fit a protector to the training section of a dataset, and protect a section with it.
@@ -59,6 +61,7 @@ def fit(
         labels: folder of the labels, if ``data`` contains images only.
         section: section to protect: ``"train"``, ``"test"`` or ``"all"``. The fit only uses ``"train"``.
         quick_check: whether to test the protection by two exploiters, each trained on clean and on protected files.
+        held_back: ids of cases that are not protected, see :func:`monai_umed.reserve`; the fit uses them all the same.
         options: see :class:`monai_umed.workflows.options.FitOptions`.
 
     Raises:
@@ -86,6 +89,7 @@ def fit(
     # Checked again when files are written, but an error after a fit of an hour would be too late.
     check_folders(find_cases(dataset, section), output / PROTECTED)
     places = {"dataset_dir": images, "labels_dir": own_labels, "output_dir": str(output), "section": section}
+    ids |= {"held_back": list(held_back) or None}
     run_config("train.json", {**places, **ids, **reading_of(dataset), "quick_check": quick_check}, overlays)
     figures = output / QUICK_CHECK
     return Fit(

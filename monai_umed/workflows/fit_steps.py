@@ -175,6 +175,7 @@ def protect_and_check(
     protector: Protector,
     dataset: DatasetDir,
     section: Section,
+    held_back: Sequence[str],
     output_dir: str,
     seed: int,
     num_classes: int,
@@ -193,6 +194,7 @@ def protect_and_check(
         protector: the fitted protector.
         dataset: the originals.
         section: section to protect.
+        held_back: ids of cases that are left out.
         output_dir: folder of the fit, for ``protected`` and ``quick_check.json``.
         seed: seed for the record and the quick check.
         num_classes: classes of the masks, background included.
@@ -206,7 +208,7 @@ def protect_and_check(
         progress: whether to show progress bars.
         check: whether to make the quick check.
     """
-    cases = find_cases(dataset, section)
+    cases = find_cases(dataset, section, held_back=held_back)
     protected = f"{output_dir}/protected"
     manifest = protect_together(
         cases,

@@ -78,6 +78,16 @@ SETTLED = ("preset", "method", "bound", "eps", "target_psnr", "pattern_key", "se
 _OF_UMED = ("pattern_key", "epochs", "batch_size")
 
 
+def fits_umed(options: FitOptions) -> bool:
+    """Whether a fit with these options is UMed's, whose pattern may come from a key.
+
+    Raises:
+        ValueError: if there is no such preset.
+    """
+    usual = find_preset(str(options.get("preset") or "default")).method
+    return usual == UMED == (options.get("method") or UMED)
+
+
 def config_of(options: FitOptions) -> tuple[list[str], dict[str, Any]]:
     """Return the bundle's configs to merge after ``train.json`` for a fit, and the overrides by id.
 

@@ -14,7 +14,9 @@ from ..fitting.run_config import run_config
 from ..io.once import reading_once
 from ..sealing.keys import check_unpublished, read_key
 from .fit import PROTECTED, fit
-from .options import SETTLED, OptionError
+from .options import SETTLED, OptionError, fits_umed
+from .reserve import HeldBack
+from .reserve import reserve as draw_reserve
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -40,6 +42,7 @@ class Release:
         sealed: the outcome of sealing the originals; None without a key.
         checkpoint: file of the fitted protector.
         section: section that was protected.
+        held_back: cases that a reserve keeps from being published; None without one.
     """
 
     protected: Path
@@ -48,6 +51,7 @@ class Release:
     sealed: CaseReport | None
     checkpoint: Path
     section: Section
+    held_back: HeldBack | None = None
 
 
 def usual_section(data: DatasetDir) -> Section:
@@ -67,6 +71,9 @@ def protect(
     shard: str | None = None,
     advised: bool = False,
     advice: str | Path | None = None,
+    reserve: float | None = None,
+    groups: str | Path | None = None,
+    proof_key: str | Path | None = None,
     **options: Unpack[FitOptions],
 ) -> Release:
     """Write a protected copy of a dataset to ``output/protected`` and verify every file of it.
@@ -86,12 +93,18 @@ def protect(
         advised: whether to take the setting that :func:`monai_umed.advise` names; it is asked if it was not yet.
             What it said goes into the manifest.
         advice: its ``advice.json``, or the folder of that; implies ``advised``.
+        reserve: fraction of the cases to hold back, see :func:`monai_umed.reserve`, so that training on the others can
+            be proven.
+        groups: CSV file of cases that belong together, for the reserve.
+        proof_key: file of :func:`monai_umed.new_key` that draws the reserve and, where UMed is fitted, the pattern; as
+            ``pattern_key``, which may be given in its place.
         options: see :class:`monai_umed.workflows.options.FitOptions`.
 
     Raises:
         DatasetError: If the dataset is malformed or protected already, or the output folder cannot be used.
         KeyFileError: If the key cannot be used, or lies in what would be published.
         OptionError: If options contradict each other.
+        ProofError: If there are too few cases for a reserve, or another one was drawn before.
         ValueError: If nothing holds or the advice is about other cases; if an option is out of range, or the output
             folder holds a fit with other settings.
 
@@ -123,24 +136,28 @@ def protect(
         chosen, said = _follow(dataset, advice, options)
         options |= chosen
     secret = None if seal_key is None else _read_key(Path(seal_key), [protected, sealed])
+    section = section or ("all" if checkpoint is not None else usual_section(dataset))
+    drawn = _draw(dataset, output, section, reserve, groups=groups, proof_key=proof_key, options=options)
+    if drawn is not None and checkpoint is None and fits_umed(options):
+        options["pattern_key"] = proof_key or options.get("pattern_key")
+    held_back = () if drawn is None else drawn.held_back
     if checkpoint is None:
-        section = section or usual_section(dataset)
-        made = fit(dataset, output, section=section, quick_check=False, **options).checkpoint
+        made = fit(dataset, output, section=section, quick_check=False, held_back=held_back, **options).checkpoint
     else:
-        section = section or "all"
         made = Path(checkpoint)
-        _apply(dataset, made, protected, section=section, shard=shard, options=options)
+        _apply(dataset, made, protected, section=section, held_back=held_back, shard=shard, options=options)
     if shard is not None or not _is_first_process():
-        return Release(protected, None, (), None, made, section)
-    if said is not None:
+        return Release(protected, None, (), None, made, section, drawn)
+    if said is not None or drawn is not None:
         manifest = Manifest.load(protected / MANIFEST)
         manifest.advice = said
+        manifest.commitment_sha256 = None if drawn is None else drawn.commitment
         manifest.save(protected / MANIFEST)
     problems = tuple(verify_folder(protected, dataset, progress))
     reports = None
     if secret is not None and not problems:
         reports = seal_dataset(find_cases(dataset), protected, sealed, key=secret, progress=progress)
-    return Release(protected, Manifest.load(protected / MANIFEST), problems, reports, made, section)
+    return Release(protected, Manifest.load(protected / MANIFEST), problems, reports, made, section, drawn)
 
 
 def _follow(dataset: DatasetDir, advice: str | Path | None, options: FitOptions) -> tuple[FitOptions, str]:
@@ -163,8 +180,40 @@ def _follow(dataset: DatasetDir, advice: str | Path | None, options: FitOptions)
     return cast("FitOptions", dict(found.chosen.options)), found.verdict
 
 
+def _draw(
+    dataset: DatasetDir,
+    output: Path,
+    section: Section,
+    fraction: float | None,
+    *,
+    groups: str | Path | None,
+    proof_key: str | Path | None,
+    options: FitOptions,
+) -> HeldBack | None:
+    """Hold cases back, if that was asked for."""
+    if fraction is None:
+        if given := [name for name, value in (("groups", groups), ("proof_key", proof_key)) if value is not None]:
+            raise OptionError(given, "means a reserve; say how large, such as reserve=0.2")
+        return None
+    pattern_key = options.get("pattern_key")
+    key = proof_key or pattern_key
+    if key is None:
+        raise OptionError(["reserve"], "a key draws it; pass one as proof_key")
+    if pattern_key is not None and Path(pattern_key).resolve() != Path(key).resolve():
+        raise OptionError(["proof_key", "pattern_key"], "one key proves both; pass the same file, or one of them")
+    progress = options.get("progress", True)
+    return draw_reserve(dataset, output, key=key, fraction=fraction, groups=groups, section=section, progress=progress)
+
+
 def _apply(
-    dataset: DatasetDir, checkpoint: Path, protected: Path, *, section: Section, shard: str | None, options: FitOptions
+    dataset: DatasetDir,
+    checkpoint: Path,
+    protected: Path,
+    *,
+    section: Section,
+    held_back: Sequence[str],
+    shard: str | None,
+    options: FitOptions,
 ) -> None:
     """Protect with a fitted protector, and refuse options that its fit has fixed."""
     given = {name: value for name, value in options.items() if value is not None}
@@ -172,7 +221,7 @@ def _apply(
         raise OptionError(settled, "settled when the checkpoint was fitted; leave it out, or fit")
     images, labels = places_of(dataset)
     places = {"dataset_dir": images, "labels_dir": labels, "output_dir": str(protected), "section": section}
-    given |= reading_of(dataset)
+    given |= reading_of(dataset) | {"held_back": list(held_back) or None}
     run_config("inference.json", {**places, **given, "checkpoint": str(checkpoint), "shard": shard})
 
 

@@ -245,3 +245,15 @@ def test_a_flipped_bit_in_the_header_is_refused_by_name_or_harmless(
             assert str(error).startswith(path.name)
         else:
             encode(decoded.array, decoded.header, 1)
+
+
+@pytest.mark.parametrize("axes", [b"1e12", b"11", b"-1", b"3\nNDims = 99"])
+def test_a_number_of_axes_that_ends_itk_never_reaches_it(tmp_path: Path, axes: bytes) -> None:
+    path = tmp_path / "a.mha"
+    SimpleITK.WriteImage(SimpleITK.GetImageFromArray(np.zeros((4, 5, 6), np.int16)), str(path))
+    path.write_bytes(path.read_bytes().replace(b"NDims = 3", b"NDims = " + axes))
+    with pytest.raises(CodecError, match=r"a\.mha: NDims is .*, must be 2 or 3"):
+        decode_mha(path)
+    path.write_bytes(path.read_bytes().replace(b"NDims = " + axes, b"NDims = 3\nComment = " + 2000 * b"x"))
+    with pytest.raises(CodecError, match=r"a\.mha: a header line has 2010 bytes, must be <= 1000"):
+        decode_mha(path)
