@@ -5,8 +5,9 @@ A table stands between two comments; the first names its file, which rows it tak
     <!-- table: defenses.csv "dataset=BUSI|Kvasir-SEG" preset=default rows=dataset,network columns=defense -->
     <!-- end -->
 
-``titles="just trains|blur"`` renames the columns, ``show=ratio`` gives percent of what clean files teach, ``show=COLUMN`` that column, and
-``join=FILE`` adds the other columns of a file to the lines that it has. Run as ``python -m monai_umed.tools.tables``.
+``titles="just trains|blur"`` renames the columns, ``show=ratio`` gives percent of what clean files teach,
+``show=COLUMN`` that column, and ``join=FILE`` adds the other columns of a file to the lines that it has. Run as
+``python -m monai_umed.tools.tables``.
 """
 
 from __future__ import annotations

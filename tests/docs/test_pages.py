@@ -94,6 +94,8 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     mu.write_phantom(folder / "DATA", num_train=12, num_test=10)
     key = mu.new_key(folder / "owner.key")
     mu.protect(folder / "DATA", folder / "OUT", preset="stamp", seal_key=key, progress=False)
+    (folder / "IMAGES").symlink_to(folder / "DATA" / "images")
+    (folder / "LABELS").symlink_to(folder / "DATA" / "masks")
     return folder
 
 
@@ -115,6 +117,6 @@ def test_what_costs_little_runs(page: Path, workplace: Path, tmp_path: Path, mon
     for words in commands(page, "monai-umed"):
         if words[0] in CHEAP:
             places = {"owner.key": "owner.key" if words[0] != "new-key" else str(tmp_path / "owner.key")}
-            places |= {name: str(tmp_path / name) for name in ("APP", "ORIGINALS")}
+            places |= {name: str(tmp_path / name) for name in ("APP", "ORIGINALS", "proof.key")}
             done = CliRunner().invoke(cli.app, [places.get(word, word) for word in words])
             assert done.exit_code == 0, f"{words}: {done.output}{done.exception!r}"
