@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import pytest
 import typer
 from typer.testing import CliRunner
@@ -87,6 +88,18 @@ def test_runs_of_the_bundle_set_ids_that_there_are(page: Path) -> None:
         assert options - known <= {"config_file", "tracking"}
 
 
+def test_the_pages_are_short_and_leave_figures_to_tables() -> None:
+    assert len((docs_dir() / "README.md").read_bytes()) <= 6000  # the model zoo's template
+    sentences = ""
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        if not page.is_relative_to(docs_dir()):
+            assert len(text.split()) <= 700  # the front page
+        text = re.sub(r"```.*?```|<!--.*?-->|`[^`]*`|\]\([^)]*\)|arXiv [\d.]+", "", text, flags=re.DOTALL)
+        sentences += "\n".join(line for line in text.splitlines() if not line.startswith("|"))
+    assert len(re.findall(r"\d*\.\d+|\d+ ?%|\d+ dB", sentences)) <= 40
+
+
 @pytest.fixture(scope="module")
 def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A dataset `DATA` and its sealed release `OUT`, as the pages call them."""
@@ -108,6 +121,17 @@ def test_the_python_of_a_page_runs(page: Path, workplace: Path, monkeypatch: pyt
     names: dict[str, object] = {"__name__": page.stem}
     for block in blocks(page, "python"):
         exec(compile(block, name_of(page), "exec"), names)
+
+
+def test_the_notebook_runs_and_holds_no_output(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(workplace)
+    notebook = json.loads((docs_dir() / "getting-started" / "first_release.ipynb").read_text(encoding="utf-8"))
+    cells = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in cells)
+    names: dict[str, object] = {}
+    for cell in cells:
+        exec(compile("".join(cell["source"]), "first_release.ipynb", "exec"), names)
+    plt.close("all")
 
 
 @pytest.mark.parametrize("page", EXAMPLES, ids=name_of)
