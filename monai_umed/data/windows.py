@@ -42,7 +42,8 @@ def as_window(value: GivenWindow | None) -> IntensityWindow | None:
     if value is None:
         return None
     several = value.split(";") if isinstance(value, str) else value
-    if len(several) > 1 and not all(isinstance(window, float | int) for window in several):
+    is_list = isinstance(several, Sequence) and len(several) > 1  # of numbers, or of windows
+    if is_list and not all(isinstance(window, float | int) for window in several):
         return tuple(_as_pair(window) for window in several)
     return _as_pair(value)
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .itk_limits import check_meta_header, check_nrrd_header
 from .source import Source, named
 from .stored import CodecError, Decoded
 
@@ -35,7 +36,6 @@ _COMPRESSED_SIZE = re.compile(rb"(?m)^(CompressedDataSize\s*=\s*)\d+")
 _META_PLACE = {"offset", "position", "origin", "transformmatrix", "rotation", "orientation"}
 # Bytes in which a header must end, so that a damaged file is not searched to its end.
 _MAX_HEADER = 1 << 20
-_LONGEST_LINE = 1000  # bytes; ITK writes far shorter ones
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,7 @@ def decode_nrrd(source: Source) -> Decoded:
     if not content.startswith(b"NRRD") or end is None:
         raise CodecError(source.name, "no NRRD header", "fetch or export it again")
     text, payload = content[: end.end()], content[end.end() :]
+    check_nrrd_header(source.name, text)
     fields = _fields(text, rb"(?m)^([^:#\r\n]+): (.*?)\r?$")
     if fields.keys() & {"data file", "datafile"}:
         raise CodecError(source.name, "header and voxels are in two files", "save it as one .nrrd file")
@@ -134,7 +135,7 @@ def decode_mha(source: Source) -> Decoded:
     if end[1] != b"LOCAL":
         raise CodecError(source.name, "header and voxels are in two files", "save it as one .mha file")
     text, payload = content[: end.end()], content[end.end() :]
-    _check_sizes(source.name, text)
+    check_meta_header(source.name, text)
     fields = _fields(text, rb"(?m)^(\w+)\s*=\s*(.*?)\s*$")
     if fields.get("binarydata", "true").lower() != "true" or "headersize" in fields:
         raise CodecError(source.name, "voxels as text or after a header of their own", "save it again with SimpleITK")
@@ -171,19 +172,6 @@ def encode_mha(array: np.ndarray, header: ItkHeader, compress_level: int) -> byt
         return header.text + voxels
     packed = zlib.compress(voxels, compress_level)
     return _COMPRESSED_SIZE.sub(rb"\g<1>%d" % len(packed), header.text) + packed
-
-
-def _check_sizes(name: str, text: bytes) -> None:
-    """Refuse a MetaImage header that ITK reads into memory it does not have, which ends the whole program.
-
-    It believes any number of axes, and any length of a word.
-    """
-    axes = re.findall(rb"(?m)^\s*NDims\s*[=:]\s*(.*?)\s*$", text)
-    if len(axes) != 1 or axes[0] not in (b"2", b"3"):
-        shown = ", ".join(value[:20].decode(errors="replace") for value in axes) or "missing"
-        raise CodecError(name, f"NDims is {shown}, must be 2 or 3", "fetch it again, or store each volume on its own")
-    if (longest := max(map(len, text.splitlines()))) > _LONGEST_LINE:
-        raise CodecError(name, f"a header line has {longest} bytes, must be <= {_LONGEST_LINE}", "export it again")
 
 
 def _fields(text: bytes, pattern: bytes) -> dict[str, str]:

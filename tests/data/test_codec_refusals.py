@@ -89,7 +89,7 @@ def test_unreadable_and_unsupported_files_are_refused_with_a_cure(tmp_path: Path
     tifffile.imwrite(tmp_path / "float.tif", GRAY.astype(np.float32), photometric="minisblack")
     tifffile.imwrite(tmp_path / "inverted.tif", GRAY, photometric="miniswhite")
     gray.save(tmp_path / "lossy.tif", compression="jpeg")
-    nib.Nifti1Image(np.zeros((4, 4, 4, 2), np.int16), np.eye(4)).to_filename(tmp_path / "channels.nii.gz")
+    nib.Nifti1Image(np.zeros((4, 4, 4, 2, 3), np.int16), np.eye(4)).to_filename(tmp_path / "channels.nii.gz")
     nib.Nifti1Image(np.zeros((4, 4, 4), np.complex64), np.eye(4)).to_filename(tmp_path / "complex.nii.gz")
     nib.Nifti1Image(np.zeros((4, 4, 4)), np.eye(4), dtype="int64").to_filename(tmp_path / "long.nii.gz")
     reasons = {
@@ -102,7 +102,7 @@ def test_unreadable_and_unsupported_files_are_refused_with_a_cure(tmp_path: Path
         "float.tif": "32 bits per sample of type float32",
         "inverted.tif": "MINISWHITE",
         "lossy.tif": "lossy compression",
-        "channels.nii.gz": r"shape \(4, 4, 4, 2\), must have 2 or 3 axes",
+        "channels.nii.gz": r"shape \(4, 4, 4, 2, 3\)",
         "complex.nii.gz": "voxels of type complex64",
         "long.nii.gz": "voxels of type int64; save it as int16",
         "scan.webp": "unknown file ending '.webp'; convert it to one of .png",

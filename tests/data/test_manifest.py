@@ -90,7 +90,7 @@ def damaged(tmp_path: Path, field: str, value: Any) -> Path:
         ("eps", float("nan"), "'eps' is nan, must be float"),
         ("extra", 1, "'extra' is unknown"),
         ("format", ..., "'format' is None"),
-        ("format", 99, "'format' is 99, this version reads up to 2; update the package"),
+        ("format", 99, "'format' is 99, this version reads up to 3; update the package"),
         ("cases", {}, "'cases' must be a list"),
         ("quarantined", [3], r"'quarantined\[0\]' must be a JSON object"),
         ("quarantined", [{"id": "x"}], r"'quarantined\[0\]\.reason' is missing"),

@@ -254,6 +254,19 @@ def test_a_number_of_axes_that_ends_itk_never_reaches_it(tmp_path: Path, axes: b
     path.write_bytes(path.read_bytes().replace(b"NDims = 3", b"NDims = " + axes))
     with pytest.raises(CodecError, match=r"a\.mha: NDims is .*, must be 2 or 3"):
         decode_mha(path)
-    path.write_bytes(path.read_bytes().replace(b"NDims = " + axes, b"NDims = 3\nComment = " + 2000 * b"x"))
-    with pytest.raises(CodecError, match=r"a\.mha: a header line has 2010 bytes, must be <= 1000"):
-        decode_mha(path)
+    content = path.read_bytes().replace(b"NDims = " + axes, b"NDims = 3")
+    for key, size, limit in (("Name", 300, 200), ("Offsets", 9000, 8000)):
+        path.write_bytes(content.replace(b"NDims", f"{key} = {size * 'x'}\nNDims".encode()))
+        with pytest.raises(CodecError, match=rf"a\.mha: {key} has {size + 1} bytes, must be <= {limit}"):
+            decode_mha(path)
+
+
+def test_a_field_that_ends_itk_never_reaches_it_and_a_long_value_of_a_key_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "a.nrrd"
+    SimpleITK.WriteImage(SimpleITK.GetImageFromArray(np.zeros((4, 5, 6), np.int16)), str(path))
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b"sizes:", b"labels: " + 9000 * b"x" + b"\nsizes:"))
+    with pytest.raises(CodecError, match=r"a\.nrrd: labels has 9000 bytes, must be <= 1000"):
+        decode_nrrd(path)
+    path.write_bytes(content.replace(b"sizes:", b"tags:=" + 5000 * b"x" + b"\nsizes:"))
+    assert decode_nrrd(path).array.shape == (1, 6, 5, 4)

@@ -195,9 +195,7 @@ def test_without_knowing_whose_the_records_are_all_is_computed_again(
 
 def test_a_record_of_another_run_or_case_is_not_taken(dataset: Path, interrupted: Path, computed: list[str]) -> None:
     """As when a run was killed while it removed what another one had left."""
-    record = Unfinished(interrupted, run_digest(small_protector(), seed=0, num_classes=2, intensity_window=None)).find(
-        "a"
-    )
+    record = Unfinished(interrupted, run_digest(small_protector(), seed=0, num_classes=2, window=None)).find("a")
     assert record is not None
     Unfinished(interrupted, "other").add(record)
     (interrupted / path_of("c")).write_bytes((interrupted / path_of("b")).read_bytes())

@@ -361,7 +361,7 @@ def test_another_type_of_the_same_values_is_named(tmp_path: Path) -> None:
     tifffile.imwrite(path, read_array(path).astype(np.uint16))
     edit_manifest(folders.protected, sha256_after=sha256_path(path), dtype="uint16")
     [problem] = check(folders)
-    assert "holds ((1, 90, 120), dtype('uint16')" in problem.what
+    assert "holds ((1, 90, 120), 'uint16'" in problem.what
 
 
 def test_a_voxel_that_is_no_number_is_outside_of_the_budget(tmp_path: Path) -> None:

@@ -1,0 +1,51 @@
+"""Headers that would crash ITK, and with it the whole program: refused before it sees them."""
+
+import re
+
+from .stored import CodecError
+
+# Bytes of fields: ITK copies words of MetaImage to 255 bytes and numbers to 4096 places, however many there are; NRRD
+# fields of 7800 bytes crash it, of 1800 do not.
+_LONGEST_WORD, _LONGEST_META, _LONGEST_NRRD = 200, 8000, 1000
+_WORDS = {b"comment", b"name", b"objecttype", b"objectsubtype", b"acquisitiondate", b"transformtype"}
+_WORDS |= {b"anatomicalorientation", b"distanceunits", b"modality", b"elementtype"}
+
+
+def check_meta_header(name: str, text: bytes) -> None:
+    """Refuse a MetaImage header without 2 or 3 axes, or with fields that are too long.
+
+    ITK believes any number of axes and writes beyond its memory.
+
+    Args:
+        name: file name, for errors.
+        text: all bytes before the voxels.
+
+    Raises:
+        CodecError: If ITK could crash.
+    """
+    axes = re.findall(rb"(?m)^\s*NDims\s*[=:]\s*(.*?)\s*$", text)
+    if len(axes) != 1 or axes[0] not in (b"2", b"3"):
+        shown = ", ".join(value[:20].decode(errors="replace") for value in axes) or "missing"
+        raise CodecError(name, f"NDims is {shown}, must be 2 or 3", "fetch it again, or store each volume on its own")
+    _check_lengths(name, text, rb"(?m)^\s*(\w+)\s*[=:](.*)$", _LONGEST_META)
+
+
+def check_nrrd_header(name: str, text: bytes) -> None:
+    """Refuse an NRRD header with fields that are too long; values of keys (``key:=value``) may have any length.
+
+    Args:
+        name: file name, for errors.
+        text: all bytes before the voxels.
+
+    Raises:
+        CodecError: If ITK could crash.
+    """
+    _check_lengths(name, text, rb"(?m)^([^:#\r\n]+): (.*)$", _LONGEST_NRRD)
+
+
+def _check_lengths(name: str, text: bytes, pattern: bytes, longest: int) -> None:
+    for key, value in re.findall(pattern, text):
+        limit = _LONGEST_WORD if key.lower() in _WORDS else longest
+        if len(value) > limit:
+            reason = f"{key[:40].decode(errors='replace')} has {len(value)} bytes, must be <= {limit}"
+            raise CodecError(name, reason, "shorten it in the text at the head of the file, or export it again")
