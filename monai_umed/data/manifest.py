@@ -23,8 +23,7 @@ UNFINISHED = ".unfinished"
 FORMAT_VERSION = 3
 """Version of the manifest's layout; raised when a reader of the old one would go wrong.
 
-The second names the checksum of a ``dataset.json``, the third has channels with windows of their own; a release without
-these still has the first.
+The second names the checksum of a ``dataset.json``, the third what was to change in each case, and windows of channels.
 """
 
 
@@ -142,8 +141,6 @@ class Manifest:
             OSError: the file cannot be written.
         """
         content = {"format": FORMAT_VERSION, **asdict(self), "cases": [record.entry() for record in self.cases]}
-        if not any(isinstance(record.intensity_window[0], tuple) for record in self.cases):
-            content["format"] = 1 if self.dataset_json_sha256 is None else 2
         if self.dataset_json_sha256 is None:
             del content["dataset_json_sha256"]
         for name in ("ignore_label", "unlabeled", "advice", "commitment_sha256"):

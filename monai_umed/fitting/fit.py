@@ -147,5 +147,7 @@ def fit_method(
         protector.fit(items, progress)
     if adjust is not None:
         adjust(protector)
+    if isinstance(protector, Tint):
+        protector.announce()
     save_protector(path, protector, dict(record))
     return protector

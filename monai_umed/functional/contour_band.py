@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import torch
 
-from .box import nonzero_box
+from .box import grown, nonzero_box
 
 SIDES = ("both", "inner", "outer")
 
@@ -108,8 +108,7 @@ def contour_band(label: torch.Tensor, widths: Sequence[int], side: str = "both")
     if not differs.any():
         return whole
     # Farther from the pixels that differ from the first one there is but one class.
-    found = zip(nonzero_box(differs, len(widths)), widths, strict=True)
-    box = [slice(max(0, part.start - width), part.stop + width) for part, width in found]
+    box = grown(nonzero_box(differs, len(widths)), widths)
     near = (*[slice(None)] * (label.ndim - len(box)), *box)
     label = label[near]
     values = label.to(torch.uint8) if label.dtype == torch.bool else label

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..functional.box import grown, nonzero_box
 from .quantize import SLAB_VALUES, slabs
 from .stored import StoredImage
 
@@ -95,8 +96,8 @@ def measure(before: np.ndarray, after: np.ndarray, data_range: float) -> Fidelit
     before, after = _without_gaps(before, after)
     is_integer, data_range = np.issubdtype(before.dtype, np.integer), abs(data_range)
     has_color = len(before) == 3 and is_integer
-    box = _changed_box(before, after)
-    if box is None:
+    box = nonzero_box(before != after, before.ndim - 1)
+    if not box[0].stop:
         return Fidelity(None, 1.0, 0 if is_integer else 0.0, 0.0, 0.0 if has_color else None)
     inner, others = before[(slice(None), *box)], after[(slice(None), *box)]
     changed, largest, squares, color = 0, np.float64(0), np.float64(0), 0.0
@@ -138,20 +139,6 @@ def _without_gaps(before: np.ndarray, after: np.ndarray) -> tuple[np.ndarray, np
     return np.where(gaps, before.dtype.type(0), before), np.where(gaps, before.dtype.type(0), after)
 
 
-def _changed_box(before: np.ndarray, after: np.ndarray) -> tuple[slice, ...] | None:
-    """The smallest box, one slice per spatial axis, that holds all that differs; None for equal images."""
-    dims = before.ndim - 1
-    hits = [np.zeros(side, bool) for side in before.shape[1:]]
-    for rows in slabs(before.shape):
-        changed = (before[:, rows] != after[:, rows]).any(axis=0)
-        for axis, hit in enumerate(hits):
-            found = changed.any(axis=tuple(other for other in range(dims) if other != axis))
-            hit[rows if axis == 0 else slice(None)] |= found
-    if not hits[0].any():
-        return None
-    return tuple(slice(int(hit.argmax()), len(hit) - int(hit[::-1].argmax())) for hit in hits)
-
-
 def _real(values: np.ndarray) -> np.ndarray:
     # float32 is exact enough for the SSIM of 8-bit values, and nearly twice as fast as float64.
     float_type: type[np.floating[Any]] = np.float32 if values.dtype.itemsize == 1 else np.float64
@@ -166,7 +153,7 @@ def _ssim(first: np.ndarray, second: np.ndarray, data_range: float, box: Sequenc
         rest = [part for axis, part in enumerate(box) if axis != thin[0]]
         return float(np.mean([_ssim(*pair, data_range, rest) for pair in slices]))
     # All that a window sees which holds some of the box; wherever it lies, that is no less than a window.
-    near = tuple(slice(max(0, part.start - 2 * _RADIUS), part.stop + 2 * _RADIUS) for part in box)
+    near = grown(box, [2 * _RADIUS] * first.ndim)
     first, second, whole = first[near], second[near], _windows(first)
     return (whole - _windows(first) + _ssim_sum(first, second, data_range)) / whole
 

@@ -1,24 +1,26 @@
 """NIfTI files (``.nii``, ``.nii.gz``, ``.hdr`` with ``.img``): keep header and extensions byte by byte."""
 
+from __future__ import annotations
+
 import gzip
 import io
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from nibabel.nifti1 import Nifti1Header, Nifti1PairHeader
-from nibabel.nifti2 import Nifti2Header, Nifti2PairHeader
 
 from .grids import NIFTI_CURE, filled_grid
 from .source import Source
 from .stored import CodecError, Decoded
 
+if TYPE_CHECKING:
+    from nibabel.nifti1 import Nifti1Header
+
 _SILENT = logging.Logger(__name__, logging.CRITICAL + 1)  # what nibabel would mend is kept, or refused by name
 _LPS = np.diag([-1.0, -1.0, 1.0, 1.0])  # from NIfTI's RAS
 _GZIP_MAGIC = b"\x1f\x8b"
-_FILE_KINDS = (Nifti1Header, Nifti2Header)
-_PAIR_KINDS = (Nifti1PairHeader, Nifti2PairHeader)
 _PAIR_MAGIC = ((344, b"ni1\0"), (4, b"ni2\0\r\n\x1a\n"))  # position and value
 
 
@@ -56,7 +58,7 @@ def decode_nifti(source: Source) -> Decoded:
     content = source.read_bytes()
     if content.startswith(_GZIP_MAGIC):
         content = gzip.decompress(content)
-    header = _parse(content, _FILE_KINDS)
+    header = _parse(content)
     is_single = header["magic"].item().startswith(b"n+")
     if is_single and header.get_data_offset() < header.sizeof_hdr:
         where = f"its voxels begin at byte {header.get_data_offset():g} (vox_offset), inside of its header"
@@ -86,12 +88,16 @@ def decode_pair(name: str, parts: Mapping[str, Source]) -> Decoded:
         reason = "its .hdr file has neither magic of a NIfTI pair (ni1, ni2); Analyze files do not tell left from right"
         raise CodecError(name, reason, "convert it to one .nii.gz file, and check its orientation")
     return _decode(
-        name, "nifti_pair", header=_parse(content, _PAIR_KINDS), content=parts[".img"].read_bytes(), file=content
+        name, "nifti_pair", header=_parse(content, pair=True), content=parts[".img"].read_bytes(), file=content
     )
 
 
-def _parse(content: bytes, kinds: tuple[type[Nifti1Header], type[Nifti1Header]]) -> Nifti1Header:
-    first, second = kinds
+def _parse(content: bytes, *, pair: bool = False) -> Nifti1Header:
+    # Loads SciPy and pydicom, which commands that refuse, and other files, do without.
+    from nibabel.nifti1 import Nifti1Header, Nifti1PairHeader
+    from nibabel.nifti2 import Nifti2Header, Nifti2PairHeader
+
+    first, second = (Nifti1PairHeader, Nifti2PairHeader) if pair else (Nifti1Header, Nifti2Header)
     is_second = second.may_contain_header(content[: second.sizeof_hdr])
     header = (second if is_second else first).from_fileobj(io.BytesIO(content), check=False)
     header.check_fix(logger=_SILENT)

@@ -9,8 +9,6 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, TypeVar, cast
 
-from .image_files import files_of
-
 T = TypeVar("T")
 
 LIMIT = 2**29
@@ -111,6 +109,8 @@ def recall(what: str, path: Path) -> Any:
 
 
 def _state(path: Hashable) -> tuple[tuple[str, int, int, int, int], ...] | None:
+    from .image_files import files_of  # loads NumPy, which the command line's help does without
+
     assert isinstance(path, Path)
     try:
         stats = [(str(file), file.stat()) for file in files_of(path)]

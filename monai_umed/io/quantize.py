@@ -10,6 +10,7 @@ from math import prod
 
 import numpy as np
 
+from ..functional.box import nonzero_box
 from .stored import StoredImage
 
 # Fraction of a gray level by which a bound may fall short of a whole level: 8/255 in float32 times 255 is 7.9999998,
@@ -74,10 +75,13 @@ def add_delta(stored: StoredImage, delta: np.ndarray, bound: np.ndarray) -> np.n
         whole = [np.broadcast_to(values, stored.color.shape) for values in (delta, bound)]
         steps = zip(images, *(np.split(values, len(values)) for values in whole), strict=True)
         return np.concatenate([add_delta(*step) for step in steps]).astype(stored.array.dtype, copy=False)
-    color, result = stored.color, stored.array.copy()
-    for rows in slabs(color.shape):
+    result = stored.array.copy()
+    box = (slice(None), *nonzero_box(bound, bound.ndim - 1))  # elsewhere nothing may change
+    color, delta, bound = stored.color[box], delta[box], bound[box]
+    inner = result[: len(color)][box]
+    for rows in slabs(color.shape) if color.size else ():
         slab = replace(stored, array=color[:, rows], has_alpha=False)
-        result[: len(color), rows] = _add_to_color(slab, delta[:, rows], bound[:, rows])
+        inner[:, rows] = _add_to_color(slab, delta[:, rows], bound[:, rows])
     return result
 
 

@@ -70,6 +70,9 @@ def windows_of(intensity_window: IntensityWindow, channels: int) -> tuple[tuple[
     return several
 
 
+_LEVELS = np.arange(256, dtype=np.uint8)[None]
+
+
 @dataclass(frozen=True, eq=False)
 class StoredImage:
     """An image in stored units, with its intensity window or those of its channels.
@@ -175,6 +178,8 @@ class StoredImage:
         if len(images := self.each()) > 1:
             return np.concatenate([image.scaled() for image in images])
         color = self.color
+        if color.dtype == np.uint8 and color.size > _LEVELS.size:  # each level once
+            return np.take(replace(self, array=_LEVELS, has_alpha=False).scaled()[0], color)
         # float32 is exact for 8 and 16 bits; wider types need float64 until the large offset is removed.
         float_type: type[np.floating[Any]] = np.float32 if color.dtype.itemsize <= 2 else np.float64
         values = color.astype(float_type)

@@ -245,17 +245,20 @@ class Protector(ABC):
     ) -> bool:
         """Write delta and bound of images in place, and return whether anything could change in real numbers."""
         boxes = [(slice(None), *self.region(label, spacing)) for _, label, *_ in views]
-        parts, possible = [], False
+        parts, inners, possible = [], [], False
         for (image, label, *_), box, case_id in zip(views, boxes, case_ids, strict=True):
             self._check(image[box], label[box])
             bounds = self.bounds(image[box], label[box], spacing)
-            possible |= bool(bounds.amax() > 0)
-            parts.append(Part(image[box], label[box], round_down(bounds, levels), case_id))
-        for (_, _, delta, bound), box, part, noise in zip(views, boxes, parts, self.noises(parts), strict=True):
-            bound[box] = limit = part.bounds.sum(dim=0, keepdim=True)
-            inner = (slice(None), *nonzero_box(limit, limit.ndim - 1))
+            inner = (slice(None), *nonzero_box(bounds, bounds.ndim - 1))  # elsewhere nothing changes
+            possible |= bounds[inner].numel() > 0
+            round_down(bounds[inner], levels)
+            parts.append(Part(image[box], label[box], bounds, case_id))
+            inners.append(inner)
+        places = zip(views, boxes, inners, strict=True)
+        for ((_, _, delta, bound), box, inner), part, noise in zip(places, parts, self.noises(parts), strict=True):
             before = part.image[inner]
-            delta[box][inner] = add_bounded(before, noise[inner], limit[inner]).sub_(before)
+            bound[box][inner] = limit = part.bounds[inner].sum(dim=0, keepdim=True)
+            delta[box][inner] = add_bounded(before, noise[inner], limit).sub_(before)
         return possible
 
     def _check(self, image: torch.Tensor, label: torch.Tensor, volume: bool = False) -> None:

@@ -65,8 +65,8 @@ class Tint(BoundedProtector):
     It has the direction of signs with the largest separability from natural colors. With the covariance
     :math:`\Sigma` of color means over 17 x 17 pixels and the difference :math:`\delta` between inside and outside, this
     is :math:`d' = \sqrt{\delta^T \Sigma^{-1} \delta}` (Mahalanobis distance), estimated from the images of the fit. It
-    is printed, with a warning below 1, where natural colors vary more than the tint. Grayscale conversion removes a
-    tint.
+    is printed after a fit, with a warning below 1, where natural colors vary more than the tint. Grayscale conversion
+    removes a tint.
 
     Args:
         in_channels: number of channels, 2 to 8.
@@ -120,7 +120,7 @@ class Tint(BoundedProtector):
         self.secret = secret
 
     def fit(self, items: Sequence[dict], progress: bool = True) -> None:
-        """Choose the direction and print its separability.
+        """Choose the direction.
 
         Raises:
             ValueError: If all channels are equal, as in gray images that are stored as RGB.
@@ -143,6 +143,9 @@ class Tint(BoundedProtector):
         toward = chosen @ (rows.mean(0) - 0.5) <= 0
         self._direction = (chosen if bool(toward) != bool(flipped) else -chosen).to(torch.float32)
         self._rate = float(rates[near[number]])
+
+    def announce(self) -> None:
+        """Print the separability of the fitted tint at its present eps, and warn if it is below 1."""
         limit = self.eps * 255
         print(
             f"Tint of {limit:.3g}/255 inside and {self.outside * limit:.3g}/255 the other way outside: natural colors "
@@ -151,8 +154,7 @@ class Tint(BoundedProtector):
         if self.separability < 1:
             warnings.warn(
                 f"d' is {self.separability:.2f}, below 1: natural colors vary more than this tint, so expect little "
-                f"protection. Raise eps to {self.eps / self.separability * 255:.3g}/255, or use the "
-                "preset strong.",
+                f"protection. Raise eps to {limit / self.separability:.3g}/255, or use the preset strong.",
                 stacklevel=2,
             )
 

@@ -9,7 +9,7 @@ import torch
 from monai.inferers import sliding_window_inference
 from torch.nn import functional as F
 
-from ..functional.box import nonzero_box
+from ..functional.box import grown, nonzero_box
 from ..functional.contour_band import SIDES, contour_band, half_widths
 from ..functional.local_binary_pattern import MODES, lbp_bound
 from ..functional.resampling import resize
@@ -202,7 +202,19 @@ class UMed(Protector):
 
         Each has a share of its own. The shape is ``(2, *spatial)``, or ``(3, *spatial)`` with that of the background.
         """
-        band = contour_band(label, self._band_widths(image.shape[1:], spacing), self.band_side)
+        widths = self._band_widths(image.shape[1:], spacing)
+        # Codes depend on where in the image a pixel lies, by the last bit of its position.
+        if self.background_share > 0 or self.texture == "code":
+            return self._bounds(image, label, widths)
+        # One pixel beyond the band is the last whose texture counts.
+        box = grown(nonzero_box(label > 0, label.ndim - 1), [max(1, width) + 1 for width in widths])
+        near = (slice(None), *box)
+        bounds = torch.zeros((2, *label.shape[1:]), dtype=torch.float32, device=label.device)
+        bounds[near] = self._bounds(image[near], label[near], widths)
+        return bounds
+
+    def _bounds(self, image: torch.Tensor, label: torch.Tensor, widths: Sequence[int]) -> torch.Tensor:
+        band = contour_band(label, widths, self.band_side)
         inside = (label > 0) & ~band
         if self.texture == "flat":
             strength = torch.ones_like(inside, dtype=torch.float32)

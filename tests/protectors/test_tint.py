@@ -79,14 +79,17 @@ def test_the_neutral_tint_leaves_luma() -> None:
     assert luma(delta).abs().max() < 1e-6 and delta.abs().max() == pytest.approx(EPS)
 
 
-def test_separability_is_printed_and_a_weak_tint_warns(capsys: pytest.CaptureFixture[str]) -> None:
+def test_separability_is_announced_and_a_weak_tint_warns(capsys: pytest.CaptureFixture[str]) -> None:
     tint = fitted()
+    tint.announce()
     assert f"d' of {tint.separability:.2f}" in capsys.readouterr().out
+    weak = fitted(items=make_items(noise=0.2))
     with pytest.warns(UserWarning, match=r"below 1: natural colors vary more .* Raise eps to"):
-        weak = fitted(items=make_items(noise=0.2))
+        weak.announce()
+    weak.eps = 1.01 * EPS / weak.separability
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        fitted(items=make_items(noise=0.2), eps=min(32 / 255, 1.01 * EPS / weak.separability))
+        weak.announce()
 
 
 def test_a_number_decides_among_near_optimal_tints_and_leaves_no_trace_in_the_settings() -> None:

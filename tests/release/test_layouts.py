@@ -200,7 +200,7 @@ def test_a_second_run_replaces_the_list_and_a_manifest_without_one_is_as_before(
     write_pair(plain, "images/a.png", "masks/a.png")
     protect_dataset(find_cases(plain), small_protector(), tmp_path / "flat", progress=False)
     fields = json.loads((tmp_path / "flat" / MANIFEST).read_text())
-    assert fields["format"] == 1 and "dataset_json_sha256" not in fields
+    assert "dataset_json_sha256" not in fields
 
 
 def test_a_broken_list_beside_folders_is_refused_before_anything_is_written(tmp_path: Path) -> None:

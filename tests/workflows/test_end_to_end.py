@@ -6,13 +6,12 @@ Together they are one story: fit and protect, again, protect the rest with the c
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from processes import as_typed
 from protected_folder import tree
 
 from monai_umed.data.manifest import Manifest
@@ -20,11 +19,14 @@ from monai_umed.data.manifest import Manifest
 BUNDLE = Path(__file__).resolve().parents[2] / "bundles" / "umed"
 
 
+def cache_of(cwd: Path) -> dict[str, str]:
+    return {"OMP_NUM_THREADS": "1", "MONAI_UMED_CACHE": str(cwd.parent / "cache")}
+
+
 def run_bundle(config: str, cwd: Path, *overrides: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "monai.bundle", "run", "--config_file", str(BUNDLE / "configs" / config)]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "MONAI_UMED_CACHE": str(cwd.parent / "cache")}
     cwd.mkdir(exist_ok=True)
-    return subprocess.run([*command, *overrides], cwd=cwd, env=environment, capture_output=True, text=True)
+    named, environment = ("run", "--config_file", BUNDLE / "configs" / config), cache_of(cwd)
+    return as_typed("monai.bundle", *named, *overrides, cwd=cwd, environment=environment)
 
 
 def fit(dataset: Path, output: Path, cwd: Path, *overrides: str) -> subprocess.CompletedProcess[str]:
@@ -157,9 +159,7 @@ def test_the_default_run_protects_the_default_dataset(tmp_path: Path) -> None:
 
 
 def run_cli(cwd: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "MONAI_UMED_CACHE": str(cwd.parent / "cache")}
-    command = [sys.executable, "-m", "monai_umed.cli", *map(str, arguments)]
-    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True)
+    return as_typed("monai_umed.cli", *arguments, cwd=cwd, environment=cache_of(cwd))
 
 
 def test_a_release_is_protected_verified_and_undone_from_the_command_line(tiny_phantom: Path, tmp_path: Path) -> None:

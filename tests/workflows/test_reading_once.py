@@ -49,7 +49,7 @@ def test_fit_protect_verify_and_seal_read_everything_once(
     in_memory = count(monkeypatch, seal, "check_content")
     options = ["--seal-key", str(key), "--section", "all", "--preset", preset, "--no-progress"]
     if preset == "default":
-        options += ["--epochs", "2"]
+        options += ["--epochs", "3"]
     result = CliRunner().invoke(app, ["protect", str(data), str(tmp_path / "out"), *options])
     assert result.exit_code == 0, f"{result.output}{result.exception!r}"
     assert f"Sealed {CASES}" in result.output

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
+from processes import as_typed
 
 from monai_umed.data.manifest import Manifest
 from monai_umed.protectors import UMed
@@ -39,10 +37,10 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def fit(dataset: Path, output: Path, *overrides: str) -> None:
-    command = [sys.executable, "-m", "monai.bundle", "run", "--config_file", str(BUNDLE / "configs" / "train.json")]
-    command += ["--dataset_dir", str(dataset), "--output_dir", str(output), "--max_epochs", "3", "--batch_size", "4"]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    done = subprocess.run([*command, *overrides], env=environment, cwd=output.parent, capture_output=True, text=True)
+    options: list[str | Path] = ["run", "--config_file", BUNDLE / "configs" / "train.json", "--dataset_dir", dataset]
+    options += ["--output_dir", output, "--max_epochs", "3", "--batch_size", "4", *overrides]
+    environment = {"OMP_NUM_THREADS": "1"}
+    done = as_typed("monai.bundle", *options, cwd=output.parent, environment=environment)
     assert done.returncode == 0, done.stderr
 
 

@@ -27,8 +27,7 @@ class Setting:
     @property
     def arguments(self) -> str:
         """The same as options of the command line."""
-        shown = {"method": "protector"}
-        return " ".join(f"--{shown.get(name, name)} {value}" for name, value in self.options.items())
+        return " ".join(f"--{name} {value}" for name, value in self.options.items())
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ from pathlib import Path
 from ...data.manifest import MANIFEST, Manifest
 from ...data.two_folders import DatasetDir
 from ...io.stored import IntensityWindow
-from ...protectors.registry import PROTECTORS
 from ..audit.verdict import WEAK_CEILING
 from ..folders import Files, check_folders
 from ..plan import Cell, Matrix
@@ -35,8 +34,8 @@ LEVELS = (4, 6, 8, 12)
 def make_ladder(channels: int, levels: Sequence[int] = LEVELS) -> list[list[Setting]]:
     """Settings in order of their largest change: rungs, less visible ones first."""
     kinds = {"stamp": {"preset": "stamp"}, "default": {"preset": "default"}}
-    if channels > 1 and "tint" in PROTECTORS:  # a flat color, which one channel cannot have
-        kinds["tint"] = {"method": "tint"}
+    if channels > 1:  # a flat color, which one channel cannot have
+        kinds["tint"] = {"preset": "tint"}
     return [
         [Setting(f"{name}-{level}", {**options, "eps": f"{level}/255"}) for name, options in kinds.items()]
         for level in levels

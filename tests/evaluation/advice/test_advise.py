@@ -6,7 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from protected_folder import noise, square, write_array
 from typer.testing import CliRunner
 
 import monai_umed as mu
@@ -31,7 +33,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def dice_of(monkeypatch: pytest.MonkeyPatch, dice: dict[tuple[str, str], float], clean: float = 0.8) -> list[str]:
-    """Let trainings give known figures, by setting and defense, and stamp everything; returns what was trained."""
+    """Let trainings give known figures, by setting and defense, without a fit; returns what was trained."""
     trained: list[str] = []
 
     def known(self: Any, comparison: Any, cell: Any, estimate: Any) -> float:
@@ -39,9 +41,9 @@ def dice_of(monkeypatch: pytest.MonkeyPatch, dice: dict[tuple[str, str], float],
         return clean if cell.data == "clean" else dice.get((comparison.output_dir.name, cell.defense), 0.1)
 
     def stamped(setting: Setting, *arguments: Any) -> Path:
-        return make(Setting(setting.name, {**setting.options, "preset": "stamp"}), *arguments)
+        return make(Setting(setting.name, {**setting.options, **others.get(setting.options["preset"], {})}), *arguments)
 
-    make = workflow._make
+    make, others = workflow._make, {"default": {"preset": "stamp"}}
     monkeypatch.setattr(workflow, "_make", stamped)  # a fit would take most of the time
     monkeypatch.setattr("monai_umed.evaluation.advice.search.Search._dice", known)
     return trained
@@ -126,11 +128,17 @@ def test_damaged_advice_is_refused(tmp_path: Path) -> None:
         Advice.load(tmp_path)
 
 
-def test_a_tint_is_tried_where_there_are_colors(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("monai_umed.evaluation.advice.search.PROTECTORS", {"tint": "tint.Tint"})
+def test_a_tint_is_tried_where_there_are_colors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for index in range(20):
+        write_array(tmp_path / "data" / "images" / f"{index}.png", noise((64, 64, 3), 256, index).astype(np.uint8))
+        write_array(tmp_path / "data" / "masks" / f"{index}.png", square((64, 64)))
+    names = {"train": [str(index) for index in range(20)], "test": []}
+    (tmp_path / "data" / "split.json").write_text(json.dumps(names))
+    dice_of(monkeypatch, {("stamp-8", "none"): 0.8, ("default-8", "none"): 0.8})
+    advice = mu.advise(tmp_path / "data", tmp_path / "advice", min_psnr=20, **{**QUICK, "levels": [8]})
+    assert [trial.setting.name for trial in advice.trials] == ["stamp-8", "default-8", "tint-8"]
+    assert advice.chosen is not None and advice.chosen.arguments == "--preset tint --eps 8/255"
     assert [setting.name for setting in make_ladder(1, [4])[0]] == ["stamp-4", "default-4"]
-    assert make_ladder(3, [4])[0][2].options == {"method": "tint", "eps": "4/255"}
-    assert make_ladder(3, [4])[0][2].arguments == "--protector tint --eps 4/255"
 
 
 def test_an_exploiter_is_named_as_people_would() -> None:

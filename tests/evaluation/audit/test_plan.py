@@ -60,7 +60,7 @@ def test_what_the_verdict_counts_is_done_to_protected_and_to_clean_files_alike()
 
 
 def test_the_quick_preset_takes_colors_off_where_there_are_some() -> None:
-    assert preset("quick", color=True)["defenses"][6:] == ("grayscale", "color-jitter")
+    assert preset("quick", color=True)["defenses"][-2:] == ("grayscale", "color-jitter")
     assert preset("full", color=True) == preset("full")
 
 
