@@ -64,10 +64,8 @@ class Protector(ABC):
         if spatial_dims not in (2, 3):
             raise ValueError(f"spatial_dims is {spatial_dims}; it must be 2 or 3.")
         if slice_axis is not None and (spatial_dims != 2 or slice_axis not in (0, 1, 2)):
-            raise ValueError(
-                f"slice_axis is {slice_axis} with spatial_dims {spatial_dims}; it must be 0, 1 or 2 with spatial_dims "
-                "2, or None."
-            )
+            limit = "it must be 0, 1 or 2 with spatial_dims 2, or None"
+            raise ValueError(f"slice_axis is {slice_axis} with spatial_dims {spatial_dims}; {limit}.")
         self.spatial_dims = spatial_dims
         self.in_channels = in_channels
         self.eps = check_eps(eps)
@@ -83,10 +81,7 @@ class Protector(ABC):
         """Return limits per pixel and region, ``(regions, *spatial)`` in [0, 1] units; regions do not overlap."""
 
     def region(self, label: torch.Tensor, spacing: Sequence[float] | None = None) -> tuple[slice, ...]:
-        """Return a box, one slice per spatial axis, outside of which every bound is zero; by default the whole image.
-
-        Pixels outside are not processed, which saves most of the time and memory that a large volume needs.
-        """
+        """Return a box, one slice per spatial axis, outside of which every bound is zero and nothing is processed."""
         return (slice(None),) * (label.ndim - 1)
 
     @abstractmethod
