@@ -332,7 +332,7 @@ def test_a_key_seals_beside_the_protected_files_and_brings_them_back(
 
 @pytest.mark.parametrize(
     ("name", "text"),
-    [("protected/key", "made to be published"), ("sealed/x/key", "made to be published"), ("missing", "no such file")],
+    [("protected/key", "will be published"), ("sealed/x/key", "will be published"), ("missing", "no such file")],
 )
 def test_a_bad_place_for_a_key_is_refused_before_anything_is_fitted(
     dataset: Path, tmp_path: Path, protected: Calls, name: str, text: str

@@ -37,7 +37,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def fit(dataset: Path, output: Path, *overrides: str) -> None:
-    options = ["run", "--config_file", BUNDLE / "configs" / "train.json", "--dataset_dir", dataset]
+    options: list[str | Path] = ["run", "--config_file", BUNDLE / "configs" / "train.json", "--dataset_dir", dataset]
     options += ["--output_dir", output, "--max_epochs", "3", "--batch_size", "4", *overrides]
     environment = {"OMP_NUM_THREADS": "1"}
     done = as_typed("monai.bundle", *options, cwd=output.parent, environment=environment)

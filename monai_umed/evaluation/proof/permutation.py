@@ -13,7 +13,6 @@ from dataclasses import dataclass
 import numpy as np
 
 _AT_ONCE = 500
-_TRIES = 50
 
 
 @dataclass(frozen=True)
@@ -35,20 +34,17 @@ class Lot:
     def redraw(self, count: int, rng: np.random.Generator) -> np.ndarray:
         """Draw assignments as this one was drawn, given which groups were taken: bool ``(count, groups)``."""
         sizes = np.bincount(self.groups)
-        least = len(self.groups) - self.total_target  # the last group taken must have been needed
-        drawn: list[np.ndarray] = []
-        missing = count
-        for _ in range(_TRIES):
-            order = rng.permuted(np.broadcast_to(np.arange(len(sizes)), (2 * missing, len(sizes))), axis=1)
-            order = order[sizes[order[:, -1]] > least][:missing]
-            before = np.cumsum(sizes[order], axis=1) - sizes[order]
-            chosen = np.zeros(order.shape, bool)
-            np.put_along_axis(chosen, order, before < self.reserve_target, axis=1)
-            drawn.append(chosen)
-            missing -= len(chosen)
-            if missing == 0:
-                break
-        return np.concatenate(drawn)
+        order = rng.permuted(np.broadcast_to(np.arange(len(sizes)), (count, len(sizes))), axis=1)
+        # The last group was taken because cases were still missing: of all orders, those with such a group at the end.
+        needed = np.flatnonzero(sizes > len(self.groups) - self.total_target)
+        last = rng.choice(needed, count)
+        place = (order == last[:, None]).argmax(axis=1)
+        order[np.arange(count), place] = order[:, -1]
+        order[:, -1] = last
+        before = np.cumsum(sizes[order], axis=1) - sizes[order]
+        chosen = np.zeros(order.shape, bool)
+        np.put_along_axis(chosen, order, before < self.reserve_target, axis=1)
+        return chosen
 
 
 def difference(values: np.ndarray, held_back: np.ndarray) -> float:

@@ -85,6 +85,12 @@ def test_assignments_are_redrawn_as_the_first_was_drawn_given_which_groups_were_
         assert count / len(reserves) == pytest.approx(expected[reserve] / len(again), abs=0.04)
 
 
+def test_as_many_assignments_are_redrawn_as_asked_for_however_rare_the_last_group_is() -> None:
+    lot = lot_of(keys(1)[0], 8, 25)[1]
+    tight = Lot(lot.groups, lot.held_back, 8, len(lot.groups) - np.bincount(lot.groups).max() + 1)
+    assert tight.redraw(77, np.random.default_rng(0)).shape == (77, len(set(lot.groups)))
+
+
 def test_a_model_that_knows_the_published_cases_is_found_more_surely_with_the_correction() -> None:
     rng, ids_lot = np.random.default_rng(3), lot_of(keys(1)[0], 10)
     lot = ids_lot[1]
