@@ -24,7 +24,9 @@ def nonzero_box(values: np.ndarray | torch.Tensor, spatial_dims: int) -> tuple[s
     # NumPy is several times faster than PyTorch along single axes.
     array = values if isinstance(values, np.ndarray) else values.cpu().numpy()
     found, box = array if array.dtype == bool else array != 0, []
-    for axis in range(found.ndim - spatial_dims, found.ndim):
+    while found.ndim > spatial_dims:
+        found = found[0] if len(found) == 1 else np.asarray(found.any(axis=0))
+    for axis in range(spatial_dims):
         hit = np.asarray(found.any(axis=tuple(other for other in range(found.ndim) if other != axis)))
         box.append(slice(int(hit.argmax()), len(hit) - int(hit[::-1].argmax())) if hit.any() else slice(0, 0))
     return tuple(box)

@@ -64,10 +64,8 @@ class Protector(ABC):
         if spatial_dims not in (2, 3):
             raise ValueError(f"spatial_dims is {spatial_dims}; it must be 2 or 3.")
         if slice_axis is not None and (spatial_dims != 2 or slice_axis not in (0, 1, 2)):
-            raise ValueError(
-                f"slice_axis is {slice_axis} with spatial_dims {spatial_dims}; it must be 0, 1 or 2 with spatial_dims "
-                "2, or None."
-            )
+            limit = "it must be 0, 1 or 2 with spatial_dims 2, or None"
+            raise ValueError(f"slice_axis is {slice_axis} with spatial_dims {spatial_dims}; {limit}.")
         self.spatial_dims = spatial_dims
         self.in_channels = in_channels
         self.eps = check_eps(eps)
@@ -83,10 +81,7 @@ class Protector(ABC):
         """Return limits per pixel and region, ``(regions, *spatial)`` in [0, 1] units; regions do not overlap."""
 
     def region(self, label: torch.Tensor, spacing: Sequence[float] | None = None) -> tuple[slice, ...]:
-        """Return a box, one slice per spatial axis, outside of which every bound is zero; by default the whole image.
-
-        Pixels outside are not processed, which saves most of the time and memory that a large volume needs.
-        """
+        """Return a box, one slice per spatial axis, outside of which every bound is zero and nothing is processed."""
         return (slice(None),) * (label.ndim - 1)
 
     @abstractmethod
@@ -186,9 +181,8 @@ class Protector(ABC):
     ) -> Perturbation:
         """Perturb one image at its own size.
 
-        With a ``slice_axis``, the image may be a volume. Its slices are perturbed as separate images; those without
-        foreground stay as they are. If nothing changed although something could have, it issues a
-        :class:`NothingChangedWarning`.
+        With a ``slice_axis``, each slice of a volume that has foreground is perturbed as a separate image. Issues a
+        :class:`NothingChangedWarning` if nothing changed although something could have.
 
         Args:
             image, label, spacing, levels: see :meth:`native_bounds`.
@@ -204,16 +198,14 @@ class Protector(ABC):
                 f"{type(self).__name__} needs a {self.needs.value} first; call fit() with the training set, or load a "
                 "fitted one with monai_umed.protectors.checkpoint.load_protector."
             )
-        perturbation = Perturbation(torch.zeros_like(image), torch.zeros_like(image[:1]))
+        found = Perturbation(torch.zeros_like(image), torch.zeros_like(image[:1]))
         if volume:
-            possible = self._perturb_slices(
-                image, label, spacing=spacing, levels=levels, case_id=case_id, into=perturbation
-            )
+            possible = self._perturb_slices(image, label, spacing=spacing, levels=levels, case_id=case_id, into=found)
         else:
-            possible = self._perturb([(image, label, *perturbation)], [case_id], spacing, levels)
+            possible = self._perturb([(image, label, *found)], [case_id], spacing, levels)
         if possible:
-            warn_if_unchanged(type(self).__name__, self.eps, **perturbation._asdict(), levels=levels)
-        return perturbation
+            warn_if_unchanged(type(self).__name__, self.eps, **found._asdict(), levels=levels)
+        return found
 
     def _perturb_slices(
         self,
@@ -227,8 +219,7 @@ class Protector(ABC):
     ) -> bool:
         axis = cast(int, self.slice_axis)
         apart = None if spacing is None else [*spacing[:axis], *spacing[axis + 1 :]]
-        indices = foreground_slices(label, axis)
-        possible = False
+        indices, possible = foreground_slices(label, axis), False
         for first in range(0, len(indices), SLICES_AT_ONCE):
             group = indices[first : first + SLICES_AT_ONCE]
             views = [[whole.select(axis + 1, index) for whole in (image, label, *into)] for index in group]
@@ -256,9 +247,8 @@ class Protector(ABC):
             inners.append(inner)
         places = zip(views, boxes, inners, strict=True)
         for ((_, _, delta, bound), box, inner), part, noise in zip(places, parts, self.noises(parts), strict=True):
-            before = part.image[inner]
             bound[box][inner] = limit = part.bounds[inner].sum(dim=0, keepdim=True)
-            delta[box][inner] = add_bounded(before, noise[inner], limit).sub_(before)
+            delta[box][inner] = add_bounded(part.image[inner], noise[inner], limit).sub_(part.image[inner])
         return possible
 
     def _check(self, image: torch.Tensor, label: torch.Tensor, volume: bool = False) -> None:

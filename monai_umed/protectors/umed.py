@@ -198,10 +198,7 @@ class UMed(Protector):
         return tuple(box)
 
     def bounds(self, image: torch.Tensor, label: torch.Tensor, spacing: Sequence[float] | None = None) -> torch.Tensor:
-        """Return contour bound ``eps * share * y_c`` and texture bound ``eps * share * x_t * (1 - y_c) * y``.
-
-        Each has a share of its own. The shape is ``(2, *spatial)``, or ``(3, *spatial)`` with that of the background.
-        """
+        """Return the bounds ``eps * share * y_c`` and ``eps * share * x_t * (1 - y_c) * y``, then the background's."""
         widths = self._band_widths(image.shape[1:], spacing)
         # Codes depend on where in the image a pixel lies, by the last bit of its position.
         if self.background_share > 0 or self.texture == "code":
@@ -216,9 +213,8 @@ class UMed(Protector):
     def _bounds(self, image: torch.Tensor, label: torch.Tensor, widths: Sequence[int]) -> torch.Tensor:
         band = contour_band(label, widths, self.band_side)
         inside = (label > 0) & ~band
-        if self.texture == "flat":
-            strength = torch.ones_like(inside, dtype=torch.float32)
-        else:
+        strength = torch.ones_like(inside, dtype=torch.float32)
+        if self.texture != "flat":
             strength = lbp_bound(image, self.texture, self.texture_threshold)
         on_contour = band.to(torch.float32).mul_(self.contour_share)
         if self.perceptual_weight > 0:
@@ -237,9 +233,8 @@ class UMed(Protector):
             raw = self.perturbator(resize(image[None].to(torch.float32), self.working_size))
             box = (slice(None), slice(None), *nonzero_box(bounds, bounds.ndim - 1))
             noise = torch.zeros_like(image, dtype=torch.float32)[None]
-            noise[box] = bound_noise(
-                resize(raw, image.shape[1:])[box].contiguous(), bounds[None][box], self.eps, output
-            )
+            raw = resize(raw, image.shape[1:])[box].contiguous()
+            noise[box] = bound_noise(raw, bounds[None][box], self.eps, output)
             return noise[0]
         raw = self._native_noise(image[None].to(torch.float32))
         noise = torch.empty_like(image)
@@ -251,9 +246,7 @@ class UMed(Protector):
         """Compute raw noise ``(1, 2 * C, *spatial)`` of ``(1, C, *spatial)`` from overlapping windows."""
         stride = self.perturbator.contour.stride
         size = image.shape[2:]
-        target = [
-            max(window, -(-side // stride) * stride) for side, window in zip(size, self.working_size, strict=True)
-        ]
+        target = [max(least, -(-side // stride) * stride) for side, least in zip(size, self.working_size, strict=True)]
         padding = [pad for side, new in zip(size[::-1], target[::-1], strict=True) for pad in (0, new - side)]
         raw = sliding_window_inference(
             F.pad(image, padding, mode="replicate"),

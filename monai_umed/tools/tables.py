@@ -5,8 +5,9 @@ A table stands between two comments; the first names its file, which rows it tak
     <!-- table: defenses.csv "dataset=BUSI|Kvasir-SEG" preset=default rows=dataset,network columns=defense -->
     <!-- end -->
 
-``titles="just trains|blur"`` renames the columns, ``show=ratio`` gives percent of what clean files teach, and
-``join=FILE`` adds the other columns of a file to lines that agree. Run as ``python -m monai_umed.tools.tables``.
+``titles="just trains|blur"`` renames the columns, ``show=ratio`` gives percent of what clean files teach,
+``show=COLUMN`` that column, and ``join=FILE`` adds the other columns of a file to the lines that it has. Run as
+``python -m monai_umed.tools.tables``.
 """
 
 from __future__ import annotations
@@ -38,13 +39,13 @@ class Wanted:
     """What a comment asks for.
 
     Attributes:
-        file: name of the file in ``docs/results``.
+        file: name of the file in ``docs/results``, or several joined by ``+``.
         where: values that a column may have.
         rows: columns that make a line of the table.
         columns: column whose values become columns of the table; empty lists ``dice`` alone.
         titles: what these are called, in the order of their values in ``where`` or in the file.
-        show: ``"dice"`` or ``"ratio"``.
-        join: file whose other columns are added.
+        show: ``"dice"`` with spread and ceiling, ``"ratio"`` of both, or a column.
+        join: file whose other columns are added; only lines that it has are kept.
     """
 
     file: str
@@ -70,10 +71,13 @@ class Wanted:
         return wanted
 
 
-def read_results(name: str) -> list[Row]:
-    """The rows of a file of results."""
-    with (docs_dir() / "results" / name).open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
+def read_results(names: str) -> list[Row]:
+    """The rows of a file of results, or of several joined by ``+``."""
+    rows: list[Row] = []
+    for name in names.split("+"):
+        with (docs_dir() / "results" / name).open(encoding="utf-8", newline="") as file:
+            rows += csv.DictReader(file)
+    return rows
 
 
 def build(wanted: Wanted) -> str:
@@ -98,8 +102,8 @@ def build(wanted: Wanted) -> str:
     body = []
     for keys, line in lines.items():
         named = dict(zip(wanted.rows, keys, strict=True))
-        note = next((note for note in notes if named.items() <= {**named, **note}.items()), {})
-        body.append([*keys, *(line.get(head, "") for head in heads), *(note.get(key, "") for key in added)])
+        for note in [note for note in notes if named.items() <= {**named, **note}.items()] if notes else [{}]:
+            body.append([*keys, *(line.get(head, "") for head in heads), *(note.get(key, "") for key in added)])
     titles = wanted.titles or [head or _NAMES["dice"] for head in heads]
     return table([*(_NAMES.get(key, key) for key in wanted.rows), *titles, *added], body)
 
@@ -107,6 +111,8 @@ def build(wanted: Wanted) -> str:
 def _cell(row: Row, show: str) -> str:
     if show == "ratio":
         return f"{float(row['dice']) / float(row['ceiling']):.0%}"
+    if show != "dice":
+        return row[show]
     spread, ceiling = row["spread"], row["ceiling"]
     parts = [f"{float(row['dice']):.2f}", f" ± {float(spread):.2f}" if spread else ""]
     return "".join([*parts, f" of {float(ceiling):.2f}" if ceiling else ""])

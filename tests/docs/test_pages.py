@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import pytest
 import typer
 from typer.testing import CliRunner
@@ -32,13 +33,24 @@ def blocks(page: Path, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
 
 
-def commands(page: Path, start: str) -> Iterator[list[str]]:
+def words_of(line: str) -> list[str]:
+    """A line of a shell as words, with what joins commands as words of their own."""
+    lexer = shlex.shlex(line, posix=True, punctuation_chars=True)
+    lexer.whitespace_split = True
+    return list(lexer)
+
+
+def commands(page: Path, *start: str) -> Iterator[list[str]]:
     """The words after every `start` in the shell blocks of a page, until the next command."""
-    for block in blocks(page, "bash"):
-        for line in re.sub(r"\\\n\s*", " ", block).splitlines():
-            for found in re.finditer(rf"(?:^|[\s\"(/]){re.escape(start)} ([^|;&)]*)", line.split("  #")[0]):
-                words = found[1].rstrip()
-                yield shlex.split(words[:-1] if words.count('"') % 2 else words, comments=True)
+    lines = [line for block in blocks(page, "bash") for line in re.sub(r"\\\n\s*", " ", block).splitlines()]
+    while lines:
+        words = words_of(lines.pop(0))
+        lines += [word for word in words if " ".join(start) + " " in word]  # a command within quotes
+        for index in range(len(words)):
+            if tuple(words[index : index + len(start)]) == start or words[index].endswith(f"/{' '.join(start)}"):
+                rest = words[index + len(start) :]
+                end = next((at for at, word in enumerate(rest) if word in ("|", "&&", ";", "&", ")")), len(rest))
+                yield rest[:end]
 
 
 def anchors(page: Path) -> set[str]:
@@ -69,11 +81,23 @@ def test_commands_have_the_verbs_and_options_that_there_are(page: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_runs_of_the_bundle_set_ids_that_there_are(page: Path) -> None:
     configs = Path(mu.bundle_root()) / "configs"
-    for words in commands(page, "-m monai.bundle run"):
+    for words in commands(page, "-m", "monai.bundle", "run"):
         files = re.findall(r"[\w]+\.json", words[words.index("--config_file") + 1])
         known = {key.partition("#")[0] for file in files for key in json.loads((configs / file).read_text())}
         options = {word[2:].partition("#")[0] for word in words if word.startswith("--")}
         assert options - known <= {"config_file", "tracking"}
+
+
+def test_the_pages_are_short_and_leave_figures_to_tables() -> None:
+    assert len((docs_dir() / "README.md").read_bytes()) <= 6000  # the model zoo's template
+    sentences = ""
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        if not page.is_relative_to(docs_dir()):
+            assert len(text.split()) <= 700  # the front page
+        text = re.sub(r"```.*?```|<!--.*?-->|`[^`]*`|\]\([^)]*\)|arXiv [\d.]+", "", text, flags=re.DOTALL)
+        sentences += "\n".join(line for line in text.splitlines() if not line.startswith("|"))
+    assert len(re.findall(r"\d*\.\d+|\d+ ?%|\d+ dB", sentences)) <= 40
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +107,8 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     mu.write_phantom(folder / "DATA", num_train=12, num_test=10)
     key = mu.new_key(folder / "owner.key")
     mu.protect(folder / "DATA", folder / "OUT", preset="stamp", seal_key=key, progress=False)
+    (folder / "IMAGES").symlink_to(folder / "DATA" / "images")
+    (folder / "LABELS").symlink_to(folder / "DATA" / "masks")
     return folder
 
 
@@ -97,6 +123,17 @@ def test_the_python_of_a_page_runs(page: Path, workplace: Path, monkeypatch: pyt
         exec(compile(block, name_of(page), "exec"), names)
 
 
+def test_the_notebook_runs_and_holds_no_output(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(workplace)
+    notebook = json.loads((docs_dir() / "getting-started" / "first_release.ipynb").read_text(encoding="utf-8"))
+    cells = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in cells)
+    names: dict[str, object] = {}
+    for cell in cells:
+        exec(compile("".join(cell["source"]), "first_release.ipynb", "exec"), names)
+    plt.close("all")
+
+
 @pytest.mark.parametrize("page", EXAMPLES, ids=name_of)
 def test_what_costs_little_runs(page: Path, workplace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(workplace)
@@ -104,6 +141,6 @@ def test_what_costs_little_runs(page: Path, workplace: Path, tmp_path: Path, mon
     for words in commands(page, "monai-umed"):
         if words[0] in CHEAP:
             places = {"owner.key": "owner.key" if words[0] != "new-key" else str(tmp_path / "owner.key")}
-            places |= {name: str(tmp_path / name) for name in ("APP", "ORIGINALS")}
+            places |= {name: str(tmp_path / name) for name in ("APP", "ORIGINALS", "proof.key")}
             done = CliRunner().invoke(cli.app, [places.get(word, word) for word in words])
             assert done.exit_code == 0, f"{words}: {done.output}{done.exception!r}"

@@ -1,4 +1,4 @@
-"""The commands of docs/scaling.md: torchrun with the bundle's configs."""
+"""The commands of docs/how-to/clusters.md: torchrun with the bundle's configs."""
 
 from __future__ import annotations
 

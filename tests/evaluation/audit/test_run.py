@@ -78,7 +78,7 @@ def test_finished_trainings_are_never_repeated_and_missing_ones_give_the_same_nu
 def test_networks_with_dropout_give_the_same_numbers_again(
     small_audit: Audit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def build(*arguments: object) -> torch.nn.Module:
+    def build(*arguments: object, **named: object) -> torch.nn.Module:
         return torch.nn.Sequential(torch.nn.Conv2d(1, 8, 3, padding=1), torch.nn.Dropout(), torch.nn.Conv2d(8, 1, 1))
 
     monkeypatch.setattr("monai_umed.evaluation.cell.build_exploiter", build)

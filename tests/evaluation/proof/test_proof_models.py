@@ -58,8 +58,8 @@ def test_volumes_are_asked_about_in_their_own_format(tmp_path: Path) -> None:
     answers.mkdir()
     rng = np.random.default_rng(0)
     for query in plan.queries:
-        image = nibabel.load(tmp_path / "ask" / "images" / query.name)
-        soft = rng.random(image.shape).astype(np.float32)
+        image = nibabel.Nifti1Image.from_filename(tmp_path / "ask" / "images" / query.name)
+        soft = np.asarray(rng.random(image.shape), dtype=np.float32)
         nibabel.save(nibabel.Nifti1Image(soft, image.affine), answers / query.name)
     found = mu.prove(tmp_path / "ask", answers, key=key, progress=False)
     assert found.results.reserve is not None and found.results.reserve.held_back == 5
