@@ -112,5 +112,5 @@ def test_a_key_in_a_folder_to_be_published_is_refused(tmp_path: Path, monkeypatc
     check_unpublished(tmp_path / "protected.key", folders)
     monkeypatch.chdir(tmp_path / "protected")
     for path in (folders[0] / "images" / "key", folders[1] / "key", link, back, Path("key")):
-        with pytest.raises(KeyFileError, match="made to be published; move the key"):
+        with pytest.raises(KeyFileError, match="will be published; move the key"):
             check_unpublished(path, folders)
