@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from .data.phantom import phantom_dir, write_phantom
     from .data.two_folders import DatasetDir, as_dataset, places_of
     from .data.windows import as_window
-    from .evaluation.proof.sealed_json import ProofError
     from .io.bundle_folder import bundle_root
     from .io.once import reading_once
     from .io.stored import CodecError
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from .sealing.keys import KeyFileError, read_key
     from .sealing.restore import CaseReport
     from .sealing.restored_dataset import RestoredDataset
+    from .sealing.sealed_json import ProofError
     from .transforms.array import ApplyPerturbation, ContourBand, LBPBound, UMedProtect
     from .transforms.dictionary import ApplyPerturbationd, ContourBandd, LBPBoundd, UMedProtectd
     from .transforms.restore import UMedRestore, UMedRestored
@@ -58,7 +58,7 @@ _HOMES = {
     "data.cases": ("find_cases", "find_sections"),
     "data.manifest": ("CaseRecord", "Manifest", "ManifestError", "Quarantined"),
     "data.phantom": ("phantom_dir", "write_phantom"),
-    "evaluation.proof.sealed_json": ("ProofError",),
+    "sealing.sealed_json": ("ProofError",),
     "data.two_folders": ("DatasetDir", "as_dataset", "places_of"),
     "io.stored": ("CodecError",),
     "protectors.base": ("Protector",),

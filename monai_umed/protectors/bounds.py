@@ -33,7 +33,7 @@ def band_widths(
         spacing: size of a pixel along each axis in mm.
 
     Raises:
-        ValueError: For the reasons of :func:`monai_umed.functional.half_widths`.
+        ValueError: For the reasons of `half_widths`.
     """
     if unit == "mm":
         return half_widths(radius, len(size), "mm", spacing)
@@ -74,8 +74,8 @@ class Bound:
     Attributes:
         text: names of :data:`FACTORS` joined by ``*``.
         band_radius, band_unit, working_size: see :func:`band_widths`.
-        band_side: see :func:`monai_umed.functional.contour_band`.
-        texture, texture_threshold: ``mode`` and ``threshold`` of :func:`monai_umed.functional.lbp_bound`.
+        band_side: see `contour_band`.
+        texture, texture_threshold: ``mode`` and ``threshold`` of `lbp_bound`.
 
     Raises:
         ValueError: If a name is unknown, a value is out of range, or the product is zero for every image.

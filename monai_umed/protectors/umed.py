@@ -24,7 +24,7 @@ def bound_noise(raw: torch.Tensor, bounds: torch.Tensor, eps: float, output: str
     In a third region, the background, the contour noise continues with the opposite sign.
 
     ``"tanh"`` gives ``bound * tanh(raw)``, which has the same limit as the paper's clip, and a gradient everywhere.
-    ``"clip"`` gives ``eps * raw`` within each region, which :func:`monai_umed.functional.add_bounded` then clips:
+    ``"clip"`` gives ``eps * raw`` within each region, which `add_bounded` then clips:
     literally Eq. 4 and 5 except for the factor eps, without which generators would start far outside of their bounds
     and only the sign of their output would count.
 
@@ -65,10 +65,10 @@ class UMed(Protector):
         band_radius, band_unit: half-width of the contour band, which the paper does not give, see
             :func:`monai_umed.protectors.bounds.band_widths`.
         band_side: ``"both"`` as in the paper, ``"inner"`` or ``"outer"``, see
-            :func:`monai_umed.functional.contour_band`. A band on both sides marks the structure only up to its width:
+            `contour_band`. A band on both sides marks the structure only up to its width:
             if structures are hardly wider than the band, networks still have to learn the anatomy.
-        texture: mode of :func:`monai_umed.functional.lbp_bound`, or ``"flat"`` for the ablation without LBP.
-        texture_threshold: threshold of :func:`monai_umed.functional.lbp_bound`.
+        texture: mode of `lbp_bound`, or ``"flat"`` for the ablation without LBP.
+        texture_threshold: threshold of `lbp_bound`.
         texture_share: fraction of eps for the texture inside, see :mod:`monai_umed.fitting.target_psnr`.
         contour_share: fraction of eps for the contour; 0 for the ablation without it.
         background_share: fraction of eps for pixels outside of region and band, which get the opposite of the contour

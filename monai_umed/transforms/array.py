@@ -59,11 +59,11 @@ def check_same_place(image: NdarrayOrTensor, other: NdarrayOrTensor, name: str) 
 
 
 class ContourBand(Transform):
-    """Mark the pixels around the boundaries of a label map, see :func:`monai_umed.functional.contour_band`.
+    """Mark the pixels around the boundaries of a label map, see `contour_band`.
 
     Args:
         radius: half-width of the band in ``unit``.
-        unit: ``"pixel"``, or ``"mm"`` for labels with an affine, see :func:`monai_umed.functional.half_widths`.
+        unit: ``"pixel"``, or ``"mm"`` for labels with an affine, see `half_widths`.
         side: ``"both"`` as in the paper, ``"inner"`` or ``"outer"``.
 
     Example:
@@ -98,7 +98,7 @@ class ContourBand(Transform):
 
 
 class LBPBound(Transform):
-    """Compute the texture strength of every pixel, see :func:`monai_umed.functional.lbp_bound`.
+    """Compute the texture strength of every pixel, see `lbp_bound`.
 
     Args:
         mode: ``"activity"`` or ``"code"``.

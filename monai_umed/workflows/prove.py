@@ -177,7 +177,7 @@ def recheck(
     Example:
         >>> mu.recheck(work / "proof.json", key=mu.new_key(work / "owner.key"))
         Traceback (most recent call last):
-        monai_umed.evaluation.proof.sealed_json.ProofError: ...no proof.json that can be read...
+        monai_umed.sealing.sealed_json.ProofError: ...no proof.json that can be read...
     """
     from ..evaluation.proof import proof as files
 

@@ -83,7 +83,7 @@ def queries(
     from ..evaluation.proof.log import append_log, read_log
     from ..evaluation.proof.queries import write_queries
     from ..evaluation.proof.reserve import Reserve
-    from ..evaluation.proof.sealed_json import ProofError
+    from ..sealing.sealed_json import ProofError
 
     protected = find_protected(release)
     folder, output = protected.resolve().parent / OWNERS, Path(output)
@@ -126,9 +126,9 @@ def _released(
 ) -> tuple[Released, DatasetDir]:
     """What was published, and the dataset that its protector was fitted to."""
     from ..evaluation.proof.query_files import Released
-    from ..evaluation.proof.sealed_json import ProofError
     from ..evaluation.proof.tiles import pattern_of
     from ..protectors.checkpoint import find_checkpoint, load_protector, read_record
+    from ..sealing.sealed_json import ProofError
 
     made = find_checkpoint(protected.resolve().parent) if checkpoint is None else Path(checkpoint)
     if not made.is_file():

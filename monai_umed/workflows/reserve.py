@@ -78,7 +78,7 @@ def reserve(
     """
     from ..evaluation.proof.groups import check_leaks, join, near_duplicates, read_groups
     from ..evaluation.proof.reserve import RESERVE, Reserve, draw_reserve
-    from ..evaluation.proof.sealed_json import ProofError
+    from ..sealing.sealed_json import ProofError
 
     folder = Path(output) / OWNERS
     check_unpublished(key, [Path(output) / "protected"])

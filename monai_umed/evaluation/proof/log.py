@@ -9,7 +9,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from .sealed_json import ProofError, canonical, subkey
+from ...sealing.sealed_json import ProofError, canonical, subkey
 
 LOG = "log.jsonl"
 """Name of the file: one JSON object a line, each with an authentication code over itself and the code before."""

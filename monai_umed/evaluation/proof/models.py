@@ -16,9 +16,9 @@ from ...functional.resampling import resize
 from ...io.listing import visible
 from ...io.stored import IntensityWindow
 from ...io.suffixes import SUPPORTED, split_name
+from ...sealing.sealed_json import ProofError
 from .answers import PACKED, PROBABILITY
 from .plan import IMAGES
-from .sealed_json import ProofError
 
 Network = Callable[[torch.Tensor], Any]
 SCRIPTS, EXPORTED = (".ts", ".pt"), ".pt2"

@@ -12,9 +12,9 @@ from typing import Any, Literal
 import numpy as np
 
 from ...io.atomic import write_atomically
+from ...sealing.sealed_json import ProofError, open_json, seal_json
 from .permutation import Lot
 from .reserve import Reserve
-from .sealed_json import ProofError, open_json, seal_json
 from .tiles import Pattern, Region
 
 PLAN, IMAGES = "plan.sealed", "images"

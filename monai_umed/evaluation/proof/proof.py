@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from ...io.atomic import write_json
+from ...sealing.sealed_json import ProofError
 from .answers import Scores, score_answers
 from .plan import Plan
 from .results import Results, judge
-from .sealed_json import ProofError
 
 PROOF = "proof.json"
 """Name of the file."""

@@ -11,10 +11,10 @@ from pathlib import Path
 from ...data.case import Case, CaseError, DatasetError
 from ...data.manifest import Quarantined
 from ...data.parallel import track
+from ...sealing.sealed_json import ProofError
 from .plan import IMAGES, Plan
 from .query_files import QueryFiles, Released
 from .reserve import Reserve, draw_cases
-from .sealed_json import ProofError
 
 RESERVE_SHARE = 0.6
 """Of the queries, for the test of the reserve, where there is a test of the key as well."""

@@ -22,9 +22,9 @@ from ...io.suffixes import split_name
 from ...protectors import Protector
 from ...release.case import protect_case
 from ...release.layout import protected_names
+from ...sealing.sealed_json import random_numbers
 from .hardness import features_of
 from .plan import Kind, QueriedCase, Query, pack
-from .sealed_json import random_numbers
 from .tiles import Box, Pattern, Region, cells, deal, grid_of, key_tiles, put
 
 STRENGTHS = (1.0, 2.0)

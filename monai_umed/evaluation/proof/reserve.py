@@ -18,7 +18,7 @@ from statistics import NormalDist
 from typing import Any
 
 from ...io.atomic import write_atomically
-from .sealed_json import ProofError, by_lot, digest, open_json, seal_json
+from ...sealing.sealed_json import ProofError, by_lot, digest, open_json, seal_json
 
 RESERVE = "reserve.sealed"
 """Name of the file in the owner's folder ``proof``, beside the protected one."""

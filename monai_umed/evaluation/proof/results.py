@@ -8,13 +8,13 @@ from statistics import NormalDist
 
 import numpy as np
 
+from ...sealing.sealed_json import random_numbers
 from .answers import Scores
 from .betting import capital
 from .decoys import decoy_p, key_strengths
 from .hardness import correct
 from .permutation import Lot, difference, redrawn_differences, standardized, upper_p
 from .plan import Plan
-from .sealed_json import random_numbers
 from .tiles import alike, key_tiles
 
 ALPHA = 0.01

@@ -19,7 +19,7 @@ from ...io.quantize import add_delta
 from ...io.stored import StoredImage
 from ...protectors import Protector
 from ...protectors.umed import UMed
-from .sealed_json import ProofError, subkey
+from ...sealing.sealed_json import ProofError, subkey
 
 Box = tuple[tuple[int, int], ...]
 

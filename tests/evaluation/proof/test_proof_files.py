@@ -15,8 +15,8 @@ from monai_umed.data.phantom import write_phantom
 from monai_umed.evaluation.proof.groups import SAME, check_leaks, join, near_duplicates, read_groups
 from monai_umed.evaluation.proof.log import LOG, append_log, read_log
 from monai_umed.evaluation.proof.reserve import RESERVE, Reserve, draw_reserve, smallest_p
-from monai_umed.evaluation.proof.sealed_json import ProofError, open_json, seal_json
 from monai_umed.io.raster import decode_png
+from monai_umed.sealing.sealed_json import ProofError, open_json, seal_json
 
 KEY, OTHER = bytes(range(32)), bytes(range(1, 33))
 

@@ -13,7 +13,7 @@ from monai_umed.evaluation.proof.decoys import Answers, decoy_p, key_strengths
 from monai_umed.evaluation.proof.hardness import correct
 from monai_umed.evaluation.proof.permutation import Lot, difference, redrawn_differences, standardized, upper_p
 from monai_umed.evaluation.proof.reserve import first_groups
-from monai_umed.evaluation.proof.sealed_json import by_lot
+from monai_umed.sealing.sealed_json import by_lot
 
 KEYS = 1000
 SIZES = (1, 1, 1, 1, 2, 1, 3, 1, 2, 1, 1, 4, 1, 1, 2, 1, 1, 1, 2, 1, 1, 1, 1, 3, 1, 1, 1, 1, 1, 1)

@@ -17,7 +17,7 @@ import numpy as np
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from ...sealing.keys import derive_key
+from .keys import derive_key
 
 _MAGIC = b"monai_umed proof 1\n"
 _NONCE_BYTES, _CHECK_BYTES = 12, 16
