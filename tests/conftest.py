@@ -13,8 +13,12 @@ from monai_umed.data.phantom import write_phantom
 from monai_umed.evaluation.audit.plan import Audit
 from monai_umed.release.protect import protect_dataset
 
+# Files that take longest; processes that begin with them do not wait for each other at the end.
+LONG = ("test_end_to_end.py", "test_volumes_end_to_end.py", "test_controls.py", "test_endings.py", "test_contract.py")
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.name not in LONG)
     for item in items:
         if item.get_closest_marker("slow"):
             item.add_marker(pytest.mark.timeout(0))

@@ -8,6 +8,7 @@ import shlex
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import patch
 
 import matplotlib.pyplot as plt
 import pytest
@@ -16,6 +17,9 @@ from typer.testing import CliRunner
 
 import monai_umed as mu
 from monai_umed import cli
+from monai_umed.defenses import DEFENSES
+from monai_umed.exploiters.architectures import ARCHITECTURES
+from monai_umed.protectors.registry import PROTECTORS
 from monai_umed.tools.reference import docs_dir
 from monai_umed.tools.tables import pages
 
@@ -119,8 +123,9 @@ EXAMPLES = [page for page in PAGES if page.parent.name in ("getting-started", "h
 def test_the_python_of_a_page_runs(page: Path, workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(workplace)
     names: dict[str, object] = {"__name__": page.stem}
-    for block in blocks(page, "python"):
-        exec(compile(block, name_of(page), "exec"), names)
+    with patch.dict(DEFENSES), patch.dict(ARCHITECTURES), patch.dict(PROTECTORS):  # pages add their own
+        for block in blocks(page, "python"):
+            exec(compile(block, name_of(page), "exec"), names)
 
 
 def test_the_notebook_runs_and_holds_no_output(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:

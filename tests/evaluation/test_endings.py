@@ -84,9 +84,8 @@ def audit_arguments(clean: Path, protected: Path) -> list[str]:
     return ["audit", *places, *names, "--recipe", "paper", "--workers", "2"]
 
 
-@pytest.mark.parametrize(
-    "signals", [("SIGTERM", "SIGKILL"), pytest.param(("SIGINT", "SIGHUP"), marks=pytest.mark.slow)], ids="-".join
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("signals", [("SIGTERM", "SIGKILL"), ("SIGINT", "SIGHUP")], ids="-".join)
 def test_an_audit_ends_with_all_its_processes_and_goes_on_to_the_same_scores(
     clean_dir: Path, protected_dir: Path, tmp_path: Path, clean_up: list[Command], signals: tuple[str, ...]
 ) -> None:

@@ -82,6 +82,7 @@ def test_images_replaced_by_noise_have_lost_their_utility(squares: Path, tmp_pat
     assert any("utility of the images is destroyed" in warning for warning in scores.warnings)
 
 
+@pytest.mark.slow
 def test_a_purifier_is_trained_on_foreign_images_that_this_tool_protected(
     squares: Path, clean_dir: Path, tmp_path: Path
 ) -> None:
