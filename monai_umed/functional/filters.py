@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import torch
@@ -127,8 +125,3 @@ def adjust_contrast(image: torch.Tensor, gamma: float, contrast: float) -> torch
     bent = image**gamma
     mean = bent.mean()
     return (mean + contrast * (bent - mean)).clamp(0, 1)
-
-
-def straight_through(function: Callable[..., torch.Tensor], image: torch.Tensor, *arguments: Any) -> torch.Tensor:
-    """Return ``function(image, *arguments)`` with the gradient of the identity instead of the function's own."""
-    return image + (function(image.detach(), *arguments) - image).detach()

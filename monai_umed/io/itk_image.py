@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .itk_limits import check_meta_header, check_nrrd_header
+from .itk_limits import check_meta_header, check_nrrd_header, meta_flags
 from .source import Source, named
 from .stored import CodecError, Decoded
 
@@ -137,10 +137,11 @@ def decode_mha(source: Source) -> Decoded:
     text, payload = content[: end.end()], content[end.end() :]
     check_meta_header(source.name, text)
     fields = _fields(text, rb"(?m)^(\w+)\s*=\s*(.*?)\s*$")
-    if fields.get("binarydata", "true").lower() != "true" or "headersize" in fields:
+    flags = meta_flags(source.name, fields)
+    if not flags.get("binarydata", True) or "headersize" in fields:
         raise CodecError(source.name, "voxels as text or after a header of their own", "save it again with SimpleITK")
-    swapped = fields.get("binarydatabyteordermsb", fields.get("elementbyteordermsb", "false")).lower() == "true"
-    if compressed := fields.get("compresseddata", "false").lower() == "true":
+    swapped = flags.get("binarydatabyteordermsb", flags.get("elementbyteordermsb", False))
+    if compressed := flags.get("compresseddata", False):
         payload = _unpack(source.name, zlib.decompress, payload)
     is_placed = not _META_PLACE.isdisjoint(fields)
     return _decoded(

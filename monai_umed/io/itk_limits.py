@@ -1,6 +1,7 @@
-"""Headers that would crash ITK, and with it the whole program: refused before it sees them."""
+"""Refuse headers that would crash ITK, and with it the whole program, or that it would read in another way."""
 
 import re
+from collections.abc import Mapping
 
 from .stored import CodecError
 
@@ -9,6 +10,9 @@ from .stored import CodecError
 _LONGEST_WORD, _LONGEST_META, _LONGEST_NRRD = 200, 8000, 1000
 _WORDS = {b"comment", b"name", b"objecttype", b"objectsubtype", b"acquisitiondate", b"transformtype"}
 _WORDS |= {b"anatomicalorientation", b"distanceunits", b"modality", b"elementtype"}
+_ORDERS = {"binarydatabyteordermsb", "elementbyteordermsb"}
+_FLAGS = {"binarydata", "compresseddata", *_ORDERS}
+_TRUTH = {"true": True, "1": True, "false": False, "0": False}
 
 
 def check_meta_header(name: str, text: bytes) -> None:
@@ -28,6 +32,32 @@ def check_meta_header(name: str, text: bytes) -> None:
         shown = ", ".join(value[:20].decode(errors="replace") for value in axes) or "missing"
         raise CodecError(name, f"NDims is {shown}, must be 2 or 3", "fetch it again, or store each volume on its own")
     _check_lengths(name, text, rb"(?m)^\s*(\w+)\s*[=:](.*)$", _LONGEST_META)
+
+
+def meta_flags(name: str, fields: Mapping[str, str]) -> dict[str, bool]:
+    """Read the flags of a MetaImage header: whether voxels are binary, compressed, and in which order their bytes are.
+
+    ITK takes every word that begins with T or 1 for true, also ``16``, so whatever else is there could be misread.
+
+    Args:
+        name: file name, for errors.
+        fields: values by names in lower case.
+
+    Returns:
+        The flags that the header has, by the same names.
+
+    Raises:
+        CodecError: If one is neither true nor false, or the byte order is given twice and differs.
+    """
+    flags = {}
+    for field in _FLAGS & fields.keys():
+        if fields[field].lower() not in _TRUTH:
+            shown = fields[field][:20]
+            raise CodecError(name, f"{field} is {shown!r}, must be True or False", "save it again with SimpleITK")
+        flags[field] = _TRUTH[fields[field].lower()]
+    if len({flags[field] for field in _ORDERS & flags.keys()}) > 1:
+        raise CodecError(name, "two byte orders that differ", "save it again with SimpleITK")
+    return flags
 
 
 def check_nrrd_header(name: str, text: bytes) -> None:
