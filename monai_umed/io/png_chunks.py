@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 GRAY, RGB, PALETTE, GRAY_ALPHA, RGBA = 0, 2, 3, 4, 6
+# Deflate makes at most so many bytes of one; decoders take memory for as many pixels as the header names.
+_MOST_FROM_A_BYTE = 1032
 _CRITICAL = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
 
 
@@ -33,7 +35,8 @@ def read_header(content: bytes) -> PngHeader:
     """Read the layout and the metadata chunks of a whole PNG file; the checksums of pixels are left to the decoder.
 
     Raises:
-        ValueError: If it is not a PNG file, ends early, or has a chunk with a wrong checksum.
+        ValueError: If it is not a PNG file, ends early, has a chunk with a wrong checksum, or names more pixels than so
+            few bytes can hold.
     """
     before, after = b"", b""
     seen_pixels = False
@@ -45,6 +48,9 @@ def read_header(content: bytes) -> PngHeader:
             after += chunk
         else:
             before += chunk
+    width, height, bit_depth = struct.unpack(">2IB", content[16:25])
+    if height * (1 + width * bit_depth // 8) > _MOST_FROM_A_BYTE * len(content):
+        raise ValueError(f"its header names {width} x {height} pixels, more than its {len(content)} bytes can hold")
     return PngHeader(bit_depth=content[24], color_type=content[25], before=before, after=after)
 
 
