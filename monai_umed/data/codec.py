@@ -140,7 +140,7 @@ def write_image(path: str | Path, array: np.ndarray, source: StoredImage, compre
     Raises:
         CodecError: lossy target, other format than the source, other shape or dtype than the source, or changed values
             that a DICOM file cannot hold.
-        OSError: the folder is missing or read-only, the disk is full, or a folder that would be replaced holds other
+        OSError: If the folder is missing or read-only, the disk is full, or a folder that would be replaced holds other
             files; nothing is left behind.
     """
     path = Path(path)

@@ -31,7 +31,7 @@ def read_datalist(path: Path) -> Found:
         Cases, offenders and, if there are labelled test cases, sections.
 
     Raises:
-        DatasetError: the file is no JSON object, or lists no cases but annotations as COCO does.
+        DatasetError: If the file is no JSON object, or lists no cases but annotations as COCO does.
     """
     try:
         _, content = read_listing(path)

@@ -46,7 +46,7 @@ def read_listing(path: Path) -> tuple[bytes, dict[str, Any]]:
         Its bytes, and what they hold.
 
     Raises:
-        ListingError: the file cannot be read, or is no JSON object.
+        ListingError: If the file cannot be read, or is no JSON object.
     """
     try:
         content = path.read_bytes()

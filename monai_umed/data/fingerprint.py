@@ -48,7 +48,7 @@ class DatasetFacts:
         """Grid or window of protectors: :attr:`size`, but for images no larger than they are.
 
         Raises:
-            ValueError: if there is no grid for images that small.
+            ValueError: If there is no grid for images that small.
         """
         if self.volumes:
             return self.grid
@@ -103,8 +103,8 @@ def inspect_dataset(
         cut: whether networks for images see volumes across the coarsest axis if neither of the two says anything.
 
     Raises:
-        DatasetError: if the folder is malformed or none of the cases looked at can be read.
-        ValueError: if ``slice_axis`` is given for images, or the dataset is not what ``spatial_dims`` says.
+        DatasetError: If the folder is malformed or none of the cases looked at can be read.
+        ValueError: If ``slice_axis`` is given for images, or the dataset is not what ``spatial_dims`` says.
     """
     cases = find_cases(dataset_dir, section)
     sample = cases if len(cases) <= SAMPLE else [cases[k * len(cases) // SAMPLE] for k in range(SAMPLE)]

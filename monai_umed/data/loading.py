@@ -95,7 +95,7 @@ def read_case(case: Case, intensity_window: IntensityWindow | None = None) -> tu
     """Read image and label of a case as they are, see `read_image` and `read_label`.
 
     Raises:
-        CaseError: one of them cannot be read; it is named with its folder, because both may have one name.
+        CaseError: If one of them cannot be read; it is named with its folder, because both may have one name.
         ValueError: ``intensity_window`` is out of range.
     """
     stored = _named(case, case.image, lambda: read_image(case.image, intensity_window))
@@ -106,7 +106,7 @@ def read_case_image(case: Case) -> StoredImage:
     """Read the image of a case alone, as :func:`read_case` does.
 
     Raises:
-        CaseError: it cannot be read.
+        CaseError: If it cannot be read.
     """
     return _named(case, case.image, lambda: read_image(case.image))
 

@@ -137,8 +137,8 @@ class Manifest:
             path: target; its folder must exist.
 
         Raises:
-            ManifestError: a number is NaN or infinite, which JSON cannot hold.
-            OSError: the file cannot be written.
+            ManifestError: If a number is NaN or infinite, which JSON cannot hold.
+            OSError: If the file cannot be written.
         """
         content = {"format": FORMAT_VERSION, **asdict(self), "cases": [record.entry() for record in self.cases]}
         if self.dataset_json_sha256 is None:

@@ -30,7 +30,7 @@ def scan_mixed(dataset: Path, *, merge_masks: bool = False) -> Found:
         Cases, which a release leaves in their folders, and offenders; no cases if this is no such dataset.
 
     Raises:
-        OSError: a folder cannot be read.
+        OSError: If a folder cannot be read.
     """
     found = Found()
     entries = visible(dataset)

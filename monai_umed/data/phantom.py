@@ -48,7 +48,7 @@ def make_phantom(seed: int, index: int, spatial_dims: int = 2) -> Case:
         covers 3..15 % of the image, the organ 10..20 % of the volume.
 
     Raises:
-        ValueError: if `spatial_dims` is neither 2 nor 3, or `seed` or `index` is negative.
+        ValueError: If `spatial_dims` is neither 2 nor 3, or `seed` or `index` is negative.
     """
     if spatial_dims not in LAYOUTS or seed < 0 or index < 0:
         raise ValueError(f"spatial_dims ({spatial_dims}) must be 2 or 3, seed ({seed}) and index ({index}) >= 0")
@@ -77,8 +77,8 @@ def write_phantom(
             images, or 120 and 30 volumes.
 
     Raises:
-        ValueError: if a parameter is out of range.
-        FileExistsError: if the folder holds anything else, also a phantom with other parameters.
+        ValueError: If a parameter is out of range.
+        FileExistsError: If the folder holds anything else, also a phantom with other parameters.
 
     Example:
         >>> data = mu.write_phantom(work / "data", num_train=4, num_test=2)

@@ -39,7 +39,7 @@ def check_held_out(section: str) -> None:
         section: what is protected.
 
     Raises:
-        ValueError: it is not the section ``"train"``.
+        ValueError: If it is not the section ``"train"``.
     """
     if section != "train":
         cure = "leave section at 'train', or quick_check out"

@@ -40,7 +40,7 @@ class Bounds(Protocol):
         """Largest change of every pixel as a share of the window, ``(regions, *spatial)``.
 
         Raises:
-            ValueError: the case cannot be protected.
+            ValueError: If the case cannot be protected.
         """
 
 
@@ -208,7 +208,7 @@ def load_training_set(
             all slices with foreground, and ids are those that protectors know slices and windows by.
 
     Raises:
-        DatasetError: if the folder is malformed or no case is usable; all offenders are listed.
+        DatasetError: If the folder is malformed or no case is usable; all offenders are listed.
     """
     cases = find_cases(dataset_dir, section)
 

@@ -14,7 +14,7 @@ def check_ignore_label(value: int) -> int:
     """Return a value of labels that is no class, if it can be one.
 
     Raises:
-        ValueError: it is not in 1 to 65535.
+        ValueError: If it is not in 1 to 65535.
     """
     if not 1 <= value <= _LARGEST_VALUE:
         raise ValueError(f"ignore_label is {value}, must be 1 to {_LARGEST_VALUE}; 255 is usual")

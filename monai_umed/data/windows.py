@@ -33,7 +33,7 @@ def as_window(value: GivenWindow | None) -> IntensityWindow | None:
         Displayed values that map to 0 and 1, of all channels or of each, or None.
 
     Raises:
-        ValueError: it is none of these (the nearest name is offered), or not two different finite numbers.
+        ValueError: If it is none of these (the nearest name is offered), or not two different finite numbers.
 
     Example:
         >>> mu.as_window("ct-soft")

@@ -146,7 +146,7 @@ class RandomNoise(Defense):
         amount: largest change of a gray value in [0, 1], or ``"eps"`` for the largest change of the files under test.
 
     Raises:
-        ValueError: if ``amount`` is neither positive nor ``"eps"``.
+        ValueError: If ``amount`` is neither positive nor ``"eps"``.
     """
 
     amount: float | str = "eps"
@@ -170,7 +170,7 @@ class Cutout(Defense):
         side: of the box, a share of every side of the image; 0.5 is the usual 16 of CIFAR-10's 32 pixels.
 
     Raises:
-        ValueError: if ``side`` is not between 0 and 1.
+        ValueError: If ``side`` is not between 0 and 1.
     """
 
     side: float = 0.5

@@ -26,7 +26,7 @@ def owned_cases(materials: Materials, fraction: float) -> Items:
         fraction: of all clean originals, more than 0, less than 1.
 
     Raises:
-        ValueError: if there are no clean originals.
+        ValueError: If there are no clean originals.
     """
     clean = sorted(materials.clean(), key=lambda item: item["id"])
     if not clean:
@@ -73,7 +73,7 @@ class PartlyProtected(CleanFraction):
         fraction: of the cases that stay protected, between 0 and 1, both excluded.
 
     Raises:
-        ValueError: if ``fraction`` is out of range; when used, if no clean original belongs to a training case.
+        ValueError: If ``fraction`` is out of range; when used, if no clean original belongs to a training case.
     """
 
     def prepare(self, items: Items, materials: Materials) -> Items:
@@ -110,7 +110,7 @@ class EarlyStopping(CleanFraction):
         fraction: of the training cases that the exploiter owns in clean form, between 0 and 1, both excluded.
 
     Raises:
-        ValueError: if ``fraction`` is out of range; when used, if there are no clean originals.
+        ValueError: If ``fraction`` is out of range; when used, if there are no clean originals.
     """
 
     fraction: float = 0.05
@@ -146,7 +146,7 @@ class CleanStatistics(CleanFraction):
             one case is used.
 
     Raises:
-        ValueError: if ``fraction`` is out of range; when used, if there are no clean originals.
+        ValueError: If ``fraction`` is out of range; when used, if there are no clean originals.
     """
 
     def finish(self, network: torch.nn.Module, materials: Materials) -> None:

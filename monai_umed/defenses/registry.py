@@ -148,7 +148,7 @@ def defense_entry(name: str) -> Entry:
     """Look a defense up; ``"blur-1.0+nnunet"`` is both, in that order, and as cheap as its costliest part.
 
     Raises:
-        ValueError: if a part does not exist; the nearest name is offered.
+        ValueError: If a part does not exist; the nearest name is offered.
     """
     parts = name.split("+")
     for part in parts:

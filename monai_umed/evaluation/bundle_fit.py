@@ -23,7 +23,7 @@ def fit_by_config(
         overlays: further configs, merged in this order.
 
     Raises:
-        Exception: the first cause of what failed, without the chain that configs put around it.
+        Exception: The first cause of what failed, without the chain that configs put around it.
     """
     try:
         with log.open("w", encoding="utf-8") as file, redirect_stdout(file):

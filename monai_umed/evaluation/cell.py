@@ -80,7 +80,7 @@ def run_cell(comparison: Comparison, cell: Cell, handlers: Sequence[Any] = ()) -
         handlers: further MONAI or ignite handlers of its training.
 
     Raises:
-        RuntimeError: the loss becomes NaN or infinite.
+        RuntimeError: If the loss becomes NaN or infinite.
     """
     begin, facts, device = time.monotonic(), comparison.facts, comparison.matrix.device
     defense = comparison.matrix.entries[cell.defense].make(facts.eps)

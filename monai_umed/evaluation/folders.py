@@ -77,7 +77,7 @@ def pair_cases(files: Files) -> dict[str, tuple[Case, Case]]:
     """The clean original and the protected copy of every case that is in both folders, by id, sorted.
 
     Raises:
-        DatasetError: there is none, or a folder cannot be used.
+        DatasetError: If there is none, or a folder cannot be used.
     """
     protected = {case.id: case for case in find_cases(files.protected_dir)}
     clean = {case.id: case for case in find_cases(files.clean_dir)}
@@ -96,7 +96,7 @@ def check_folders(files: Files) -> Facts:
     """Compare the three folders.
 
     Raises:
-        DatasetError: if no case is both protected and clean, a protected image differs in size from its original, a
+        DatasetError: If no case is both protected and clean, a protected image differs in size from its original, a
             file cannot be read, or there are fewer than ten test cases; all offenders are listed.
     """
     pairs = pair_cases(files)

@@ -47,7 +47,7 @@ class Matrix:
         device: where to train.
 
     Raises:
-        ValueError: if an exploiter or a defense does not exist (the nearest name is offered), or there is none.
+        ValueError: If an exploiter or a defense does not exist (the nearest name is offered), or there is none.
     """
 
     exploiters: tuple[str, ...]

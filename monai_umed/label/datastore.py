@@ -65,8 +65,8 @@ def labelled_case(datastore: Datastore, image_id: str) -> Case:
     """An image of the datastore with its final label.
 
     Raises:
-        UnknownImageError: there is no such image.
-        ConflictError: it has no final label, or is a protected copy itself.
+        UnknownImageError: If there is no such image.
+        ConflictError: If it has no final label, or is a protected copy itself.
     """
     image = datastore.get_image_uri(image_id) if image_id in datastore.list_images() else ""
     if not image:
@@ -84,7 +84,7 @@ def labelled_cases(datastore: Datastore) -> list[Case]:
     """All images with a final label, without protected copies, sorted by id.
 
     Raises:
-        ConflictError: there is none.
+        ConflictError: If there is none.
     """
     cases = list(_labelled(datastore))
     if not cases:
@@ -110,7 +110,7 @@ def add_protected(datastore: Datastore, image_id: str, file: Path) -> str:
         Id of the new image. An earlier one of this id is replaced.
 
     Raises:
-        ConflictError: an image that is no protected copy has this id.
+        ConflictError: If an image that is no protected copy has this id.
     """
     copy_id = f"{image_id}_{TAG}"
     if copy_id in datastore.list_images() and not is_protected(datastore, copy_id):

@@ -16,7 +16,7 @@ def write_label_app(folder: str | Path) -> Path:
 
     Raises:
         FileExistsError: ``folder`` is a file, or holds anything.
-        OSError: it cannot be written.
+        OSError: If it cannot be written.
 
     Example:
         >>> sorted(file.name for file in mu.write_label_app(work / "app").iterdir())

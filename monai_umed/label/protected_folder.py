@@ -62,7 +62,7 @@ def choose_checkpoint(settings: Settings) -> Path:
     """The fitted protector of a server: the one that it was started with, or that of its newest fit.
 
     Raises:
-        ConflictError: there is none.
+        ConflictError: If there is none.
     """
     if settings.checkpoint is not None:
         return settings.checkpoint
@@ -110,8 +110,8 @@ def open_release(settings: Settings, parameters: Parameters, device: str = "cpu"
         device: where the generators run.
 
     Raises:
-        ConflictError: nothing was fitted yet.
-        CheckpointError: the checkpoint is damaged.
+        ConflictError: If nothing was fitted yet.
+        CheckpointError: If the checkpoint is damaged.
     """
     checkpoint = choose_checkpoint(settings)
     protector, name = _adjusted(load_protector(checkpoint, device), parameters)
@@ -163,7 +163,7 @@ def protect_one(release: Release, case: Case) -> CaseRecord:
     Raises:
         CaseError, DatasetError, ConflictError: the case cannot be used, or the folder holds something else.
         Timeout: another request is still writing.
-        OSError: the folder cannot be written.
+        OSError: If the folder cannot be written.
     """
     refuse_protected([case])
     case = replace(case, ignore_label=release.ignore_label)

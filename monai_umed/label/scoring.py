@@ -58,7 +58,7 @@ class UMedFidelity(ScoringMethod):
             protected yet: whoever scores everything now and then need not know.
 
         Raises:
-            HTTPException: a parameter is out of range, or files cannot be read or written.
+            HTTPException: If a parameter is out of range, or files cannot be read or written.
         """
         with http_errors():
             try:

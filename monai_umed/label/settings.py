@@ -147,7 +147,7 @@ def read_parameters(request: Mapping[str, Any], defaults: Parameters) -> Paramet
         defaults: for what is not given, or empty.
 
     Raises:
-        ValueError: a value is out of range; names it and what it must be.
+        ValueError: If a value is out of range; names it and what it must be.
     """
     return _parameters(_read(_PARAMETERS, request), defaults)
 

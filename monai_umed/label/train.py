@@ -83,7 +83,7 @@ class UMedFit(TrainTask):
             others are not, by id.
 
         Raises:
-            HTTPException: no image has a final label, an option is out of range, or the disk is full or read-only.
+            HTTPException: If no image has a final label, an option is out of range, or the disk is full or read-only.
         """
         with http_errors():
             cases = labelled_cases(datastore)

@@ -59,7 +59,7 @@ def check_arrival(
         Root mean square of what was to change, in [0, 1] units; 0 for a control that changes nothing.
 
     Raises:
-        ValueError: if no pixel may change, or less than :data:`LEAST_FRACTION` arrives.
+        ValueError: If no pixel may change, or less than :data:`LEAST_FRACTION` arrives.
     """
     if protector.changes_nothing:
         return 0.0

@@ -24,7 +24,7 @@ def refuse_protected(cases: Sequence[Case]) -> None:
     files also by their Derivation Description. Other files that were moved away from their manifest pass.
 
     Raises:
-        DatasetError: some of the images are protected already.
+        DatasetError: If some of the images are protected already.
     """
     images = [path for case in cases for path in (joint_files(case.image) or {"": case.image}).values()]
     places = {place for image in images for place in (image, image.resolve())}
@@ -45,7 +45,7 @@ def refuse_protected_folder(dataset_dir: Path) -> None:
     """As `refuse_protected`, at a glance: for whoever is about to spend an hour on a dataset.
 
     Raises:
-        DatasetError: the folder, or the folder of the datalist, was protected.
+        DatasetError: If the folder, or the folder of the datalist, was protected.
     """
     folder = dataset_dir.parent if dataset_dir.is_file() else dataset_dir
     if reason := _folder_reason(folder):

@@ -41,7 +41,7 @@ def protect_case(
     stored grey levels, not from the tensors before rounding.
 
     Raises:
-        CaseError: if the case cannot be used, or less than half of the perturbation arrives in its file, see
+        CaseError: If the case cannot be used, or less than half of the perturbation arrives in its file, see
             :func:`monai_umed.protectors.arrival.check_arrival`; nothing is written then.
     """
     loaded = load_case(case, num_classes, intensity_window)

@@ -38,7 +38,7 @@ def check_folders(cases: Sequence[Case], output_dir: Path) -> None:
     Raises:
         DatasetError: names that lead out of the folder, that two cases share or that no manifest can hold; an output
             folder that overlaps with the input, or holds links or files of another origin.
-        OSError: a folder cannot be read.
+        OSError: If a folder cannot be read.
     """
     for problems in (_name_problems, _overlaps, _doubles, _links, _foreign):
         if offenders := list(problems(cases, output_dir)):

@@ -23,7 +23,7 @@ def check_listing(cases: Iterable[Case]) -> None:
     """Refuse a ``dataset.json`` that could not be carried, before anything is written.
 
     Raises:
-        DatasetError: it cannot be read, or is no JSON object.
+        DatasetError: If it cannot be read, or is no JSON object.
     """
     listing = find_listing(cases)
     if listing is None:
@@ -46,8 +46,8 @@ def write_listing(cases: Sequence[Case], records: Sequence[CaseRecord], output_d
         The checksum of what was written; None if there is nothing to write.
 
     Raises:
-        ListingError: the original cannot be used, see `check_listing`.
-        OSError: the file cannot be written.
+        ListingError: If the original cannot be used, see `check_listing`.
+        OSError: If the file cannot be written.
     """
     listing = find_listing(cases)
     if listing is None:
@@ -61,7 +61,7 @@ def released_listing(listing: Path, records: Iterable[CaseRecord]) -> bytes:
     """What a release of some of a dataset's cases carries in the place of its ``dataset.json``.
 
     Raises:
-        ListingError: the original cannot be used, see `check_listing`.
+        ListingError: If the original cannot be used, see `check_listing`.
     """
     return keep_cases(
         listing, {first_file(record.label): Kept(original_name(record), record.image) for record in records}

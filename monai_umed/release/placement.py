@@ -139,7 +139,7 @@ def placement_problems(before: StoredImage, after: StoredImage, original: Case, 
         What is wrong, and the cure.
 
     Raises:
-        CodecError: the label cannot be read, or is on another grid than the image.
+        CodecError: If the label cannot be read, or is on another grid than the image.
     """
     if before.grid is None:
         return

@@ -58,7 +58,7 @@ def protect_dataset(
         progress: whether to show a progress bar.
 
     Raises:
-        DatasetError: if the input is protected already, the output folder overlaps with it, holds links or foreign
+        DatasetError: If the input is protected already, the output folder overlaps with it, holds links or foreign
             files, is being written by another run, or cannot be written, names lead out of it, or no case could be
             used.
     """

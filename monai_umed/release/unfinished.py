@@ -86,7 +86,7 @@ class Unfinished:
         Raises:
             HeldError: another run, or another process with the same shard, is at work; or another one has left what
                 many processes may have worked on for days, which nobody should lose by a wrong option.
-            OSError: the folder cannot be written.
+            OSError: If the folder cannot be written.
         """
         locks = [self._enter()]
         try:
@@ -117,7 +117,7 @@ class Unfinished:
         """Remember a finished case; on the disk when this returns. Threads may call it at the same time.
 
         Raises:
-            OSError: the file cannot be written.
+            OSError: If the file cannot be written.
         """
         content = {"case": asdict(record), "checksum": self._checksum(record)}
         write_atomically(self._path(record.id), json.dumps(content).encode("ascii"))
@@ -200,7 +200,7 @@ def _take(path: Path) -> FileLock | None:
     Where files cannot be locked (some network drives), a warning says so, and everybody gets it.
 
     Raises:
-        OSError: the file cannot be opened for writing.
+        OSError: If the file cannot be opened for writing.
     """
     lock = FileLock(path, timeout=0, fallback_to_soft=False)
     try:

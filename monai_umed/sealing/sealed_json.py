@@ -36,7 +36,7 @@ def canonical(content: Any) -> bytes:
     """The one way in which a value is written as JSON: sorted names, no spaces, ASCII.
 
     Raises:
-        ValueError: a number is NaN or infinite.
+        ValueError: If a number is NaN or infinite.
     """
     return json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False).encode("ascii")
 
@@ -63,7 +63,7 @@ def open_json(sealed: bytes, key: bytes, purpose: str, *, name: str) -> Any:
         name: of the file, for messages.
 
     Raises:
-        ProofError: it is of another key, or not what was sealed for this purpose.
+        ProofError: If it is of another key, or not what was sealed for this purpose.
     """
     size = len(_MAGIC) + _NONCE_BYTES + _CHECK_BYTES
     header, nonce = sealed[:size], sealed[len(_MAGIC) : len(_MAGIC) + _NONCE_BYTES]

@@ -41,7 +41,7 @@ def arrivals(original: str | Path, protected: str | Path, most: int = 40) -> Ite
         deviation: this is about patterns.
 
     Raises:
-        DatasetError: if no case can be compared.
+        DatasetError: If no case can be compared.
     """
     before = {case.id: case for case in find_cases(original)}
     after = [case for case in find_cases(protected) if case.id in before]

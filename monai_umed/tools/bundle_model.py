@@ -26,8 +26,8 @@ def write_bundle_model(checkpoint: str | Path, output: str | Path) -> Path:
         output: target file, written all at once or not at all; its folder is made if needed.
 
     Raises:
-        CheckpointError: if the checkpoint cannot be used, or holds no generators.
-        OSError: if the target cannot be written.
+        CheckpointError: If the checkpoint cannot be used, or holds no generators.
+        OSError: If the target cannot be written.
     """
     protector = load_protector(checkpoint)
     if not isinstance(protector, UMed):

@@ -41,7 +41,7 @@ def choose(pairs: dict[str, tuple[Case, Case]], names: Sequence[str] | None, row
     """The clean and protected cases to show: the named ones, or ``rows`` of different lesion size.
 
     Raises:
-        ValueError: if a name is unknown or there are more than ``rows``.
+        ValueError: If a name is unknown or there are more than ``rows``.
     """
     if names is None:
         return [pairs[case.id] for case in spread([clean for clean, _ in pairs.values()], rows)]
@@ -69,7 +69,7 @@ def for_display(stored: StoredImage) -> np.ndarray:
     """``(H, W)`` or ``(H, W, 3)`` in [0, 1].
 
     Raises:
-        ValueError: if it is a volume.
+        ValueError: If it is a volume.
     """
     values = stored.scaled()
     if values.ndim != 3:
@@ -142,8 +142,8 @@ def make_picture(
         Dice over all test images after training on the clean and on the protected files.
 
     Raises:
-        DatasetError: if a folder cannot be used or both have no training image in common.
-        ValueError: if ``cases`` names unknown images or more than three, or the images are volumes.
+        DatasetError: If a folder cannot be used or both have no training image in common.
+        ValueError: If ``cases`` names unknown images or more than three, or the images are volumes.
     """
     pairs = _pairs(dataset_dir, protected_dir)
     test = load_training_set(dataset_dir, SIZE, section="test", progress=progress)

@@ -63,7 +63,7 @@ def configs() -> str:
     """The page of all ids of the configs with their defaults.
 
     Raises:
-        KeyError: if ``settings.csv`` has no sentence for an id.
+        KeyError: If ``settings.csv`` has no sentence for an id.
     """
     intro = "Every id can be set by `--id value` after `python -m monai.bundle run --config_file ...`."
     parts = [_generated("Ids of the configs", intro)]

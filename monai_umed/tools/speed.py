@@ -165,9 +165,9 @@ def measure_all(
         sides: other sizes of the inputs by name, see :func:`compare_functions`.
 
     Raises:
-        ValueError: if only one of dataset and checkpoint is given, or ``repeats`` is below 1.
-        DatasetError: if the dataset cannot be used.
-        CheckpointError: if the checkpoint cannot be used.
+        ValueError: If only one of dataset and checkpoint is given, or ``repeats`` is below 1.
+        DatasetError: If the dataset cannot be used.
+        CheckpointError: If the checkpoint cannot be used.
     """
     if (dataset_dir is None) != (checkpoint is None):
         raise ValueError("dataset_dir and checkpoint belong together; pass both to measure protection, or neither.")

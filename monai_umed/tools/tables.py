@@ -84,7 +84,7 @@ def build(wanted: Wanted) -> str:
     """The table that a comment asks for.
 
     Raises:
-        ValueError: if no row is as wanted, or several rows belong into one cell.
+        ValueError: If no row is as wanted, or several rows belong into one cell.
     """
     rows = [row for row in read_results(wanted.file) if all(row[key] in values for key, values in wanted.where.items())]
     heads = wanted.where.get(wanted.columns) or list(dict.fromkeys(row.get(wanted.columns, "") for row in rows))

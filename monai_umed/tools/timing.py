@@ -53,7 +53,7 @@ def alternate(
         clock: seconds, of the wall or of the processor.
 
     Raises:
-        ValueError: if ``repeats`` is below 1.
+        ValueError: If ``repeats`` is below 1.
     """
     if repeats < 1:
         raise ValueError(

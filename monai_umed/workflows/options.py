@@ -82,7 +82,7 @@ def fits_umed(options: FitOptions) -> bool:
     """Whether a fit with these options is UMed's, whose pattern may come from a key.
 
     Raises:
-        ValueError: if there is no such preset.
+        ValueError: If there is no such preset.
     """
     usual = find_preset(str(options.get("preset") or "default")).method
     return usual == UMED == (options.get("method") or UMED)

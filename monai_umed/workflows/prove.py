@@ -62,7 +62,7 @@ def predict(
         The number of predictions.
 
     Raises:
-        ProofError: if the model cannot be loaded, or cannot take an image.
+        ProofError: If the model cannot be loaded, or cannot take an image.
 
     Example:
         >>> import torch
@@ -106,9 +106,9 @@ def prove(
         progress: whether to show progress bars.
 
     Raises:
-        DatasetError: if predictions are missing, of another size, empty or mixed; names them.
-        KeyFileError: if the key cannot be used.
-        ProofError: if the plan is of another key, or was changed.
+        DatasetError: If predictions are missing, of another size, empty or mixed; names them.
+        KeyFileError: If the key cannot be used.
+        ProofError: If the plan is of another key, or was changed.
 
     Example:
         >>> data, key = mu.write_phantom(work / "data", num_train=20, num_test=2), mu.new_key(work / "owner.key")
@@ -171,8 +171,8 @@ def recheck(
         What is wrong; empty if all of it holds.
 
     Raises:
-        KeyFileError: if the key cannot be used.
-        ProofError: if the file is none, or its plan is of another key or was changed.
+        KeyFileError: If the key cannot be used.
+        ProofError: If the file is none, or its plan is of another key or was changed.
 
     Example:
         >>> mu.recheck(work / "proof.json", key=mu.new_key(work / "owner.key"))

@@ -68,9 +68,9 @@ def queries(
         progress: whether to show progress bars.
 
     Raises:
-        DatasetError: if the release, the originals or the output folder cannot be used.
-        KeyFileError: if the key cannot be used.
-        ProofError: if there is no reserve of this key, or there are too few queries.
+        DatasetError: If the release, the originals or the output folder cannot be used.
+        KeyFileError: If the key cannot be used.
+        ProofError: If there is no reserve of this key, or there are too few queries.
 
     Example:
         >>> data, key = mu.write_phantom(work / "data", num_train=20, num_test=2), mu.new_key(work / "owner.key")

@@ -65,10 +65,10 @@ def reserve(
         progress: whether to show a progress bar.
 
     Raises:
-        DatasetError: if the dataset is malformed, or groups leave near-duplicates on both sides; names them.
-        KeyFileError: if the key cannot be used, or lies in what would be published.
-        ProofError: if there are too few cases, or another reserve was drawn before.
-        ValueError: if ``fraction`` is out of range.
+        DatasetError: If the dataset is malformed, or groups leave near-duplicates on both sides; names them.
+        KeyFileError: If the key cannot be used, or lies in what would be published.
+        ProofError: If there are too few cases, or another reserve was drawn before.
+        ValueError: If ``fraction`` is out of range.
 
     Example:
         >>> data, key = mu.write_phantom(work / "data", num_train=20, num_test=2), mu.new_key(work / "owner.key")

@@ -46,7 +46,7 @@ def hold_out(items: Sequence[dict], *, num_classes: int, seed: int = 0) -> list[
         Their ids, sorted.
 
     Raises:
-        DatasetError: a class is in no case of the fold, or all cases are near-duplicates of each other.
+        DatasetError: If a class is in no case of the fold, or all cases are near-duplicates of each other.
     """
     groups = group(torch.stack([item["image"].mean(0, keepdim=True) for item in items]))
     ids = [item["id"] for item in items]

@@ -110,7 +110,7 @@ class Advice:
         """Read what :meth:`write` wrote, by its folder or its file.
 
         Raises:
-            ValueError: there is no such file, or it is damaged.
+            ValueError: If there is no such file, or it is damaged.
         """
         file = path / ADVICE if path.is_dir() else path
         try:

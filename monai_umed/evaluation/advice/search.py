@@ -79,7 +79,7 @@ class Search:
         """Try settings until the first rung on which one holds or all are too visible.
 
         Raises:
-            RuntimeError: a training failed; holds the reason.
+            RuntimeError: If a training failed; holds the reason.
         """
         settings = sum(map(len, self.ladder))
         estimate = Estimate(

@@ -35,7 +35,7 @@ def preset(name: str, color: bool = False) -> dict[str, tuple]:
         color: whether images have colors, which the quick preset has defenses for, too.
 
     Raises:
-        ValueError: if there is no such preset.
+        ValueError: If there is no such preset.
     """
     if name not in PRESETS:
         raise ValueError(f"preset is {name!r}, must be one of {', '.join(PRESETS)}.")

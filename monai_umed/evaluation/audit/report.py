@@ -117,8 +117,8 @@ def write_report(audit: AuditScores, pictures: Pictures, output_file: str | Path
         output_file: HTML to write, whole or not at all; its folder is made if needed.
 
     Raises:
-        ValueError: if the verdict is not one of three, or a picture has another type or shape than it must.
-        OSError: if the file cannot be written.
+        ValueError: If the verdict is not one of three, or a picture has another type or shape than it must.
+        OSError: If the file cannot be written.
     """
     if audit.verdict not in VERDICTS:
         raise ValueError(f"verdict is {audit.verdict!r}; it must be one of {', '.join(map(repr, VERDICTS))}.")

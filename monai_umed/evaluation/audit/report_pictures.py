@@ -134,7 +134,7 @@ def view_before_after(case: BeforeAfter) -> BeforeAfterView:
     """Cut, subtract and encode.
 
     Raises:
-        ValueError: if the arrays are not uint8 of one shape, ``(H, W)`` or ``(H, W, 3)``.
+        ValueError: If the arrays are not uint8 of one shape, ``(H, W)`` or ``(H, W, 3)``.
     """
     _check(case.id, {"original": case.original, "protected": case.protected}, {})
     change = np.abs(case.protected.astype(np.int16) - case.original)
@@ -179,7 +179,7 @@ def view_prediction(case: Prediction) -> PredictionView:
     """Draw the truth as an outline and both predictions filled, in the colors of :mod:`monai_umed.evaluation.panels`.
 
     Raises:
-        ValueError: if the image is not uint8 ``(H, W)`` or ``(H, W, 3)``, or the masks are not bool ``(H, W)``.
+        ValueError: If the image is not uint8 ``(H, W)`` or ``(H, W, 3)``, or the masks are not bool ``(H, W)``.
     """
     masks = {name: getattr(case, name) for name in ("truth", "clean_trained", "protected_trained")}
     _check(case.id, {"image": case.image}, masks)

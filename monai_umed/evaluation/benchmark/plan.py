@@ -25,7 +25,7 @@ class Benchmark(Matrix):
         grid: grid of fits and trainings; None for what each dataset suggests.
 
     Raises:
-        ValueError: if a name is unknown or comes twice, a number is out of range, or a defense needs other images.
+        ValueError: If a name is unknown or comes twice, a number is out of range, or a defense needs other images.
     """
 
     datasets: tuple[str, ...]

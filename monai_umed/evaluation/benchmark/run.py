@@ -67,7 +67,7 @@ def _compare(benchmark: Benchmark, dataset: _Dataset, *, protected: str | Path, 
 
     Raises:
         DatasetError: see :func:`monai_umed.evaluation.folders.check_folders`.
-        ValueError: if trainings on other files or with other settings lie in the folder, or a network cannot take the
+        ValueError: If trainings on other files or with other settings lie in the folder, or a network cannot take the
             grid.
     """
     benchmark.check_grid(dataset.grid)
@@ -154,8 +154,8 @@ def run_benchmark(
         What ``results.csv`` holds; None if protectors of other machines are still missing.
 
     Raises:
-        DatasetError: if a dataset cannot be used.
-        ValueError: if settings do not fit a dataset, or the folder holds another benchmark.
+        DatasetError: If a dataset cannot be used.
+        ValueError: If settings do not fit a dataset, or the folder holds another benchmark.
     """
     common = {"eps": benchmark.eps, "grid": benchmark.grid, "network_size": benchmark.network_size}
     out = claim_output(output_dir, common)

@@ -65,7 +65,7 @@ def read_protector(text: str, bound: str | None = None) -> ProtectorSpec:
         bound: of methods that name none; UMed has its own in any case.
 
     Raises:
-        ValueError: there is no such method, argument (the nearest name is offered) or bound, or UMed is given any.
+        ValueError: If there is no such method, argument (the nearest name is offered) or bound, or UMed is given any.
     """
     full, at, own = text.partition("@")
     method = full.partition(":")[0]

@@ -84,7 +84,7 @@ def score_answers(plan: Plan, folder: Path, *, some: bool = False, progress: boo
         progress: whether to show a progress bar.
 
     Raises:
-        DatasetError: predictions are missing, of another size, unreadable, or all empty; masks and probabilities, or
+        DatasetError: If predictions are missing, of another size, unreadable, or all empty; masks and probabilities, or
             numbers of the foreground, are mixed; all offenders are named.
     """
     files = find_answers(folder)
@@ -129,7 +129,7 @@ def find_answers(folder: Path) -> dict[str, Path]:
     """Predictions by the name of the query without its ending.
 
     Raises:
-        DatasetError: there is no such folder, or two files answer one query.
+        DatasetError: If there is no such folder, or two files answer one query.
     """
     if not folder.is_dir():
         raise DatasetError(str(folder), ["no such folder; check the path"])
@@ -160,8 +160,8 @@ def read_answer(path: Path, shape: Sequence[int], num_classes: int) -> Answer:
         num_classes: classes, background included.
 
     Raises:
-        CodecError: it cannot be read.
-        ValueError: it has another shape, or neither classes nor probabilities.
+        CodecError: If it cannot be read.
+        ValueError: If it has another shape, or neither classes nor probabilities.
     """
     array, soft = _read_array(path)
     shape = tuple(shape)

@@ -36,7 +36,7 @@ def read_groups(path: str | Path, ids: Sequence[str]) -> dict[str, str]:
         The group of every case.
 
     Raises:
-        DatasetError: the file cannot be read, a line has not two columns, or names a case that is unknown or named
+        DatasetError: If the file cannot be read, a line has not two columns, or names a case that is unknown or named
             twice.
     """
     path = Path(path)

@@ -47,7 +47,7 @@ def read_hardness(path: str | Path, ids: Sequence[str]) -> dict[str, float]:
         ids: the cases that are needed; others are ignored.
 
     Raises:
-        DatasetError: the file cannot be read, holds something else than Dice, or lacks a case.
+        DatasetError: If the file cannot be read, holds something else than Dice, or lacks a case.
     """
     path = Path(path)
     try:

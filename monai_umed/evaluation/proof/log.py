@@ -19,7 +19,7 @@ def read_log(folder: Path, key: bytes) -> list[dict[str, Any]]:
     """All entries of a log, oldest first; none if there is no file.
 
     Raises:
-        ProofError: an entry was changed, removed, added, or written under another key.
+        ProofError: If an entry was changed, removed, added, or written under another key.
     """
     path = folder / LOG
     if not path.is_file():
@@ -44,7 +44,7 @@ def append_log(folder: Path, key: bytes, **entry: Any) -> int:
 
     Raises:
         ProofError: as :func:`read_log`.
-        OSError: it cannot be written.
+        OSError: If it cannot be written.
     """
     number = len(read_log(folder, key)) + 1
     path = folder / LOG

@@ -34,7 +34,7 @@ def load_network(path: Path, device: str = "cpu") -> Network:
         device: where it runs.
 
     Raises:
-        ProofError: it cannot be loaded as one of these.
+        ProofError: If it cannot be loaded as one of these.
     """
     try:
         if path.is_dir():
@@ -105,8 +105,8 @@ def predict_queries(
         The number of predictions.
 
     Raises:
-        ProofError: there are no queries, or the network cannot take one.
-        CodecError: a query cannot be read.
+        ProofError: If there are no queries, or the network cannot take one.
+        CodecError: If a query cannot be read.
     """
     folder = queries / IMAGES if (queries / IMAGES).is_dir() else queries
     paths = [path for path in visible(folder) if path.is_dir() or split_name(path.name)[1] in SUPPORTED]

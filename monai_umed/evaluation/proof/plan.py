@@ -136,7 +136,7 @@ class Plan:
         """Open the file that :meth:`save` wrote.
 
         Raises:
-            ProofError: there is none, it is of another key, damaged, or of a newer version.
+            ProofError: If there is none, it is of another key, damaged, or of a newer version.
         """
         path = folder / PLAN
         if not path.is_file():

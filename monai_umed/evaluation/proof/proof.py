@@ -54,7 +54,7 @@ class Proof:
         """Write it.
 
         Raises:
-            OSError: it cannot be written.
+            OSError: If it cannot be written.
         """
         content = {"format": FORMAT, **asdict(self)}
         content["sealed_plan"] = base64.b64encode(self.sealed_plan).decode("ascii")
@@ -65,7 +65,7 @@ class Proof:
         """Read the file that :meth:`save` wrote.
 
         Raises:
-            ProofError: it cannot be read, or is no proof.
+            ProofError: If it cannot be read, or is no proof.
         """
         path = Path(path)
         try:
@@ -104,8 +104,8 @@ def recheck(proof: Proof, key: bytes, predictions: Path | None = None, progress:
         What is wrong; empty if all of it holds.
 
     Raises:
-        ProofError: the plan is of another key, or was changed.
-        DatasetError: predictions cannot be read.
+        ProofError: If the plan is of another key, or was changed.
+        DatasetError: If predictions cannot be read.
     """
     plan = Plan.open(proof.sealed_plan, key, name="the plan in proof.json")
     wrong = []

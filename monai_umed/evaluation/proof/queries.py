@@ -51,9 +51,9 @@ def write_queries(
         The plan, and the cases that cannot be used.
 
     Raises:
-        DatasetError: the folder holds files, originals are missing, or a published file is not the release's.
-        ProofError: there are too few queries, or nothing can be used.
-        OSError: files cannot be read or written.
+        DatasetError: If the folder holds files, originals are missing, or a published file is not the release's.
+        ProofError: If there are too few queries, or nothing can be used.
+        OSError: If files cannot be read or written.
     """
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         cure = "choose an empty folder, each test has one of its own"

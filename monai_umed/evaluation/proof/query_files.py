@@ -89,8 +89,8 @@ class QueryFiles:
         """Write a case as it is, and as it is, or would have been, published.
 
         Raises:
-            CaseError: it cannot be used.
-            DatasetError: the protector is not the one that made the release.
+            CaseError: If it cannot be used.
+            DatasetError: If the protector is not the one that made the release.
         """
         released, number = self._released, len(self.cases)
         if joint_files(case.image) is not None:

@@ -57,7 +57,7 @@ def write_report(path: Path, proof: Proof, plan: Plan, results: Results, images:
         predictions: the model's answers.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: If it cannot be written.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 

@@ -90,7 +90,7 @@ class Reserve:
         """Seal it into the owner's folder.
 
         Raises:
-            OSError: it cannot be written.
+            OSError: If it cannot be written.
         """
         folder.mkdir(parents=True, exist_ok=True)
         write_atomically(folder / RESERVE, seal_json(asdict(self), key, _PURPOSE), private=True)
@@ -100,7 +100,7 @@ class Reserve:
         """Open the file that :meth:`save` wrote.
 
         Raises:
-            ProofError: there is none, it is damaged, of another key, or not what this key draws.
+            ProofError: If there is none, it is damaged, of another key, or not what this key draws.
         """
         path = folder / RESERVE
         if not path.is_file():
@@ -127,7 +127,7 @@ def draw_reserve(groups: Mapping[str, str], fraction: float, key: bytes, *, want
 
     Raises:
         ValueError: ``fraction`` is out of range.
-        ProofError: there are too few groups for a p-value that small; says how many it takes.
+        ProofError: If there are too few groups for a p-value that small; says how many it takes.
     """
     if not _LIMITS[0] <= fraction <= _LIMITS[1]:
         raise ValueError(f"reserve is {fraction:g}; it must be from {_LIMITS[0]:g} to {_LIMITS[1]:g} of the cases")
@@ -190,7 +190,7 @@ def draw_cases(reserve: Reserve, key: bytes, number: int, queries: int, per_case
     """Take the whole reserve, and groups of published cases by lot until the queries are used up.
 
     Raises:
-        ProofError: there are too few queries for the reserve and as many published cases.
+        ProofError: If there are too few queries for the reserve and as many published cases.
     """
     held_back = set(reserve.held_back)
     target = min(queries // per_case, len(reserve.groups))

@@ -167,7 +167,7 @@ def pattern_of(protector: Protector, mark: str | None, key_file: str | Path) -> 
         key_file: the key that the proof is made with.
 
     Raises:
-        ProofError: the pattern came from another key.
+        ProofError: If the pattern came from another key.
     """
     if mark is None or not isinstance(protector, UMed):
         return None
