@@ -17,6 +17,7 @@ _LAYOUT_TAGS = {254, 255, 256, 257, 258, 259, 262, 266, 273, 277, 278, 279, 280,
 _LAYOUT_TAGS |= {296, 317, 320, 322, 323, 324, 325, 330, 338, 339, 340, 341, 347}
 # Tags that are an offset to a block elsewhere in the file, which copying the number would not copy.
 _POINTER_TAGS = {34665, 34853, 40965}
+_HEADER_BYTES = 8  # with which every TIFF file begins
 
 
 @dataclass(frozen=True)
@@ -114,6 +115,9 @@ def _check_layout(name: str, page: tifffile.TiffPage) -> None:
     bilevel = page.dtype == np.dtype(bool) and page.bitspersample == 1 and page.samplesperpixel == 1
     if not bilevel and (str(page.dtype), page.bitspersample) not in (("uint8", 8), ("uint16", 16)):
         raise CodecError(name, f"{page.bitspersample} bits per sample of type {page.dtype}", cure)
+    if min(page.dataoffsets, default=0) < _HEADER_BYTES or not all(page.databytecounts):
+        # Some readers take these for pixels of value 0, others read whatever is there.
+        raise CodecError(name, "strips or tiles of its pixels are missing", "fetch it again, or save it whole")
     compression = tifffile.COMPRESSION(page.compression)
     if compression in (tifffile.COMPRESSION.OJPEG, tifffile.COMPRESSION.JPEG, tifffile.COMPRESSION.WEBP):
         raise CodecError(name, f"lossy compression {compression.name}", cure)
