@@ -97,7 +97,8 @@ def main() -> None:
         items = questions.match(items_of(place, size, plan.num_classes)) if place else []
         for network in options.networks.split(","):
             for seed in numbers(options.seeds):
-                suspect, scores = Suspect(network=network, seed=seed, size=size), []
+                suspect = Suspect(network=network, seed=seed, size=size)
+                scores: list[Scores] = []
                 if items:
 
                     def see(_: int, trained: torch.nn.Module, to: list[Scores] = scores) -> None:

@@ -104,10 +104,10 @@ def build(wanted: Wanted) -> str:
     notes = read_results(wanted.join) if wanted.join else []
     added = [key for key in (notes[0] if notes else ()) if key not in wanted.rows]
     body = []
-    for keys, line in lines.items():
+    for keys, filled in lines.items():
         named = dict(zip(wanted.rows, keys, strict=True))
         for note in [note for note in notes if named.items() <= {**named, **note}.items()] if notes else [{}]:
-            body.append([*keys, *line, *(note.get(key, "") for key in added)])
+            body.append([*keys, *filled, *(note.get(key, "") for key in added)])
     titles = wanted.titles or [head or _NAMES.get(show, show) for head in heads for show in shows]
     return table([*(_NAMES.get(key, key) for key in wanted.rows), *titles, *added], body)
 
