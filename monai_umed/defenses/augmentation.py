@@ -1,4 +1,4 @@
-"""Random changes of gray values, and nnU-Net's of all kinds, drawn anew for every item at every epoch."""
+"""Random changes of gray values, and nnU-Net's of all kinds, drawn anew for every case at every epoch."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 from monai.config import KeysCollection
 from monai.transforms import (
@@ -29,6 +30,7 @@ from monai.utils.enums import CommonKeys as Keys
 
 from .augment import BOTH, LINEAR, Augment
 from .base import Defense, Materials
+from .batch_operations import Pair, augment_batch, draw
 
 GAMMA = (0.7, 1.5)
 ROTATION = {2: (math.pi,), 3: (math.pi / 6,) * 3}  # radians, about the only axis of an image and all of a volume
@@ -44,6 +46,19 @@ class RandRelativeNoised(RandGaussianNoised):
             for key in self.key_iterator(noisy):
                 noisy[key] = torch.lerp(data[key], noisy[key], data[key].std())
         return noisy
+
+
+@augment_batch.register
+def _(transform: RandRelativeNoised, image: torch.Tensor, label: torch.Tensor) -> Pair:
+    def noise(one: torch.Tensor) -> Any:
+        transform.rand_gaussian_noise.randomize(one)
+        return transform.rand_gaussian_noise.noise
+
+    cases, drawn = draw(transform, image, noise)
+    if cases:
+        deviation = image[cases].std(tuple(range(1, image.ndim)), keepdim=True)
+        image[cases] += deviation * torch.as_tensor(np.stack(drawn)).to(image)
+    return image, label
 
 
 class RandUniformNoised(RandomizableTransform, MapTransform):
@@ -126,7 +141,7 @@ class NNUNet(Defense):
     what lies outside the image for 0, so that it darkens the outermost pixels.
     """
 
-    def augmentation(self, materials: Materials) -> list[Transform]:
+    def augmentation(self, materials: Materials) -> list[Any]:
         return [Augment(nnunet_transforms)]
 
 
@@ -134,7 +149,7 @@ class NNUNet(Defense):
 class GammaContrast(Defense):
     """Gamma of 0.7 to 1.5, brightness and contrast times 0.75 to 1.25, all three every time."""
 
-    def augmentation(self, materials: Materials) -> list[Transform]:
+    def augmentation(self, materials: Materials) -> list[Any]:
         return [Augment(gamma_contrast_transforms)]
 
 
@@ -156,7 +171,7 @@ class RandomNoise(Defense):
         if self.amount != "eps" and (isinstance(self.amount, str) or not 0 < self.amount < math.inf):
             raise ValueError(f"amount is {self.amount!r}; use a positive number, for example 4 / 255, or 'eps'.")
 
-    def augmentation(self, materials: Materials) -> list[Transform]:
+    def augmentation(self, materials: Materials) -> list[Any]:
         amount = materials.eps if isinstance(self.amount, str) else self.amount
         return [Augment(partial(noise_transforms, amount=amount))]
 
@@ -180,5 +195,5 @@ class Cutout(Defense):
         if not 0 < self.side < 1:
             raise ValueError(f"side is {self.side!r}; it must be a share between 0 and 1, for example 0.5.")
 
-    def augmentation(self, materials: Materials) -> list[Transform]:
+    def augmentation(self, materials: Materials) -> list[Any]:
         return [Augment(partial(cutout_transforms, side=self.side))]

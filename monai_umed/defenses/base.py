@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 from ignite.engine import Engine
-from monai.transforms import Transform
 
 Items = list[dict[str, Any]]
 Objective = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
@@ -81,8 +80,12 @@ class Defense:
         """Return changed training items, once before training; the input must not be changed."""
         return items
 
-    def augmentation(self, materials: Materials) -> list[Transform]:
-        """Return MONAI dictionary transforms of ``image`` and ``label``, applied to every item in every epoch."""
+    def augmentation(self, materials: Materials) -> list[Any]:
+        """Return MONAI dictionary transforms of ``image`` and ``label``, applied to every case in every epoch.
+
+        Those that :mod:`monai_umed.defenses.batch_operations` knows change whole batches at once, others are called for
+        one case after the other.
+        """
         return []
 
     def start(self, network: torch.nn.Module, materials: Materials) -> None:
@@ -165,7 +168,7 @@ class Composed(Defense):
             items = defense.prepare(items, materials)
         return items
 
-    def augmentation(self, materials: Materials) -> list[Transform]:
+    def augmentation(self, materials: Materials) -> list[Any]:
         return [transform for defense in self.defenses for transform in defense.augmentation(materials)]
 
     def start(self, network: torch.nn.Module, materials: Materials) -> None:

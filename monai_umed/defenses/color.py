@@ -67,7 +67,7 @@ class ColorJitter(Defense):
         if not 0 <= self.factor < 1:
             raise ValueError(f"factor is {self.factor!r}; it must be at least 0 and below 1, for example 0.2.")
 
-    def augmentation(self, materials: Materials) -> list[Transform]:
+    def augmentation(self, materials: Materials) -> list[Any]:
         return [Augment(partial(color_jitter_transforms, degrees=self.degrees, factor=self.factor))]
 
 

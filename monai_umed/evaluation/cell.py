@@ -67,6 +67,7 @@ def _trainer(comparison: Comparison, cell: Cell) -> Callable[..., torch.nn.Modul
         num_classes=comparison.files.num_classes,  # foreign images show two of them; the head is not what travels
         seed=cell.seed,
         device=comparison.matrix.device,
+        fused=True,
         progress=False,
         precise_batch_norm=wants_precise_batch_norm(cell.exploiter),
         **comparison.matrix.recipe,

@@ -24,6 +24,7 @@ from ..io.atomic import write_json
 from ..networks import CentralDifferenceConv
 from .file_speed import compare_protection, compare_start
 from .timing import Row, alternate, speed_up, table, time_share
+from .training_speed import compare_training
 
 BAND_WIDTH = 2  # px to each side of the contour: a box of 5 px
 
@@ -155,6 +156,7 @@ def measure_all(
     checkpoint: str | Path | None = None,
     repeats: int = 7,
     sides: dict[str, int] | None = None,
+    grid: tuple[int, int] = (128, 128),
 ) -> list[Row]:
     """All comparisons; those on files only if there is a dataset and a checkpoint.
 
@@ -163,6 +165,7 @@ def measure_all(
         checkpoint: fitted protector, see :func:`monai_umed.protectors.checkpoint.load_protector`.
         repeats: samples of each function.
         sides: other sizes of the inputs by name, see :func:`compare_functions`.
+        grid: of the images that networks train on.
 
     Raises:
         ValueError: If only one of dataset and checkpoint is given, or ``repeats`` is below 1.
@@ -174,7 +177,8 @@ def measure_all(
     files = []
     if dataset_dir is not None and checkpoint is not None:  # first, since a wrong path must not cost a minute
         files = compare_protection(dataset_dir, Path(checkpoint), repeats)
-    return [*compare_functions(repeats=repeats, **(sides or {})), *files, *compare_start(repeats)]
+    training = compare_training(repeats, grid=grid)
+    return [*compare_functions(repeats=repeats, **(sides or {})), *training, *files, *compare_start(repeats)]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
-from monai.data import DataLoader, Dataset
-from monai.transforms import Compose
+from monai.transforms import Compose, Lambdad
+from monai.utils import convert_to_tensor
 
 from monai_umed.defenses import Composed, Defense, Materials
 from monai_umed.defenses.augment import Augment
@@ -18,8 +19,12 @@ from monai_umed.defenses.augmentation import (
     NNUNet,
     RandomNoise,
     RandRelativeNoised,
+    cutout_transforms,
+    gamma_contrast_transforms,
     nnunet_transforms,
+    noise_transforms,
 )
+from monai_umed.defenses.batch_operations import augment_batch
 
 AUGMENTATIONS: list[Defense] = [
     *(NNUNet(), GammaContrast(), RandomNoise(), RandomNoise(amount=0.3), Cutout()),
@@ -34,8 +39,25 @@ def materials(eps: float = 4 / 255) -> Materials:
     return Materials(build=unused, train=unused, is_encoder=unused, eps=eps)
 
 
-def pipeline(defense: Defense, seed: int = 0, eps: float = 4 / 255) -> Compose:
-    return Compose(defense.augmentation(materials(eps))).set_random_state(seed)
+class Pipeline:
+    """A defense's augmentation of single cases, each of which is a batch."""
+
+    def __init__(self, *transforms: Any) -> None:
+        self.transforms = Compose(transforms)
+
+    def set_random_state(self, seed: int) -> Pipeline:
+        self.transforms.set_random_state(seed)
+        return self
+
+    def __call__(self, item: dict[str, Any]) -> dict[str, Any]:
+        image, label = item["image"][None], item["label"][None]
+        for transform in self.transforms.transforms:
+            image, label = augment_batch(transform, image, label)
+        return {**item, "image": image[0], "label": label[0]}
+
+
+def pipeline(defense: Defense, seed: int = 0, eps: float = 4 / 255) -> Pipeline:
+    return Pipeline(*defense.augmentation(materials(eps))).set_random_state(seed)
 
 
 def make_item(channels: int, *size: int, seed: int = 0) -> dict[str, Any]:
@@ -85,12 +107,53 @@ def test_seeding_again_starts_over(defense: Defense) -> None:
     assert all(torch.equal(augment(item)["image"], image) for image in first)
 
 
-@pytest.mark.parametrize("defense", AUGMENTATIONS, ids=repr)
-def test_augmented_items_collate(defense: Defense) -> None:
-    items = [make_item(3, 32, 40, seed=index) for index in range(8)]
-    (batch,) = DataLoader(Dataset(items, pipeline(defense)), batch_size=8)
-    assert type(batch["image"]) is torch.Tensor and batch["image"].shape == (8, 3, 32, 40)
-    assert type(batch["label"]) is torch.Tensor and batch["label"].shape == (8, 1, 32, 40)
+MADE: dict[str, Callable[[tuple[int, ...]], list[Any]]] = {
+    "nnunet": nnunet_transforms,
+    "gamma-contrast": gamma_contrast_transforms,
+    "noise": lambda size: noise_transforms(size, 0.1),
+    "cutout": lambda size: cutout_transforms(size, 0.5),
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("name", list(MADE))
+def test_whole_batches_get_what_monai_gives_one_case_after_the_other(name: str, shape: tuple[int, ...]) -> None:
+    """Every transform on its own, on every second case by chance, and all of them as they are drawn."""
+    size = shape[1:]
+    items = [make_item(*shape, seed=index) for index in range(12)]
+    batch = [torch.stack([item[key] for item in items]) for key in ("image", "label")]
+
+    def make(chosen: int | None) -> Compose:
+        transforms: list[Any] = MADE[name](size)
+        if chosen is not None:
+            transforms = [transforms[chosen]]
+            transforms[0].prob = min(1, max(0.5, transforms[0].prob))
+        return Compose(transforms).set_random_state(3)
+
+    for chosen in (*range(len(make(None).transforms)), None):
+        alone = make(chosen)
+        expected = [alone({**item, "image": item["image"].clone()}) for item in items]
+        image, label = (each.clone() for each in batch)
+        for transform in make(chosen).transforms:
+            image, label = augment_batch(transform, image, label)
+        first, second = (
+            torch.stack([convert_to_tensor(item[key], track_meta=False) for item in expected])
+            for key in ("image", "label")
+        )
+        torch.testing.assert_close(image, first, rtol=0, atol=2e-4)
+        assert (label != second).float().mean() < 2e-3  # the nearer of two pixels at equal distance
+        assert chosen is None or not torch.equal(image, batch[0])
+
+
+def test_transforms_that_know_no_batches_see_one_case_at_a_time() -> None:
+    seen: list[tuple[int, ...]] = []
+
+    def look(image: torch.Tensor) -> torch.Tensor:
+        seen.append(tuple(image.shape))
+        return image + 1
+
+    image, label = augment_batch(Lambdad("image", look), torch.zeros(2, 3, 4, 5), torch.ones(2, 1, 4, 5))
+    assert seen == [(3, 4, 5)] * 2 and (image == 1).all() and (label == 1).all()
 
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.int64, torch.float32], ids=str)
@@ -108,7 +171,7 @@ def test_what_changes_gray_values_leaves_the_label(defense: Defense) -> None:
     assert all(torch.equal(augment(item)["label"], item["label"]) for _ in range(20))
 
 
-def only(*names: str, prob: float = 1) -> Augment:
+def only(*names: str, prob: float = 1) -> Pipeline:
     """Of nnU-Net's transforms those of the given classes, drawn every time."""
 
     def make(size: tuple[int, ...]) -> list[Any]:
@@ -117,7 +180,7 @@ def only(*names: str, prob: float = 1) -> Augment:
             transform.prob = prob  # type: ignore[attr-defined]
         return chosen
 
-    return Augment(make).set_random_state(0)
+    return Pipeline(Augment(make)).set_random_state(0)
 
 
 def center(mass: torch.Tensor) -> torch.Tensor:
@@ -190,12 +253,12 @@ def test_nnunet_scales_all_axes_alike(size: tuple[int, ...]) -> None:
 
 def test_nnunets_noise_is_relative_to_the_contrast_of_the_image() -> None:
     image = torch.rand(1, 64, 64)
-    augment = RandRelativeNoised("image", prob=1, std=0.1)
+    augment = Pipeline(RandRelativeNoised("image", prob=1, std=0.1))
     fractions = []
     for contrast in (0.5, 0.05):
         augment.set_random_state(0)
         flat = 0.5 + contrast * (image - 0.5)
-        change = augment({"image": flat})["image"] - flat
+        change = augment({"image": flat.clone(), "label": flat})["image"] - flat
         fractions.append((change.std() / flat.std()).item())
     assert 0 < fractions[0] <= 0.11
     assert fractions[0] == pytest.approx(fractions[1], rel=1e-3)

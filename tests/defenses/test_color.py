@@ -9,6 +9,7 @@ import pytest
 import torch
 from monai.transforms import Compose
 
+from monai_umed.defenses.batch_operations import augment_batch
 from monai_umed.defenses.color import ChannelStandardize, ColorJitter, GrayWorld, SingleChannel
 from monai_umed.functional.filters import rotate_hue
 
@@ -60,10 +61,10 @@ def test_hue_turns_by_its_angle_and_grays_stay(degrees: float) -> None:
 @pytest.mark.parametrize("shape", [(1, 16, 16), (3, 16, 16), (4, 16, 16), (3, 8, 9, 7)])
 def test_jitter_keeps_shape_range_and_label_and_differs_every_time(shape: tuple[int, ...]) -> None:
     item = {"image": make_image(*shape), "label": torch.ones(1, *shape[1:])}
-    jitter = Compose(ColorJitter().augmentation(None)).set_random_state(0)  # type: ignore[arg-type]
-    first, second = (jitter(item) for _ in range(2))
-    assert first["image"].shape == shape and first["image"].min() >= 0 and first["image"].max() <= 1
-    assert not torch.equal(first["image"], second["image"]) and torch.equal(first["label"], item["label"])
+    [jitter] = Compose(ColorJitter().augmentation(None)).set_random_state(0).transforms  # type: ignore[arg-type]
+    (first, label), (second, _) = (augment_batch(jitter, item["image"][None], item["label"][None]) for _ in range(2))
+    assert first[0].shape == shape and first.min() >= 0 and first.max() <= 1
+    assert not torch.equal(first, second) and torch.equal(label[0], item["label"])
 
 
 @pytest.mark.parametrize("arguments", [{"degrees": 200}, {"degrees": -1}, {"factor": 1}, {"factor": -0.1}])

@@ -11,8 +11,12 @@ import pytest
 from protected_folder import small_protector
 
 from monai_umed.data.cases import find_cases
+from monai_umed.evaluation import forecast
 from monai_umed.evaluation.audit.plan import Audit
-from monai_umed.evaluation.audit.run import run_audit
+from monai_umed.evaluation.audit.run import run_audit, set_up
+from monai_umed.evaluation.folders import Folders
+from monai_umed.evaluation.plan import Cell
+from monai_umed.exploiters.train import RECIPES, epochs_of
 from monai_umed.release.protect import protect_dataset
 
 
@@ -46,7 +50,12 @@ def volumes(tmp_path: Path) -> Path:
     ids=["3D", "3D in smaller patches", "slices", "slices of another axis"],
 )
 def test_volumes_of_any_size_are_audited(
-    volumes: Path, tmp_path: Path, slice_axis: int | None, grid: tuple[int, ...], train_cases: int
+    volumes: Path,
+    tmp_path: Path,
+    slice_axis: int | None,
+    grid: tuple[int, ...],
+    train_cases: int,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     protected = tmp_path / "protected"
     protect_dataset(find_cases(volumes, "train"), small_protector(1, 3), protected, num_classes=3, progress=False)
@@ -66,6 +75,42 @@ def test_volumes_of_any_size_are_audited(
     assert all(row.protected is not None and row.clean_ceiling is not None for row in scores.rows)
     cell = json.loads((tmp_path / "audit" / "cells" / "unet-batch" / "none" / "protected_0.json").read_text())
     assert cell["train_cases"] == train_cases
+    assert ("by single steps" in capsys.readouterr().out) == (slice_axis is None)
     assert len(cell["case_dice"]) == 10
     assert scores.utility.clean_trained_on_clean is not None and scores.utility.psnr is not None
     assert scores.utility.detector_auc is None  # eight cases are too few
+
+
+def test_time_is_told_before_the_first_training(volumes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    audit = Audit(
+        str(volumes),
+        str(volumes),
+        test_dir=str(volumes),
+        grid=(16, 32, 16),
+        exploiters=("unet-batch",),
+        defenses=("long", "early-stopping"),
+        num_classes=3,
+        recipe=RECIPES["volumes"],
+    )
+    comparison = set_up(audit, tmp_path, progress=False)
+    monkeypatch.setattr(forecast, "_seconds", lambda *_: (2.0, 0.5))
+    windows = forecast._windows(comparison)
+
+    def seconds(defense: str, data: str, at_once: int = 1) -> float:
+        return forecast.forecast(comparison, [Cell("unet-batch", defense, data, 0)], at_once)
+
+    items = len(Folders(audit, comparison.facts, grid=audit.grid).clean())
+    per_pass = -(-items // 4)
+    steps = epochs_of(300, items, 4) * per_pass
+    assert 270 < steps < 330 and windows > 10
+    assert seconds("none", "protected") == pytest.approx(2 * steps + 3 * windows * 0.5)
+    assert seconds("none", "protected", 2) == pytest.approx(seconds("none", "protected") / 2)
+    assert seconds("long", "clean") == pytest.approx(8 * steps + 3 * windows * 0.5)
+    assert seconds("early-stopping", "clean") == pytest.approx(2 * steps + windows * 0.5)
+    assert seconds("none", "clean-half") == pytest.approx(steps + 3 * windows * 0.5)
+    assert seconds("none", "untrained") == pytest.approx(windows * 0.5)
+
+
+@pytest.mark.parametrize(("steps", "cases", "epochs"), [(300, 416, 3), (300, 8, 150), (300, 5000, 3), (10, 40, 3)])
+def test_steps_are_rounded_to_whole_passes_and_at_least_three(steps: int, cases: int, epochs: int) -> None:
+    assert epochs_of(steps, cases, batch_size=4) == epochs
