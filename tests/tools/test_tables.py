@@ -9,6 +9,7 @@ import pytest
 import typer
 
 from monai_umed.cli import app
+from monai_umed.defenses.registry import defense_entry
 from monai_umed.tools.reference import docs_dir
 from monai_umed.tools.tables import COLUMNS, Wanted, build, fill, pages, read_results
 
@@ -38,7 +39,9 @@ def test_the_commands_of_figures_are_those_of_this_version(name: str) -> None:
         assert part.startswith(("monai-umed ", "python -m ", "torchrun "))
         if part.startswith("monai-umed "):
             verb, *words = shlex.split(part)[1:]
-            verbs[verb].make_context(verb, ["0" if word == "S" else word for word in words])  # raises what is wrong
+            asked = verbs[verb].make_context(verb, ["0" if word == "S" else word for word in words]).params
+            for defense in (asked.get("defenses") or "none").split(","):
+                defense_entry(defense)  # raises what is wrong, as does the line before
 
 
 def test_a_table_has_one_line_for_each_row_and_a_column_for_each_value() -> None:
