@@ -17,7 +17,7 @@ PANELS = {
     "cases reserve fraction groups max_queries clean hardness sequential recheck foreign seed num_classes ignore_label "
     "merge_masks intensity_window slice_axis spatial_dims quick quick_check",
     "How visible": "preset eps psnr target_psnr bound pattern_key advised advice target min_psnr levels accept",
-    "Where": "output sealed seal_key key device as_json",
+    "Where": "output sealed seal_key proof_key key device as_json",
     "How long": "grid roi network_size recipe epochs batch_size workers shard progress",
 }
 """Every option of every verb, by the question that it answers; a test finds those that are missing."""
@@ -43,14 +43,14 @@ EXAMPLES = {
         "restore OUT/protected --sealed VAULT --seal-key KEY --output ORIGINALS",
     ),
     "reserve": (
-        "reserve DATA OUT --key KEY",
-        "reserve DATA OUT --key KEY --fraction 0.3 --groups FILE.csv",
-        "protect DATA OUT --reserve 0.2 --key KEY",
+        "reserve DATA OUT --proof-key KEY",
+        "reserve DATA OUT --proof-key KEY --fraction 0.3 --groups FILE.csv",
+        "protect DATA OUT --reserve 0.2 --proof-key KEY",
     ),
     "queries": (
-        "queries OUT ASK --key KEY",
-        "queries OUT ASK --key KEY --no-clean --max-queries 1000",
-        "queries OUT ASK --key KEY --original DATA --hardness FILE.csv",
+        "queries OUT ASK --proof-key KEY",
+        "queries OUT ASK --proof-key KEY --no-clean --max-queries 1000",
+        "queries OUT ASK --proof-key KEY --original DATA --hardness FILE.csv",
     ),
     "predict": (
         "predict MODEL.ts ASK --output ANSWERS --grid 128,128",
@@ -58,9 +58,9 @@ EXAMPLES = {
         "predict BUNDLE ASK --output ANSWERS --grid 256,256",
     ),
     "prove": (
-        "prove ASK ANSWERS --key KEY",
-        "prove ASK ANSWERS --key KEY --sequential",
-        "prove PROOF.json --recheck --key KEY",
+        "prove ASK ANSWERS --proof-key KEY",
+        "prove ASK ANSWERS --proof-key KEY --sequential",
+        "prove PROOF.json --recheck --proof-key KEY",
     ),
     "new-key": ("new-key owner.key", "protect DATA OUT --seal-key owner.key", "protect DATA OUT --pattern-key own.key"),
     "list": ("list", "list --json", "audit OUT --clean DATA --test DATA --defenses flips+affine"),

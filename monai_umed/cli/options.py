@@ -40,10 +40,9 @@ SealKey = Annotated[
     Path | None, typer.Option(help="file of new-key, to seal what brings the originals back", show_default=False)
 ]
 OldKey = Annotated[Path | None, typer.Option("--key", hidden=True)]
-ProofKey = Annotated[
-    Path,
-    typer.Option("--key", help="file of new-key that draws the reserve; it proves, so keep it", show_default=False),
-]
+_PROOF_KEY = "file of new-key that draws the reserve; it proves, so keep it"
+ProofKey = Annotated[Path, typer.Option("--proof-key", "--key", help=_PROOF_KEY, show_default=False)]
+ReserveKey = Annotated[Path | None, typer.Option("--proof-key", help=_PROOF_KEY, show_default=False)]
 Groups = Annotated[
     Path | None,
     typer.Option(help="CSV of case,group: what belongs together, such as a patient", show_default="look-alikes"),

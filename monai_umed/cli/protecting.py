@@ -31,6 +31,7 @@ from .options import (
     Progress,
     ProtectorName,
     Released,
+    ReserveKey,
     SealKey,
     Seed,
     SliceAxis,
@@ -116,8 +117,9 @@ def protect(
     ] = None,
     seal_key: SealKey = None,
     reserve: Annotated[
-        float | None, typer.Option(help="fraction of the cases to hold back by --key, to prove training on the rest")
+        float | None, typer.Option(help="fraction of the cases to hold back, to prove training on the rest")
     ] = None,
+    proof_key: ReserveKey = None,
     key: OldKey = None,
     groups: Groups = None,
     protector: ProtectorName = None,
@@ -148,12 +150,12 @@ def protect(
     Without --checkpoint, generators are fitted, always to the training section alone. With --seal-key, what brings the
     originals back is sealed into OUT/sealed. Interrupted, it goes on where it stopped. With --shard, several runs
     protect a part each, in any order; one without it then checks all of them and finishes the folder. With --reserve,
-    --key draws cases that are left out, and the pattern.
+    --proof-key draws cases that are left out, and the pattern.
     """
-    proof_key = None
-    if reserve is not None:
-        proof_key, key = key, None
-    seal_key = chosen(seal_key, key, old="--key", new="--seal-key")
+    if reserve is None:
+        seal_key = chosen(seal_key, key, old="--key", new="--seal-key")
+    else:
+        proof_key = chosen(proof_key, key, old="--key", new="--proof-key")
     data, out = read_places(places)
     data = mu.as_dataset(data, merge_masks=merge_masks)
     with plain_options():
@@ -205,7 +207,7 @@ def protect(
         steps = [("get the originals back", back), *steps]
     held_back = 0 if release.held_back is None else len(release.held_back.held_back)
     if held_back:
-        ask: list[str | Path] = ["queries", out, "QUERIES", "--key", str(proof_key or pattern_key)]
+        ask: list[str | Path] = ["queries", out, "QUERIES", "--proof-key", str(proof_key or pattern_key)]
         ask += [] if checkpoint is None else ["--checkpoint", checkpoint]
         steps.append(("ask a model that may have been trained on it", ask))
     left_out = say_left_out(data, release.manifest, held_back)

@@ -40,7 +40,8 @@ def reserve(
     data, out = read_places(places)
     drawn = mu.reserve(data, out, key=key, fraction=fraction, groups=groups, section=section.value, progress=progress)
     say_reserve(drawn)
-    steps: list[str | Path] = ["protect", *places, "--section", section.value, "--reserve", str(fraction), "--key", key]
+    steps: list[str | Path] = ["protect", *places, "--section", section.value, "--reserve", str(fraction)]
+    steps += ["--proof-key", key]
     say_next([("protect the rest", steps)])
 
 
@@ -78,8 +79,11 @@ def queries(
     for entry in asked.left_out:
         print(f"  {entry.id}: left out, {entry.reason}")
     if not asked.by_key:
+        few = asked.least_p_by_key
+        reason = "" if few is None else f" (a tint's key has few choices, its p could not fall below {few:.2g})"
         print(
-            "The release has no pattern of this key that many others could be told from: the reserve alone is tested."
+            f"The release has no pattern of this key that many others could be told from{reason}: the reserve alone is "
+            "tested."
         )
     if clean:
         print("Unprotected images are among them: whoever runs the model gets these. --no-clean leaves them out.")
@@ -88,7 +92,7 @@ def queries(
     say_next(
         [
             ("run a model that you have as a file", ["predict", "MODEL", output, "--output", answers]),
-            ("judge its masks, named as the images", ["prove", output, answers, "--key", key]),
+            ("judge its masks, named as the images", ["prove", output, answers, "--proof-key", key]),
         ]
     )
 
@@ -117,7 +121,7 @@ def predict(
         progress=progress,
     )
     print(f"Wrote {count} predictions into {output}.")
-    say_next([("judge them", ["prove", queries, output, "--key", "KEY"])])
+    say_next([("judge them", ["prove", queries, output, "--proof-key", "KEY"])])
 
 
 def prove(
@@ -174,7 +178,7 @@ def _say_proven(found: mu.Proven, key: Path) -> None:
     if results.verdict != "evidence":
         print("This does not mean that the release was not used.")
     print(f"Wrote {found.proof} and {found.report}.")
-    say_next([("let a third party check it", ["prove", found.proof, "--recheck", "--key", key])])
+    say_next([("let a third party check it", ["prove", found.proof, "--recheck", "--proof-key", key])])
 
 
 def _say_rechecked(proof: Path, problems: list[str]) -> None:

@@ -6,7 +6,8 @@ A table stands between two comments; the first names its file, which rows it tak
     <!-- end -->
 
 ``titles="just trains|blur"`` renames the columns, ``show=ratio`` gives percent of what clean files teach,
-``show=COLUMN`` that column, and ``join=FILE`` adds the other columns of a file to the lines that it has. Run as
+``show=COLUMN`` that column, ``show=found:COLUMN`` in how many rows that p-value is .001 at most; several, joined by
+commas, are columns of their own. ``join=FILE`` adds the other columns of a file to the lines that it has. Run as
 ``python -m monai_umed.tools.tables``.
 """
 
@@ -31,6 +32,7 @@ COLUMNS = (
 
 _MARKED = re.compile(r"(<!-- table: (.*?) -->\n).*?(<!-- end -->)", re.DOTALL)
 _NAMES = {"psnr": "PSNR, dB", "ssim": "SSIM", "ciede2000": "CIEDE2000", "dice": "Dice"}
+_SMALL_P = 1e-3  # that a proof should reach
 Row = dict[str, str]
 
 
@@ -44,7 +46,7 @@ class Wanted:
         rows: columns that make a line of the table.
         columns: column whose values become columns of the table; empty lists ``dice`` alone.
         titles: what these are called, in the order of their values in ``where`` or in the file.
-        show: ``"dice"`` with spread and ceiling, ``"ratio"`` of both, or a column.
+        show: ``"dice"`` with spread and ceiling, ``"ratio"`` of both, a column, or ``"found:COLUMN"``.
         join: file whose other columns are added; only lines that it has are kept.
     """
 
@@ -88,27 +90,36 @@ def build(wanted: Wanted) -> str:
     """
     rows = [row for row in read_results(wanted.file) if all(row[key] in values for key, values in wanted.where.items())]
     heads = wanted.where.get(wanted.columns) or list(dict.fromkeys(row.get(wanted.columns, "") for row in rows))
-    lines: dict[tuple[str, ...], dict[str, str]] = {}
+    cells: dict[tuple[str, ...], dict[str, list[Row]]] = {}
     for row in rows:
-        line = lines.setdefault(tuple(row[key] for key in wanted.rows), {})
-        head = row.get(wanted.columns, "")
-        if head in line:
-            raise ValueError(f"{wanted}: two rows of {wanted.file} belong into one cell, of them {row}")
-        line[head] = _cell(row, wanted.show)
-    if not lines:
+        line = cells.setdefault(tuple(row[key] for key in wanted.rows), {})
+        line.setdefault(row.get(wanted.columns, ""), []).append(row)
+    if not cells:
         raise ValueError(f"{wanted}: {wanted.file} has no such row")
+    shows = wanted.show.split(",")
+    lines = {
+        keys: [_cell(line[head], show, wanted.file) if head in line else "" for head in heads for show in shows]
+        for keys, line in cells.items()
+    }
     notes = read_results(wanted.join) if wanted.join else []
     added = [key for key in (notes[0] if notes else ()) if key not in wanted.rows]
     body = []
-    for keys, line in lines.items():
+    for keys, filled in lines.items():
         named = dict(zip(wanted.rows, keys, strict=True))
         for note in [note for note in notes if named.items() <= {**named, **note}.items()] if notes else [{}]:
-            body.append([*keys, *(line.get(head, "") for head in heads), *(note.get(key, "") for key in added)])
-    titles = wanted.titles or [head or _NAMES["dice"] for head in heads]
+            body.append([*keys, *filled, *(note.get(key, "") for key in added)])
+    titles = wanted.titles or [head or _NAMES.get(show, show) for head in heads for show in shows]
     return table([*(_NAMES.get(key, key) for key in wanted.rows), *titles, *added], body)
 
 
-def _cell(row: Row, show: str) -> str:
+def _cell(rows: list[Row], show: str, file: str) -> str:
+    kind, _, column = show.partition(":")
+    if kind == "found":
+        values = [float(row[column]) for row in rows if row[column]]
+        return f"{sum(value <= _SMALL_P for value in values)} of {len(values)}" if values else ""
+    row = rows[0]
+    if len(rows) > 1:
+        raise ValueError(f"two rows of {file} belong into one cell, of them {row}")
     if show == "ratio":
         return f"{float(row['dice']) / float(row['ceiling']):.0%}"
     if show != "dice":

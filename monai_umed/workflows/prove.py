@@ -149,10 +149,11 @@ def prove(
         scores=scores,
         results=plain(results),
     )
+    # Counted before anybody sees it, so that a proof that is interrupted counts as well.
+    append_log(folder, secret, what="proof", predictions=scores.sha256, p=results.p)
     target = folder if output is None else Path(output)
     proof.save(target / PROOF)
     write_report(target / "report.html", proof, plan, results, folder / "images", answers)
-    append_log(folder, secret, what="proof", predictions=scores.sha256, p=results.p)
     return Proven(target / PROOF, target / "report.html", results, attempt, scores.missing, proof.results)
 
 

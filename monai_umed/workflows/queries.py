@@ -29,6 +29,8 @@ class Asked:
         test: number of this set of queries under the reserve.
         left_out: cases that could not be used, with reasons.
         by_key: whether the key is tested, too; if not, the release has no pattern of this key.
+        least_p_by_key: of tints, whose key has few choices: below this a test of the key, which is not made, could not
+            fall.
     """
 
     images: Path
@@ -36,6 +38,7 @@ class Asked:
     test: int
     left_out: tuple[Quarantined, ...]
     by_key: bool
+    least_p_by_key: float | None
 
 
 def queries(
@@ -83,6 +86,7 @@ def queries(
     from ..evaluation.proof.log import append_log, read_log
     from ..evaluation.proof.queries import write_queries
     from ..evaluation.proof.reserve import Reserve
+    from ..evaluation.proof.tiles import least_p_of_few
     from ..sealing.sealed_json import ProofError
 
     protected = find_protected(release)
@@ -114,7 +118,8 @@ def queries(
         progress=progress,
     )
     append_log(folder, secret, what="queries", commitment=drawn.commitment, queries=len(plan.queries))
-    return Asked(output / "images", len(plan.queries), number, tuple(left_out), plan.pattern is not None)
+    least_p = least_p_of_few(released.protector)
+    return Asked(output / "images", len(plan.queries), number, tuple(left_out), plan.pattern is not None, least_p)
 
 
 def _void(protected: Path) -> int | None:

@@ -37,6 +37,14 @@ def test_a_table_has_one_line_for_each_row_and_a_column_for_each_value() -> None
     assert line.startswith("| default | 0.02 ± 0.01 of 0.6")
 
 
+def test_small_p_values_are_counted_and_several_columns_stand_side_by_side() -> None:
+    text = build(Wanted.parse('proof.csv rows=dataset columns= show=found:p_key,found:p_reserve titles="key|reserve"'))
+    assert text.splitlines()[0] == "| dataset | key | reserve |"
+    rows = [row for row in read_results("proof.csv") if row["dataset"] == "BUSI" and row["p_key"]]
+    found = sum(float(row["p_key"]) <= 1e-3 for row in rows)
+    assert f"| BUSI | {found} of {len(rows)} |" in text
+
+
 def test_a_row_that_is_missing_and_one_that_is_double_are_told() -> None:
     with pytest.raises(ValueError, match=r"presets\.csv has no such row"):
         build(Wanted.parse("presets.csv dataset=nowhere rows=preset"))

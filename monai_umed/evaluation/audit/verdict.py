@@ -67,6 +67,19 @@ def _is_weak(row: ScoreRow) -> bool:
     return (row.clean_ceiling or 0) < WEAK_CEILING
 
 
+def may_publish(verdict: str, worst: Worst | None, utility: Utility) -> str:
+    """Answer in one sentence whether to publish files with this verdict."""
+    if is_destroyed(utility):
+        return "Do not publish them: the files are destroyed."
+    if worst is None:
+        return "Do not publish them on the strength of this audit."
+    return {
+        "protected": "You may publish them, if it is enough that training on them is made hard for a while.",
+        "partly protected": "Publish them only if it is enough to stop those who take no cheap countermeasure.",
+        "not protected": "Do not publish them as protected files.",
+    }[verdict]
+
+
 def is_destroyed(utility: Utility) -> bool:
     """Whether a network trained on clean files can no longer read the protected ones."""
     clean, protected = utility.clean_trained_on_clean, utility.clean_trained_on_protected

@@ -105,7 +105,7 @@ class Reserve:
         path = folder / RESERVE
         if not path.is_file():
             raise ProofError(
-                f"{path}: no such file; a reserve is drawn by `monai-umed protect --reserve 0.2 --key FILE`"
+                f"{path}: no such file; a reserve is drawn by `monai-umed protect --reserve 0.2 --proof-key FILE`"
             )
         return Reserve.parse(open_json(path.read_bytes(), key, _PURPOSE, name=path.name))
 

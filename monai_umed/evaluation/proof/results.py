@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
@@ -125,38 +125,62 @@ def judge(plan: Plan, scores: Scores, key: bytes, *, sequential: bool = False) -
     if sequential:
         return Results(reserve, None, 1.0 if reserve is None else min(1.0, 1 / reserve.largest_capital))
     of_key = _test_key(plan, scores, key)
-    found = [test.p for test in (reserve, of_key) if test is not None]
-    return Results(reserve, of_key, min(1.0, len(found) * min(found, default=1.0)))
+    return Results(reserve, of_key, join_p([test.p for test in (reserve, of_key) if test is not None]))
+
+
+def join_p(found: Sequence[float]) -> float:
+    """Bonferroni's rule; 1 without a test."""
+    return min(1.0, len(found) * min(found, default=1.0))
+
+
+def reserve_statistic(plan: Plan, scores: Scores, *, corrected: bool = True) -> np.ndarray:
+    """What published cases are compared with those held back by, whoever they are: one number for every drawn case.
+
+    Args:
+        plan: what was asked.
+        scores: what was answered.
+        corrected: whether for how hard cases are; without, to see what that gains.
+
+    Returns:
+        Mean over the kinds of queries of the Dice in its standard deviations, NaN where there is no answer.
+    """
+    raw = _by_kind(plan, scores)
+    if not raw:
+        return np.full(len(plan.drawn), np.nan)
+    columns = [correct(values, plan.features) if corrected else values for values in raw.values()]
+    return _spread(plan, standardized(columns))
+
+
+def _by_kind(plan: Plan, scores: Scores) -> dict[str, np.ndarray]:
+    return {kind: values for kind in KINDS if np.isfinite(values := scores.of_kind(plan, kind)).any()}
+
+
+def _spread(plan: Plan, values: np.ndarray) -> np.ndarray:
+    """Values of the cases with queries as values of all drawn cases."""
+    wide = np.full(len(plan.drawn), np.nan)
+    wide[plan.lot()[1]] = values
+    return wide
 
 
 def _test_reserve(plan: Plan, scores: Scores, key: bytes) -> ReserveTest | None:
-    raw = {kind: values for kind in KINDS if np.isfinite(values := scores.of_kind(plan, kind)).any()}
-    if not raw:
-        return None
-    lot, places = plan.lot()
-    redraws = plan.reserve.plan.redraws
-
-    def spread(values: np.ndarray) -> np.ndarray:
-        """Values of the cases with queries as values of all drawn cases."""
-        wide = np.full(len(lot.groups), np.nan)
-        wide[places] = values
-        return wide
-
-    def redrawn(values: np.ndarray) -> np.ndarray:
-        return redrawn_differences(values, lot, redraws, random_numbers(key, f"redraws {plan.number}"))
-
-    corrected = {kind: correct(values, plan.features) for kind, values in raw.items()}
-    effects = tuple(_effect(kind, spread(raw[kind]), spread(corrected[kind]), lot, redrawn) for kind in raw)
-    combined = spread(standardized(list(corrected.values())))
-    sides = [np.isfinite(combined[side]).sum() for side in (~lot.held_back, lot.held_back)]
+    raw, (lot, places), statistic = _by_kind(plan, scores), plan.lot(), reserve_statistic(plan, scores)
+    sides = [np.isfinite(statistic[side]).sum() for side in (~lot.held_back, lot.held_back)]
     if min(sides) == 0:
         return None
-    observed, others = difference(combined, lot.held_back), redrawn(combined)
+
+    def redrawn(values: np.ndarray) -> np.ndarray:
+        random = random_numbers(key, f"redraws {plan.number}")
+        return redrawn_differences(values, lot, plan.reserve.plan.redraws, random)
+
+    observed, others = difference(statistic, lot.held_back), redrawn(statistic)
     return ReserveTest(
         p=upper_p(observed, others),
         observed=observed,
         redrawn=others,
-        effects=effects,
+        effects=tuple(
+            _effect(kind, _spread(plan, values), _spread(plan, correct(values, plan.features)), lot, redrawn)
+            for kind, values in raw.items()
+        ),
         published=int(sides[0]),
         held_back=int(sides[1]),
         largest_capital=_largest_capital(plan, raw, lot, places),

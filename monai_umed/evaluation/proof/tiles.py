@@ -18,6 +18,7 @@ from ...functional.resampling import resize
 from ...io.quantize import add_delta
 from ...io.stored import StoredImage
 from ...protectors import Protector
+from ...protectors.tint import Tint, directions
 from ...protectors.umed import UMed
 from ...sealing.sealed_json import ProofError, subkey
 
@@ -176,3 +177,11 @@ def pattern_of(protector: Protector, mark: str | None, key_file: str | Path) -> 
         raise ProofError(f"{key_file}: the release's pattern came from another key; {cure}")
     grid = None if protector.native else tuple(protector.working_size)
     return Pattern(protector.perturbator.patch, grid, protector.slice_axis, protector.eps)
+
+
+def least_p_of_few(protector: Protector) -> float | None:
+    """The least p that a test of the key could give where a key has few choices, as for tints; None for all others.
+
+    Too large to be worth a test: of two directions with two signs each, one in four fits by chance.
+    """
+    return 1 / (2 * len(directions(protector.in_channels, protector.neutral))) if isinstance(protector, Tint) else None

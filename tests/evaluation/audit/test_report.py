@@ -166,7 +166,13 @@ def test_verdict_reason_worst_case_and_warnings_come_first(standard: tuple[str, 
     parts = ["header", "nav", "figures", "scores", "costly", "pictures", "predictions", "curves"]
     assert [part for part in page.texts if part] == [*parts, "worst-cases", "radiomics", "reproduce", "limits"]
     first = page.texts["header"]
-    assert first.index("partly protected") < first.index("One of five cheap trainings") < first.index("Worst case")
+    answer = "Publish them only if"
+    assert (
+        first.index("partly protected")
+        < first.index(answer)
+        < first.index("One of five cheap trainings")
+        < first.index("Worst case")
+    )
     assert "unet-instance with defense blur-1.0 (Gaussian blur, sigma 1.0) reaches Dice 0.400" in first
     assert "0.640 after training on the clean files" in first and f"62{NBSP}% of the ceiling" in first
     assert "This audit says little because" in first and "only one seed was run" in first

@@ -115,6 +115,11 @@ def test_a_model_that_knows_the_key_is_found_and_anybody_with_the_key_can_check(
 def test_every_attempt_is_counted(made: Made, answers: Path, tmp_path: Path) -> None:
     first, second = (mu.prove(made.ask, answers, key=made.key, output=tmp_path, progress=False) for _ in range(2))
     assert second.attempt == first.attempt + 1
+    (tmp_path / "in the way").write_text("")
+    with pytest.raises(OSError, match="in the way"):
+        mu.prove(made.ask, answers, key=made.key, output=tmp_path / "in the way", progress=False)
+    third = mu.prove(made.ask, answers, key=made.key, output=tmp_path, progress=False)
+    assert third.attempt == second.attempt + 2  # one that cannot be written counts as well
     again = mu.queries(made.out, tmp_path / "ask", key=made.key, max_queries=250, progress=False)
     assert again.test == 2
     assert not {path.name for path in again.images.iterdir()} & {path.name for path in (made.ask / "images").iterdir()}

@@ -8,9 +8,21 @@ import numpy as np
 import pytest
 import torch
 
-from monai_umed.evaluation.proof.tiles import Pattern, Region, alike, cells, deal, grid_of, key_tiles, put
+from monai_umed.evaluation.proof.tiles import (
+    Pattern,
+    Region,
+    alike,
+    cells,
+    deal,
+    grid_of,
+    key_tiles,
+    least_p_of_few,
+    put,
+)
 from monai_umed.fitting.pattern_key import key_tile
 from monai_umed.io.stored import StoredImage
+from monai_umed.protectors.stamps import ConstantStamp
+from monai_umed.protectors.tint import Tint
 
 KEY = bytes(range(32))
 PATTERN = Pattern(patch=8, grid=(64, 64), slice_axis=None, eps=4 / 255)
@@ -80,3 +92,9 @@ def test_whole_volumes_have_the_pattern_of_the_middle() -> None:
     array = put(stored, [Region(0, 8 / 255, ((9, 13), (10, 14), (8, 12)))], tiles, pattern)
     assert np.array_equal(array[0, 9:13, 10:14, 8:12] - 100, 8 * tiles[0])
     assert torch.count_nonzero(torch.from_numpy(array - 100)) == 64
+
+
+def test_a_tint_says_how_small_the_p_of_its_key_could_get() -> None:
+    assert least_p_of_few(Tint(2, 3, eps=4 / 255)) == 1 / 8
+    assert least_p_of_few(Tint(2, 3, eps=4 / 255, neutral=True)) == 1 / 4
+    assert least_p_of_few(ConstantStamp(2, 3, eps=4 / 255)) is None
