@@ -31,7 +31,7 @@ COLUMNS = (
 """What every file of results says of a training, or of several seeds of one; empty is not measured."""
 
 _MARKED = re.compile(r"(<!-- table: (.*?) -->\n).*?(<!-- end -->)", re.DOTALL)
-_NAMES = {"psnr": "PSNR, dB", "ssim": "SSIM", "ciede2000": "CIEDE2000", "dice": "Dice"}
+_NAMES = {"psnr": "PSNR, dB", "ssim": "SSIM", "ciede2000": "CIEDE2000", "dice": "Dice", "rms_in_files": "in files"}
 _SMALL_P = 1e-3  # that a proof should reach
 Row = dict[str, str]
 
