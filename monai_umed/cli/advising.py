@@ -66,10 +66,13 @@ def advise(
         )
     if as_json:
         print_json(advice)
+    else:
+        places = [data] if labels is None else [data, labels]
+        if advice.chosen is None:
+            aim = "publish all the same, and be able to prove who used it, with a file of new-key"
+            say_next([(aim, ["protect", *places, "OUT", "--reserve", "0.2", "--proof-key", "KEY"])])
+        else:
+            folder = [] if output is None else ["--advice", str(output)]
+            say_next([("protect with it", ["protect", *places, "OUT", "--advised", *folder])])
     if advice.chosen is None:
         raise typer.Exit(1)
-    if as_json:
-        return
-    places = [data] if labels is None else [data, labels]
-    folder = [] if output is None else ["--advice", str(output)]
-    say_next([("protect with it", ["protect", *places, "OUT", "--advised", *folder])])

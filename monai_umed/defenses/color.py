@@ -13,7 +13,7 @@ from monai.config import KeysCollection
 from monai.transforms import MapTransform, RandomizableTransform, Transform
 from monai.utils.enums import CommonKeys as Keys
 
-from ..functional.filters import gray_world, rotate_hue, standardize_channels
+from ..functional.filters import gray_world, middle_channel, rotate_hue, standardize_channels
 from .augment import Augment
 from .base import Defense, Materials
 
@@ -77,6 +77,14 @@ class GrayWorld(Defense):
 
     def preprocess(self, image: torch.Tensor) -> torch.Tensor:
         return gray_world(image)
+
+
+@dataclass(frozen=True)
+class SingleChannel(Defense):
+    """All channels but the middle one thrown away, whatever they are; without effect on images of one channel."""
+
+    def preprocess(self, image: torch.Tensor) -> torch.Tensor:
+        return middle_channel(image)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from .adversarial import AdversarialTraining, WorstOf
 from .augmentation import Cutout, GammaContrast, NNUNet, RandomNoise
 from .base import Composed, Defense, Longer
 from .clean_data import CleanPartAlone, CleanStatistics, EarlyStopping, PartlyProtected
-from .color import ChannelStandardize, ColorJitter, GrayWorld
+from .color import ChannelStandardize, ColorJitter, GrayWorld, SingleChannel
 from .filters import BitDepth, Contrast, GaussianBlur, Grayscale, Half, Jpeg, Median, TrainingSize
 from .geometric_augmentation import Affine, Elastic, Flips, RandomCrop, RandomInterpolation
 from .mask_aware import DenoiseInMask, IgnoreBorder, QuantizeInMask
@@ -96,6 +96,7 @@ DEFENSES: dict[str, Entry] = {
     **{f"jpeg-{quality}": _jpeg(quality) for quality in (90, 75, 60, 30, 10)},
     **{f"bits-{bits}": _bit_depth(bits) for bits in (6, 4, 2)},
     "grayscale": Entry(lambda eps: Grayscale(), "colors replaced by luma"),
+    "single-channel": Entry(lambda eps: SingleChannel(), "one channel alone, the middle one"),
     "gray-world": Entry(lambda eps: GrayWorld(), "white balance: channels scaled to one mean"),
     "channel-standardize": Entry(lambda eps: ChannelStandardize(), "channels brought to one mean and deviation"),
     "color-jitter": Entry(lambda eps: ColorJitter(), "random turns of hue and factors of channels"),

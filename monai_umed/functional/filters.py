@@ -81,6 +81,11 @@ def grayscale(image: torch.Tensor) -> torch.Tensor:
     return luma.repeat(3, *[1] * luma.ndim)
 
 
+def middle_channel(image: torch.Tensor) -> torch.Tensor:
+    """Replace all channels of ``(C, *spatial)`` by the middle one, which in RGB is green."""
+    return image[len(image) // 2].repeat(len(image), *[1] * (image.ndim - 1))
+
+
 def gray_world(image: torch.Tensor) -> torch.Tensor:
     """Scale every channel of ``(C, *spatial)`` to the mean of all, clipped to [0, 1]; black stays black."""
     means = image.flatten(1).mean(1)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from monai.transforms import Compose
 
-from monai_umed.defenses.color import ChannelStandardize, ColorJitter, GrayWorld
+from monai_umed.defenses.color import ChannelStandardize, ColorJitter, GrayWorld, SingleChannel
 from monai_umed.functional.filters import rotate_hue
 
 
@@ -35,6 +35,15 @@ def test_standardized_channels_do_not_tell_a_shift_of_one_of_them() -> None:
     torch.testing.assert_close(found.mean((1, 2)), torch.full((3,), 0.5), rtol=0, atol=1e-5)
     flat = torch.full((1, 8, 8), 0.3)
     assert torch.equal(ChannelStandardize().preprocess(flat), flat)
+
+
+@pytest.mark.parametrize(("shape", "kept"), [((3, 8, 9), 1), ((4, 8, 9, 7), 2), ((2, 8, 9), 1), ((1, 8, 9), 0)])
+def test_one_channel_is_all_that_a_network_sees(shape: tuple[int, ...], kept: int) -> None:
+    image = make_image(*shape)
+    before, found = image.clone(), SingleChannel().preprocess(image)
+    assert found.shape == shape and all(torch.equal(channel, before[kept]) for channel in found)
+    found += 1  # a copy: originals stay
+    assert torch.equal(image, before)
 
 
 @pytest.mark.parametrize("degrees", [30, 120, -75])

@@ -15,6 +15,7 @@ from ...io.display import GAIN, MID_GRAY
 from ..panels import OPACITY, PREDICTED, TRUE
 from .report_pictures import LINES, Pictures, draw_curves, view_before_after, view_prediction
 from .scores import AuditScores, ScoreRow, Spread, Utility
+from .verdict import may_publish
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -128,6 +129,7 @@ def write_report(audit: AuditScores, pictures: Pictures, output_file: str | Path
         .render(
             audit=audit,
             grade=VERDICTS[audit.verdict],
+            answer=may_publish(audit.verdict, audit.worst, audit.utility),
             summaries={row.defense: row.summary for row in audit.rows if row.summary},
             cheap=Table([row for row in audit.rows if row.cheap]),
             costly=Table([row for row in audit.rows if not row.cheap]),

@@ -20,9 +20,9 @@ from .measures import measure_files, measure_utility
 from .pictures import collect_pictures
 from .plan import Audit
 from .report import write_report
-from .rows import build_rows, loss_curves, worst_cases
+from .rows import build_rows, loss_curves, trainings_by_last_epoch, worst_cases
 from .scores import AuditScores
-from .verdict import is_destroyed, judge, warn
+from .verdict import is_destroyed, judge, may_publish, warn
 
 SCORES, REPORT = "scores.json", "report.html"
 
@@ -61,6 +61,7 @@ def collect(audit: Audit, comparison: Comparison, *, failed: list[str], progress
         leaks=leaks,
         failed=failed,
         only_protected=facts.only_protected,
+        by_last_epoch=trainings_by_last_epoch(comparison),
     )
     return AuditScores(
         **vars(verdict),
@@ -119,12 +120,13 @@ def run_audit(
 
 def describe(scores: AuditScores, output_dir: Path) -> str:
     """Format the result for the terminal."""
-    lines = [f"Verdict: {scores.verdict}. {scores.reason}"]
-    lines += [f"  warning: {warning}" for warning in scores.warnings]
-    lines += [f"  {'exploiter':<20} {'defense':<16} {'protected':>9} {'clean':>7} {'floor':>7}"]
+    lines = [f"  {'exploiter':<20} {'defense':<16} {'protected':>9} {'clean':>7} {'floor':>7}"]
     for row in scores.rows:
         numbers = (row.protected, row.clean_ceiling, row.untrained_floor)
         shown = " ".join("      -" if number is None else f"{number:7.3f}" for number in numbers)
         lines.append(f"  {row.exploiter:<20} {row.defense:<16}   {shown}")
+    lines += [f"Warning: {warning}" for warning in scores.warnings]
+    lines.append(f"Verdict: {scores.verdict}. {scores.reason}")
+    lines.append(may_publish(scores.verdict, scores.worst, scores.utility))
     lines.append(f"Report: {output_dir / REPORT}; all figures: {output_dir / SCORES}")
     return "\n".join(lines)

@@ -67,6 +67,19 @@ def _is_weak(row: ScoreRow) -> bool:
     return (row.clean_ceiling or 0) < WEAK_CEILING
 
 
+def may_publish(verdict: str, worst: Worst | None, utility: Utility) -> str:
+    """Answer in one sentence whether to publish files with this verdict."""
+    if is_destroyed(utility):
+        return "Do not publish them: the files are destroyed."
+    if worst is None:
+        return "Do not publish them on the strength of this audit."
+    return {
+        "protected": "You may publish them, if it is enough that training on them is made hard for a while.",
+        "partly protected": "Publish them only if it is enough to stop those who take no cheap countermeasure.",
+        "not protected": "Do not publish them as protected files.",
+    }[verdict]
+
+
 def is_destroyed(utility: Utility) -> bool:
     """Whether a network trained on clean files can no longer read the protected ones."""
     clean, protected = utility.clean_trained_on_clean, utility.clean_trained_on_protected
@@ -82,6 +95,7 @@ def warn(
     leaks: Sequence[Leak] = (),
     failed: Sequence[str] = (),
     only_protected: Sequence[str] = (),
+    by_last_epoch: Sequence[str] = (),
 ) -> list[str]:
     """Everything that makes this audit say less than it seems to.
 
@@ -93,6 +107,7 @@ def warn(
         leaks: test images that are also in the training set.
         failed: trainings that failed, with reasons.
         only_protected: protected cases without an original.
+        by_last_epoch: trainings that were scored after their last epoch alone.
     """
     warnings = []
     if weak := sorted({row.exploiter for row in rows if _is_weak(row)}):
@@ -127,5 +142,11 @@ def warn(
         warnings.append(
             f"{len(only_protected)} protected cases have no original among the clean files "
             f"({', '.join(only_protected[:3])}); exploiters trained on them as well."
+        )
+    if by_last_epoch:
+        warnings.append(
+            f"{len(by_last_epoch)} trainings of an earlier version were scored after their last epoch alone, which may "
+            f"be off by a tenth, others after each of the last three ({', '.join(by_last_epoch[:3])}); give another "
+            "folder to train them again."
         )
     return warnings

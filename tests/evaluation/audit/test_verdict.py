@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from monai_umed.evaluation.audit.leaks import Leak
-from monai_umed.evaluation.audit.scores import Details, ScoreRow, Utility
-from monai_umed.evaluation.audit.verdict import is_destroyed, judge, warn
+from monai_umed.evaluation.audit.scores import Details, ScoreRow, Utility, Worst
+from monai_umed.evaluation.audit.verdict import is_destroyed, judge, may_publish, warn
 
 
 def row(
@@ -90,6 +90,7 @@ def test_a_good_audit_has_no_warning() -> None:
         ({"leaks": [Leak("a", "b", 0.99)]}, "a = b"),
         ({"failed": ["unet-batch/none/clean_0: RuntimeError: x"]}, "1 trainings failed"),
         ({"only_protected": ["case9"]}, "case9"),
+        ({"by_last_epoch": ["unet-batch/none/clean_0"]}, "1 trainings of an earlier version"),
         ({"utility": utility(0.8, 0.7)}, "do not read like the originals"),
         ({"utility": utility(0.8, 0.3)}, "utility of the images is destroyed"),
     ],
@@ -103,3 +104,12 @@ def test_every_weakness_is_named(arguments: dict[str, Any], text: str) -> None:
 def test_utility_that_was_not_measured_is_not_called_destroyed() -> None:
     assert not is_destroyed(utility(None, None))
     assert warn([row(0.1)], utility(None, None), test_cases=100, seeds=3) == []
+
+
+def test_whether_to_publish_follows_from_verdict_and_utility() -> None:
+    worst = Worst("unet-batch", "none", 0.1, 0.8, 0.125)
+    answers = {verdict: may_publish(verdict, worst, utility()) for verdict in ("protected", "partly protected")}
+    assert answers["protected"].startswith("You may") and answers["partly protected"].startswith("Publish them only if")
+    assert may_publish("not protected", worst, utility()).startswith("Do not publish")
+    assert may_publish("not protected", None, utility()).endswith("on the strength of this audit.")
+    assert "destroyed" in may_publish("protected", worst, utility(protected=0.1))
