@@ -53,6 +53,16 @@ def write_nnunet(root: Path, cases: int = 2, scales: Sequence[Any] = SCALES[:2],
     _write_list(root, len(scales), cases, ending)
 
 
+def write_brats(root: Path, channels: Sequence[str], mark: str = "_", cases: int = 2) -> None:
+    """Volumes in one folder per case, which are named by the case and what they show."""
+    for number in range(cases):
+        start = root / f"br_{number:03}" / f"br_{number:03}{mark}"
+        for seed, channel in enumerate(channels):
+            kind = SCALES[seed % len(SCALES)]
+            write_volume(start.with_name(f"{start.name}{channel}.nii.gz"), kind, 10 * number + seed)
+        nib.Nifti1Image(square(SHAPE, 1), AFFINE).to_filename(start.with_name(f"{start.name}seg.nii.gz"))
+
+
 def write_nnunet_pictures(root: Path, cases: int = 2, channels: int = 2) -> None:
     """Gray pictures, one file per channel."""
     for number in range(cases):

@@ -212,7 +212,7 @@ def _values(kind: str, count: int) -> list[object]:
 
 
 def _text(content: bytes) -> Iterator[tuple[str, bytes]]:
-    """Every value, and every number of it, of a header that is text."""
+    """Every value, and every number of it, of a header that is text; names and signs as some readers take them, too."""
     end = re.search(rb"\r?\n\r?\n|ElementDataFile = LOCAL\r?\n", content)
     assert end is not None
     head, rest = content[: end.end()], content[end.end() :]
@@ -224,6 +224,9 @@ def _text(content: bytes) -> Iterator[tuple[str, bytes]]:
         for number, (start, stop) in enumerate(spans):
             for text in _TEXTS:
                 yield f"{line[1].decode()}[{number}]={text}", head[:start] + text.encode() + head[stop:] + rest
+        for text in (*_TEXTS, "True", "False"):
+            spelled = b" %b : %b" % (line[1], text.encode())
+            yield spelled.decode(), head[: line.start()] + spelled + head[line.end() :] + rest
 
 
 def _bytes(content: bytes) -> Iterator[tuple[str, bytes]]:

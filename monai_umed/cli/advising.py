@@ -70,7 +70,7 @@ def advise(
         places = [data] if labels is None else [data, labels]
         if advice.chosen is None:
             aim = "publish all the same, and be able to prove who used it, with a file of new-key"
-            say_next([(aim, ["protect", *places, "OUT", "--reserve", "0.2", "--key", "KEY"])])
+            say_next([(aim, ["protect", *places, "OUT", "--reserve", "0.2", "--proof-key", "KEY"])])
         else:
             folder = [] if output is None else ["--advice", str(output)]
             say_next([("protect with it", ["protect", *places, "OUT", "--advised", *folder])])

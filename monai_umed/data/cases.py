@@ -48,7 +48,8 @@ def find_cases(
     named as the slice. DICOM files need no ending ``.dcm``; a name such as ``1.2.840.113`` is an id as a whole.
 
     Channels may lie in files of their own, ``x_0000.nii.gz``, ``x_0001.nii.gz`` and so on with the label ``x.nii.gz``
-    (nnU-Net), or in a list in the place of an image in a datalist; a fourth axis of a NIfTI file holds channels, too.
+    (nnU-Net), in a folder of each case ``x_t1.nii.gz``, ``x_t2.nii.gz`` and so on with ``x_seg.nii.gz`` (BraTS),
+    or in a list in the place of an image in a datalist; a fourth axis of a NIfTI file holds channels, too.
 
     A NIfTI pair, ``NAME.hdr`` and ``NAME.img`` side by side, is one image or label; a datalist names the ``.img`` file.
 
@@ -165,11 +166,12 @@ def _scan_layout(dataset: Path, merge_masks: bool) -> Found:
     if (dataset / DATASET_JSON).is_file():
         return read_datalist(dataset / DATASET_JSON)
     mixed = scan_mixed(dataset, merge_masks=merge_masks)
-    if mixed.cases:
+    if mixed.cases or mixed.offenders:
         return mixed
     layouts = (
         "images/ with masks/ or labels/, imagesTr/ with labelsTr/, a dataset.json, images beside their labels "
-        "(x.png with x_mask.png), or one folder per case (CASE/image.nii.gz with CASE/label.nii.gz)"
+        "(x.png with x_mask.png), or one folder per case (CASE/image.nii.gz with CASE/label.nii.gz, or "
+        "CASE/x_t1.nii.gz, CASE/x_t2.nii.gz with CASE/x_seg.nii.gz)"
     )
     raise DatasetError(str(dataset), [f"no known layout; it needs {layouts}; or give two folders, images and labels"])
 

@@ -1,16 +1,16 @@
-"""Group the files of channels by case, as nnU-Net names them: ``x_0000``, ``x_0001``, with the label ``x``."""
+"""Group the files of channels by case: ``x_0000``, ``x_0001`` with ``x`` (nnU-Net), ``x_t1`` with ``x_seg`` (BraTS)."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from ..io.image_files import PAIR
 from ..io.joint_path import joint_path
 from ..io.suffixes import split_name
-from .pairing import case_names
+from .pairing import bare_mark, case_names, further_label
 
 _CHANNEL = re.compile(r"(?P<case>.+)_(?P<number>\d{4})")
 
@@ -67,3 +67,48 @@ def group_channels(images: Mapping[str, Path], labels: Iterable[str], count: int
                 del found[stem]
             found[case] = joined
     return found
+
+
+def group_folders(folders: Sequence[tuple[Mapping[str, Path], Mapping[str, Path]]]) -> list[Mapping[str, Path]]:
+    """Replace the images of cases in folders of their own by one path, as `group_channels` does.
+
+    What follows the name of the case names a channel: ``x_t1.nii.gz``, ``x_t2.nii.gz`` with ``x_seg.nii.gz``. Files
+    that bear the names of channels alone (``t1``, ``t2`` with ``seg``) may as well be images of several cases, so they
+    count if two folders or more hold the same names.
+
+    Args:
+        folders: images and labels of each, by name without suffix.
+
+    Returns:
+        The images of each folder: one path for the channels, in the order of their names, by the name of the case, or
+        by ``image`` where they bear none; for folders of other files the images as they are.
+    """
+    groups = [_named_channels(images, labels) for images, labels in folders]
+    counts = Counter(tuple(sorted(channels)) for _, channels in groups if channels)
+    usual = max(counts, key=lambda names: (counts[names], len(names), names), default=())
+    found: list[Mapping[str, Path]] = []
+    for (images, _), (start, channels) in zip(folders, groups, strict=True):
+        is_usual = not channels.keys().isdisjoint(usual)
+        names = sorted(channels.keys() | (usual if is_usual else ()))
+        joined = None
+        if len(names) > 1 and (start or (is_usual and counts[usual] > 1)):
+            first = next(iter(channels.values()))
+            ending = first.name[len(split_name(first.name)[0]) :]
+            joined = joint_path([channels.get(name, first.with_name(f"{start}{name}{ending}")) for name in names])
+        found.append(images if joined is None else {start[:-1] or "image": joined})
+    return found
+
+
+def _named_channels(images: Mapping[str, Path], labels: Mapping[str, Path]) -> tuple[str, dict[str, Path]]:
+    """What the names of all images begin with, and the images by what follows; no images if they are no channels."""
+    firsts = [stem for stem in labels if further_label(stem, labels) is None]
+    if len(firsts) != 1:
+        return "", {}
+    case = case_names(firsts[0], "label")[-1]
+    start = firsts[0][: len(case) + 1] if case != firsts[0] else ""
+    channels = {stem.removeprefix(start): path for stem, path in images.items() if path.suffix.lower() not in PAIR}
+    # Other numbers than 0000 count photographs; x_img is the image of x by its name.
+    others = [name for name in channels if not re.fullmatch(r"00\d\d", name)]
+    is_named = not any(name.isdigit() or bare_mark(name, "image") for name in others)
+    is_case = all(stem.startswith(start) and stem != start for stem in images) and len(channels) == len(images)
+    return (start, channels) if is_named and is_case and (start or bare_mark(firsts[0], "label")) else ("", {})

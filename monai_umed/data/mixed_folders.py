@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..io.image_files import is_pair_header, link_out, pair_problem
+from ..io.joint_path import joint_files
 from ..io.listing import visible
 from ..io.suffixes import SUPPORTED, split_name
 from .case import Case, Found
+from .channel_groups import group_folders
 from .pairing import Kind, Pairing, bare_mark, further_label, is_label, merge_further, pair_names
 
 _DOCUMENTS = (".json", ".txt", ".csv", ".tsv", ".md", ".pdf", ".xlsx", ".html", ".yaml", ".yml")
@@ -20,14 +22,16 @@ def scan_mixed(dataset: Path, *, merge_masks: bool = False) -> Found:
     Labels are told by their marks (``x_mask.png``, ``segmentation-0.nii``, ``label.nii.gz``). They are paired with
     images by name, see `pair_names`; one image and one label alone in a folder are a pair. The id of a case is the name
     of its image, with its subfolder if it is in one (``benign/benign (1)``), or of the subfolder alone if all that the
-    image's name says is that it is one (``case_00000/imaging.nii.gz``). Documents such as tables are passed over.
+    image's name says is that it is one (``case_00000/imaging.nii.gz``). Several images with one label are channels of
+    a case where their names say so (``c/c_t1.nii.gz``, ``c/c_t2.nii.gz``, ``c/c_seg.nii.gz``, with the id ``c``), see
+    `group_folders`. Documents such as tables are passed over.
 
     Args:
         dataset: existing folder.
         merge_masks: whether several masks of an image are its label together.
 
     Returns:
-        Cases, which a release leaves in their folders, and offenders; no cases if this is no such dataset.
+        Cases, which a release leaves in their folders, and offenders; neither if no folder holds images and labels.
 
     Raises:
         OSError: If a folder cannot be read.
@@ -38,19 +42,26 @@ def scan_mixed(dataset: Path, *, merge_masks: bool = False) -> Found:
     if any(_is_image(path) for path in entries):
         found.offenders += [f"{path.name}/: a folder beside images; move it away" for path in folders]
         folders = [dataset]
+    contents = []
     for folder in folders:
         if link_out(folder, dataset):
             found.offenders.append(f"{folder.name}: a link that leaves the dataset's folder; copy what it points to")
         else:
-            _scan_one(found, dataset, folder, merge_masks)
-    return found
+            contents.append(_scan_one(found, dataset, folder))
+    if dataset not in folders:
+        for files, images in zip(contents, group_folders([(it["image"], it["label"]) for it in contents]), strict=True):
+            files["image"] = dict(images)
+    for files in contents:
+        found.cases += _pairs(found, files, dataset, merge_masks)
+    return found if any(files["image"] and files["label"] for files in contents) else Found()
 
 
 def _is_image(path: Path) -> bool:
     return path.is_file() and split_name(path.name)[1] in SUPPORTED
 
 
-def _scan_one(found: Found, dataset: Path, folder: Path, merge_masks: bool) -> None:
+def _scan_one(found: Found, dataset: Path, folder: Path) -> dict[Kind, dict[str, Path]]:
+    """The images and labels in a folder by name without suffix."""
     files: dict[Kind, dict[str, Path]] = {"image": {}, "label": {}}
     for path in visible(folder):
         name = path.relative_to(dataset).as_posix()
@@ -73,13 +84,10 @@ def _scan_one(found: Found, dataset: Path, folder: Path, merge_masks: bool) -> N
             found.offenders.append(f"{name}: same name as {files[kind][stem].name}; rename one of them, with its pair")
         else:
             files[kind][stem] = path
-    for case_id, image, label in _pairs(found, files, dataset, merge_masks):
-        found.cases.append(Case(case_id, image, label, dataset))
+    return files
 
 
-def _pairs(
-    found: Found, files: dict[Kind, dict[str, Path]], dataset: Path, merge_masks: bool
-) -> Iterator[tuple[str, Path, Path]]:
+def _pairs(found: Found, files: dict[Kind, dict[str, Path]], dataset: Path, merge_masks: bool) -> Iterator[Case]:
     images, labels = files["image"], files["label"]
     pairing = pair_names(images.keys(), labels.keys())
     if len(images) == len(labels) == 1:
@@ -90,14 +98,15 @@ def _pairs(
     for name, (stem, label_stem) in pairing.pairs.items():
         image = images[stem]
         folder = image.parent.relative_to(dataset)
-        is_named_by_folder = bare_mark(stem, "image") and folder != Path()
-        yield (folder if is_named_by_folder else folder / name).as_posix(), image, labels[label_stem]
+        is_named_by_folder = bare_mark(stem, "image") or (joint_files(image) and name == folder.name)
+        case_id = (folder if is_named_by_folder and folder != Path() else folder / name).as_posix()
+        yield Case(case_id, image, labels[label_stem], dataset)
     for kind, stem in sorted(pairing.alone, key=lambda entry: entry[::-1]):
         name = files[kind][stem].relative_to(dataset).as_posix()
         if kind == "image":
             cure = "add it as NAME_mask.*, move the image away, or list all cases in a dataset.json"
             if len(labels) == 1 and len(images) > 1:
-                cure += ', channels of one case as {"image": ["t1.nii.gz", "t2.nii.gz"], "label": "seg.nii.gz"}'
+                cure += ', channels of one ending as {"image": ["t1.nii.gz", "t2.nii.gz"], "label": "seg.nii.gz"}'
             found.offenders.append(f"{name}: no label beside it; {cure}")
         else:
             found.offenders.append(

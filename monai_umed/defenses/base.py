@@ -63,6 +63,11 @@ class Defense:
 
     needs: frozenset[str] = frozenset()
 
+    @property
+    def finishes(self) -> bool:
+        """Whether the exploiter uses another network than that of the last epoch, so earlier ones say nothing."""
+        return type(self).finish is not Defense.finish
+
     def grid(self, size: Sequence[int]) -> tuple[int, ...]:
         """Return the grid to train and test on instead of ``size``."""
         return tuple(size)
@@ -139,6 +144,10 @@ class Composed(Defense):
     def __init__(self, defenses: Sequence[Defense]) -> None:
         self.defenses = list(defenses)
         self.needs = frozenset().union(*(defense.needs for defense in defenses))
+
+    @property
+    def finishes(self) -> bool:
+        return any(defense.finishes for defense in self.defenses)
 
     def grid(self, size: Sequence[int]) -> tuple[int, ...]:
         for defense in self.defenses:

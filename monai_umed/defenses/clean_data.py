@@ -115,6 +115,10 @@ class EarlyStopping(CleanFraction):
 
     fraction: float = 0.05
 
+    @property
+    def finishes(self) -> bool:
+        return True
+
     def attach(self, trainer: Engine, network: torch.nn.Module, materials: Materials) -> None:
         cases = owned_cases(materials, self.fraction)
         best = -1.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -12,11 +13,11 @@ import torch
 
 from ..defenses import Defense, Items, Materials
 from ..exploiters.registry import build_exploiter, encoder_of, wants_precise_batch_norm
-from ..exploiters.train import LossCurve, train_exploiter
+from ..exploiters.train import LossCurve, recompute_statistics, train_exploiter
 from ..io.provenance import source_version
 from ..training.metrics import Scores, case_dice, count_items, predict, score
 from .folders import Folders, among
-from .last_epochs import LastEpochs
+from .last_epochs import LastEpochs, mean_scores
 from .plan import Cell
 from .predictions import save_predictions
 from .results import CellResult, Comparison
@@ -71,8 +72,52 @@ def _trainer(comparison: Comparison, cell: Cell) -> Callable[..., torch.nn.Modul
     )
 
 
+@dataclass(frozen=True)
+class _Training:
+    """What a training says of itself: the number of its cases, its losses, and counts after its last epochs but one."""
+
+    cases: int
+    losses: list[float]
+    counts: list[torch.Tensor]
+
+
+def _train(
+    comparison: Comparison,
+    cell: Cell,
+    network: torch.nn.Module,
+    *,
+    defense: Defense,
+    folders: Folders,
+    count: Callable[[torch.nn.Module], torch.Tensor],
+    handlers: Sequence[Any],
+) -> _Training:
+    """Train a network in place."""
+    source, _, half = cell.data.partition("-")
+    items = _filtered(defense, folders.protected() if source == "protected" else folders.clean())
+    items = among(items, comparison.facts.ids[::2]) if half else items
+    materials, train = _materials(comparison, cell, defense=defense, folders=folders), _trainer(comparison, cell)
+    items = defense.prepare(items, materials)
+    defense.start(network, materials)
+    batch_size = comparison.matrix.recipe.get("batch_size", 16)
+    precise = partial(recompute_statistics, items=items, batch_size=batch_size, device=materials.device)
+    earlier = LastEpochs(count, precise if wants_precise_batch_norm(cell.exploiter) else None)
+    curve, averaging = LossCurve(), [] if defense.finishes else [earlier]
+    with torch.random.fork_rng():
+        torch.manual_seed(cell.seed)  # dropout draws from the global generator
+        train(network, items, defense=defense, materials=materials, handlers=[curve, *averaging, *handlers])
+    if not all(map(math.isfinite, curve.losses)):
+        raise RuntimeError(
+            f"the loss is no number from epoch {[math.isfinite(loss) for loss in curve.losses].index(False) + 1} on; "
+            "lower the learning rate or set amp to False"
+        )
+    return _Training(len(items), curve.losses, earlier.results)
+
+
 def run_cell(comparison: Comparison, cell: Cell, handlers: Sequence[Any] = ()) -> None:
-    """Train one network, score it on clean test images and write the result.
+    """Train one network, score it on clean test images after each of the last epochs and write the means.
+
+    Statistics of batch normalization that are computed anew at the end of a training are so after each of these epochs.
+    Of a defense that goes on after the last epoch, or chooses another, the finished network alone is scored.
 
     Args:
         comparison: what all cells share.
@@ -82,60 +127,55 @@ def run_cell(comparison: Comparison, cell: Cell, handlers: Sequence[Any] = ()) -
     Raises:
         RuntimeError: If the loss becomes NaN or infinite.
     """
-    begin, facts, device = time.monotonic(), comparison.facts, comparison.matrix.device
-    defense = comparison.matrix.entries[cell.defense].make(facts.eps)
+    begin, facts, matrix = time.monotonic(), comparison.facts, comparison.matrix
+    defense = matrix.entries[cell.defense].make(facts.eps)
     folders = Folders(comparison.files, facts, grid=defense.grid(comparison.files.grid))
     network = _network(comparison, cell.exploiter, grid=folders.grid, seed=cell.seed)
     source, _, half = cell.data.partition("-")
+    if half:
+        clean, protected = (among(items, facts.ids[1::2]) for items in (folders.clean(), folders.protected()))
+        tested, roi_size = clean + protected, None
+    else:
+        tested, roi_size = _filtered(defense, folders.test()), folders.roi_size
 
-    def test(
-        network: torch.nn.Module, items: Items, roi_size: tuple[int, ...] | None
-    ) -> tuple[list[torch.Tensor], torch.Tensor]:
+    def test(network: torch.nn.Module) -> tuple[list[torch.Tensor], torch.Tensor]:
         axis = comparison.files.slice_axis
-        maps = predict(network, items, device=device, roi_size=roi_size, slice_axis=axis)
-        return maps, count_items(maps, items, comparison.files.num_classes)
+        maps = predict(network, tested, device=matrix.device, roi_size=roi_size, slice_axis=axis)
+        return maps, count_items(maps, tested, comparison.files.num_classes)
 
-    train: Items = []
-    curve, tested = LossCurve(), _filtered(defense, [] if half else folders.test())
-    averaged = LastEpochs(lambda network: score(*test(network, tested, folders.roi_size)[1]))
+    training = _Training(0, [], [])
     if source != "untrained":
-        train = _filtered(defense, folders.protected() if source == "protected" else folders.clean())
-        train = among(train, facts.ids[::2]) if half else train
-        materials = _materials(comparison, cell, defense=defense, folders=folders)
-        train = defense.prepare(train, materials)
-        defense.start(network, materials)
-        with torch.random.fork_rng():
-            torch.manual_seed(cell.seed)  # dropout draws from the global generator
-            train_with_defense = partial(_trainer(comparison, cell), defense=defense, materials=materials)
-            train_with_defense(
-                network, train, handlers=[curve, *([averaged] if comparison.averaged else []), *handlers]
-            )
-    if not all(map(math.isfinite, curve.losses)):
-        raise RuntimeError(
-            f"the loss is no number from epoch {[math.isfinite(loss) for loss in curve.losses].index(False) + 1} on; "
-            "lower the learning rate or set amp to False"
+        training = _train(
+            comparison,
+            cell,
+            network,
+            defense=defense,
+            folders=folders,
+            count=lambda network: test(network)[1],
+            handlers=handlers,
         )
-    network = network.to(device).eval()
+    maps, last = test(network.to(matrix.device).eval())
+    counts = [*training.counts, last]
     dice: dict[str, float] | None = None
     on_protected: Scores | None = None
     if half:
-        clean, protected = (among(items, facts.ids[1::2]) for items in (folders.clean(), folders.protected()))
-        scores, on_protected = (score(*test(network, items, None)[1]) for items in (clean, protected))
+        scores = mean_scores([score(*each[:, : len(clean)]) for each in counts])
+        on_protected = mean_scores([score(*each[:, len(clean) :]) for each in counts])
     else:
-        maps, counts = test(network, tested, folders.roi_size)
-        scores = averaged.mean() if averaged.scores else score(*counts)
-        values = case_dice(*counts).tolist()
+        scores = mean_scores([score(*each) for each in counts])
+        values = torch.stack([case_dice(*each) for each in counts]).mean(0).tolist()
         dice = {item["id"]: round(value, 6) for item, value in zip(tested, values, strict=True)}
-        if cell.defense == "none" and cell.seed == comparison.matrix.seeds[0]:
+        if cell.defense == "none" and cell.seed == matrix.seeds[0]:
             save_predictions(comparison.output_dir / "predictions" / cell.exploiter / source, tested, maps)
     result = CellResult(
         cell=cell,
-        train_cases=len(train),
-        losses=curve.losses,
+        train_cases=training.cases,
+        losses=training.losses,
         version=source_version(),
         scores=scores,
         case_dice=dice,
         scores_on_protected=on_protected,
         seconds=round(time.monotonic() - begin, 1),
+        averaged_epochs=len(counts),
     )
     result.write(comparison.result_file(cell))

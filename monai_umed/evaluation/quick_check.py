@@ -20,9 +20,9 @@ from ..exploiters.registry import build_exploiter, encoder_of
 from ..exploiters.train import train_exploiter
 from ..io.atomic import write_json
 from ..io.stored import IntensityWindow
-from ..training.metrics import evaluate
+from ..training.metrics import Scores, evaluate
 from .audit.verdict import LIMIT, WEAK_CEILING
-from .last_epochs import LastEpochs
+from .last_epochs import LastEpochs, mean_scores
 
 
 @dataclass(frozen=True)
@@ -169,11 +169,15 @@ def quick_check(
     def learned(exploiter: Exploiter) -> tuple[float, float]:
         dice = []
         for name, train in sources.items():
-            scores = LastEpochs(partial(evaluate, items=test.items, **look))
+
+            def score(network: torch.nn.Module) -> Scores:
+                return evaluate(network, test.items, **look)
+
+            earlier = LastEpochs(score)
             training = {"title": f"train on {name} files ({exploiter.does})", "progress": progress, **recipe}
-            training |= {"num_classes": num_classes, "device": device, "handlers": [scores]}
-            train_reference(train, exploiter, seed=seed, **training)
-            dice.append(scores.mean().dice)
+            training |= {"num_classes": num_classes, "device": device, "handlers": [earlier]}
+            network = train_reference(train, exploiter, seed=seed, **training)
+            dice.append(mean_scores([*earlier.results, score(network)]).dice)
         return dice[0], dice[1]
 
     plain, augmented = learned(PLAIN), learned(AUGMENTING)

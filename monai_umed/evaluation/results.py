@@ -44,10 +44,12 @@ class CellResult:
         train_cases: how many cases it saw; patches and slices count.
         losses: mean loss of every epoch.
         version: of this package; None for trainings that are older than the field.
-        scores: on clean test images.
-        case_dice: Dice of every test case by id; None for trainings on half of the cases.
+        scores: on clean test images, mean over the last epochs.
+        case_dice: the same Dice of every test case by id; None for trainings on half of the cases.
         scores_on_protected: on the protected copies of the other half, for those alone.
         seconds: how long it took.
+        averaged_epochs: how many epochs scores are means of; 1 without training, for networks that a defense finishes
+            after the last epoch, and for trainings that are older than the field.
     """
 
     cell: Cell
@@ -58,6 +60,7 @@ class CellResult:
     case_dice: dict[str, float] | None
     scores_on_protected: Scores | None
     seconds: float
+    averaged_epochs: int = 1
 
     def write(self, path: Path) -> None:
         """Write the result; what is None is left out."""
@@ -95,7 +98,6 @@ class Comparison:
         output_dir: folder of the results.
         foreign_dir: clean images of another dataset.
         foreign_protected_dir: the same, protected with this tool; empty if no defense asks for it.
-        averaged: whether scores are means over the last epochs instead of the last one's.
     """
 
     matrix: Matrix
@@ -104,7 +106,6 @@ class Comparison:
     output_dir: Path
     foreign_dir: str = ""
     foreign_protected_dir: str = ""
-    averaged: bool = False
 
     def result_file(self, cell: Cell) -> Path:
         """Where the result of a cell lies."""

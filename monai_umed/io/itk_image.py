@@ -31,9 +31,12 @@ _DTYPES = {
 _NRRD_COMPRESSED = {"raw": False, "gzip": True, "gz": True}
 _NRRD_BYTE_ORDERS = {"little": "<", "big": ">"}
 _CURE = "save it again as an .nrrd file with raw or gzip encoding"
-_COMPRESSED_SIZE = re.compile(rb"(?m)^(CompressedDataSize\s*=\s*)\d+")
+# ITK takes spaces before a name of MetaImage and a colon for the sign, but no other case of its letters.
+_META_FIELD = rb"(?m)^[ \t]*(\w+)[ \t]*[=:][ \t]*(.*?)\s*$"
+_META_END = re.compile(rb"(?m)^[ \t]*ElementDataFile[ \t]*[=:][ \t]*(.*?)\r?\n")
+_COMPRESSED_SIZE = re.compile(rb"(?m)^([ \t]*CompressedDataSize[ \t]*[=:][ \t]*)\d+")
 # MetaImage's names of origin and direction, old ones included.
-_META_PLACE = {"offset", "position", "origin", "transformmatrix", "rotation", "orientation"}
+_META_PLACE = {"Offset", "Position", "Origin", "TransformMatrix", "Rotation", "Orientation"}
 # Bytes in which a header must end, so that a damaged file is not searched to its end.
 _MAX_HEADER = 1 << 20
 
@@ -72,7 +75,7 @@ def decode_nrrd(source: Source) -> Decoded:
         raise CodecError(source.name, "no NRRD header", "fetch or export it again")
     text, payload = content[: end.end()], content[end.end() :]
     check_nrrd_header(source.name, text)
-    fields = _fields(text, rb"(?m)^([^:#\r\n]+): (.*?)\r?$")
+    fields = {key.lower(): value for key, value in _fields(text, rb"(?m)^([^:#\r\n]+): (.*?)\r?$").items()}
     if fields.keys() & {"data file", "datafile"}:
         raise CodecError(source.name, "header and voxels are in two files", "save it as one .nrrd file")
     if skipped := fields.keys() & {"line skip", "lineskip", "byte skip", "byteskip"}:
@@ -129,20 +132,24 @@ def decode_mha(source: Source) -> Decoded:
             in another file.
     """
     content = source.read_bytes()
-    end = re.search(rb"(?m)^ElementDataFile\s*=\s*(.*?)\r?\n", content[:_MAX_HEADER])
+    end = _META_END.search(content[:_MAX_HEADER])
     if end is None:
         raise CodecError(source.name, "no MetaImage header", "fetch or export it again")
     if end[1] != b"LOCAL":
         raise CodecError(source.name, "header and voxels are in two files", "save it as one .mha file")
     text, payload = content[: end.end()], content[end.end() :]
     check_meta_header(source.name, text)
-    fields = _fields(text, rb"(?m)^(\w+)\s*=\s*(.*?)\s*$")
+    fields = _fields(text, _META_FIELD)
     flags = meta_flags(source.name, fields)
-    if not flags.get("binarydata", True) or "headersize" in fields:
+    if not flags.get("BinaryData", True) or "HeaderSize" in fields:
         raise CodecError(source.name, "voxels as text or after a header of their own", "save it again with SimpleITK")
-    swapped = flags.get("binarydatabyteordermsb", flags.get("elementbyteordermsb", False))
-    if compressed := flags.get("compresseddata", False):
-        payload = _unpack(source.name, zlib.decompress, payload)
+    swapped = flags.get("BinaryDataByteOrderMSB", flags.get("ElementByteOrderMSB", False))
+    if compressed := flags.get("CompressedData", False):
+        packed, payload = len(payload), _unpack(source.name, zlib.decompress, payload)
+        size = fields.get("CompressedDataSize", "missing")
+        if size != str(packed):  # ITK believes it, and takes what it cannot unpack for voxels
+            reason = f"CompressedDataSize is {size[:20]}, and {packed} bytes follow"
+            raise CodecError(source.name, reason, f"write CompressedDataSize = {packed} into its header")
     is_placed = not _META_PLACE.isdisjoint(fields)
     return _decoded(
         source,
@@ -176,11 +183,9 @@ def encode_mha(array: np.ndarray, header: ItkHeader, compress_level: int) -> byt
 
 
 def _fields(text: bytes, pattern: bytes) -> dict[str, str]:
-    """Return the fields of a text header, keys in lower case."""
+    """Return the fields of a text header."""
     pairs = re.findall(pattern, text)
-    return {
-        key.decode(errors="replace").strip().lower(): value.decode(errors="replace").strip() for key, value in pairs
-    }
+    return {key.decode(errors="replace").strip(): value.decode(errors="replace").strip() for key, value in pairs}
 
 
 def _unpack(name: str, unpack: Callable[[bytes], bytes], payload: bytes) -> bytes:

@@ -10,8 +10,8 @@ from .stored import CodecError
 _LONGEST_WORD, _LONGEST_META, _LONGEST_NRRD = 200, 8000, 1000
 _WORDS = {b"comment", b"name", b"objecttype", b"objectsubtype", b"acquisitiondate", b"transformtype"}
 _WORDS |= {b"anatomicalorientation", b"distanceunits", b"modality", b"elementtype"}
-_ORDERS = {"binarydatabyteordermsb", "elementbyteordermsb"}
-_FLAGS = {"binarydata", "compresseddata", *_ORDERS}
+_ORDERS = {"BinaryDataByteOrderMSB", "ElementByteOrderMSB"}
+_FLAGS = {"BinaryData", "CompressedData", *_ORDERS}
 _TRUTH = {"true": True, "1": True, "false": False, "0": False}
 
 
@@ -41,7 +41,7 @@ def meta_flags(name: str, fields: Mapping[str, str]) -> dict[str, bool]:
 
     Args:
         name: file name, for errors.
-        fields: values by names in lower case.
+        fields: values by names, which have the case that ITK knows.
 
     Returns:
         The flags that the header has, by the same names.

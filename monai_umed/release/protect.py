@@ -73,7 +73,8 @@ def protect_dataset(
         if not records:
             with suppress(OSError):
                 unfinished.remove()
-            raise DatasetError(str(output_dir), [f"{entry.id}: {entry.reason}" for entry in quarantined])
+            dataset = cases[0].root or cases[0].image.parent if cases else output_dir
+            raise DatasetError(str(dataset), [f"{entry.id}: {entry.reason}" for entry in quarantined])
         manifest = Manifest(
             tool=TOOL,
             version=tool_version(),

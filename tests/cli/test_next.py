@@ -42,7 +42,7 @@ def test_from_a_dataset_to_its_originals(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.chdir(tmp_path)
     small_dataset(tmp_path / "DATA")
     assert last_words(["new-key", "owner.key"]) == ["protect"]
-    assert last_words(["reserve", "DATA", "OUT", "--key", "owner.key", "--no-progress"]) == ["protect"]
+    assert last_words(["reserve", "DATA", "OUT", "--proof-key", "owner.key", "--no-progress"]) == ["protect"]
     arguments = ["protect", "DATA", "OUT2", "--preset", "stamp", "--seal-key", "owner.key", "--no-progress"]
     assert "audit" in last_words([*arguments, "--section", "train"])
     assert last_words(["verify", "OUT2", "--no-progress"]) == ["verify"]

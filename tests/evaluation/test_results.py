@@ -28,6 +28,7 @@ TRAINED: dict[str, Any] = {
     "scores": SCORES,
     "case_dice": {"phantom_0012": 0.136986, "phantom_0013": 0.276543},
     "seconds": 4.2,
+    "averaged_epochs": 2,
 }
 HALF = {
     "cell": {"exploiter": "unet-batch", "defense": "none", "data": "clean-half", "seed": 0},
@@ -37,6 +38,7 @@ HALF = {
     "scores": SCORES,
     "scores_on_protected": SCORES,
     "seconds": 1.0,
+    "averaged_epochs": 1,
 }
 RELEASE: dict[str, Any] = {
     "bound": "full",
@@ -67,8 +69,10 @@ def test_a_result_on_disk_is_read_and_written_again_as_it_was(kept: dict[str, An
     assert path.read_text() == text
 
 
-def test_trainings_older_than_the_field_have_no_version() -> None:
-    assert CellResult.parse({name: value for name, value in TRAINED.items() if name != "version"}).version is None
+def test_trainings_older_than_a_field_are_read() -> None:
+    old = {name: value for name, value in TRAINED.items() if name not in ("version", "averaged_epochs")}
+    result = CellResult.parse(old)
+    assert result.version is None and result.averaged_epochs == 1
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"scores": {}}', json.dumps(TRAINED | {"scores": SCORES | {"dice": -1}})])

@@ -12,7 +12,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+import SimpleITK
 from channel_datasets import write_decathlon
+from grid_files import label_array, placed, reordered, volume
 from label_studies import SHAPE, client_of, protect, put_image, put_label, write_checkpoint, write_studies
 from protected_folder import EPS, noise, read_array, small_protector, square, write_array
 
@@ -119,6 +121,28 @@ def test_channels_along_a_fourth_axis_are_one_image(tmp_path: Path) -> None:
     record = answer.json()
     assert len(record["window"]) == 2 and min(record["max_abs_delta"]) > 0
     assert verify_folder(Path(record["folder"]), progress=False) == []
+
+
+def test_a_label_protects_where_it_lies_and_one_on_another_grid_is_refused(tmp_path: Path) -> None:
+    studies, name = tmp_path / "studies", "a.nii.gz"
+    (studies / "labels" / "final").mkdir(parents=True)
+    label = placed(label_array())
+    SimpleITK.WriteImage(volume(), studies / name)
+    SimpleITK.WriteImage(reordered(label, (1, 0, 2), (True, False, True)), studies / "labels" / "final" / name)
+    checkpoint = save_protector(tmp_path / "protector.pt", small_protector(1, 3), {"seed": 7, "num_classes": 2})
+    with client_of(studies, tmp_path, checkpoint=str(checkpoint)) as client:
+        answer = protect(client, "a")
+        assert answer.status_code == 200, answer.text
+        folder = Path(answer.json()["folder"])
+        files = studies / name, folder / "images" / name
+        before, after = (SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(file)) for file in files)
+        changed = (before != after).T
+        assert changed.any() and not changed[label_array() == 0].any()
+        label.SetOrigin((-31.25, 12.5, 405.0))
+        SimpleITK.WriteImage(label, tmp_path / name)
+        put_label(client, "a", tmp_path / name)
+        answer = protect(client, "a")
+        assert answer.status_code == 422 and "the mask is not on the image's grid" in answer.json()["detail"]
 
 
 def test_eps_of_a_request_has_a_folder_of_its_own(client: Any) -> None:

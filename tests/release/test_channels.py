@@ -11,7 +11,16 @@ import nibabel as nib
 import numpy as np
 import pytest
 import SimpleITK
-from channel_datasets import AFFINE, SCALES, SHAPE, write_decathlon, write_nnunet, write_nnunet_pictures, write_volume
+from channel_datasets import (
+    AFFINE,
+    SCALES,
+    SHAPE,
+    write_brats,
+    write_decathlon,
+    write_nnunet,
+    write_nnunet_pictures,
+    write_volume,
+)
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from monai.data import load_decathlon_datalist
@@ -93,6 +102,23 @@ def test_channels_come_back_bit_by_bit_and_no_channel_leaves_its_own_budget(
     assert verify_folder(made.protected, made.dataset, progress=False) == []
     assert not restore_all(made).failed and tree(made.output) == tree(made.dataset)
     assert verify_folder(made.protected, made.output, progress=False) == []
+
+
+@pytest.mark.parametrize(("mark", "names"), [("_", "flair t1 t1ce t2"), ("-", "t1c t1n t2f t2w")])
+def test_folders_of_brats_come_back_bit_by_bit(tmp_path: Path, mark: str, names: str) -> None:
+    channels = names.split()
+    made = folders_in(tmp_path)
+    write_brats(made.dataset, channels, mark)
+    assert not protect_and_seal(made, 4, 3).failed
+    assert tree(made.protected).keys() == tree(made.dataset).keys() | {MANIFEST}
+    for folder in made[:2]:
+        assert [case.id for case in find_cases(folder)] == ["br_000", "br_001"]
+    for record in Manifest.load(made.protected / MANIFEST).cases:
+        assert record.image == f"{record.id}/{record.id}{mark}{{{','.join(channels)}}}.nii.gz"
+        check_bounds(made, record)
+        check_headers(made, record)
+    assert verify_folder(made.protected, made.dataset, progress=False) == []
+    assert not restore_all(made).failed and tree(made.output) == tree(made.dataset)
 
 
 @pytest.fixture(scope="module")

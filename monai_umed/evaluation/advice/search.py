@@ -113,7 +113,7 @@ class Search:
             slice_axis=self.slice_axis,
         )
         place = self.folder / "trainings"
-        comparison = Comparison(self.matrix, files, check_folders(files), place / setting.name, averaged=True)
+        comparison = Comparison(self.matrix, files, check_folders(files), place / setting.name)
         # Ceilings are of clean files alone: one folder for all settings.
         ceilings = replace(comparison, output_dir=place / "clean")
         learned = []

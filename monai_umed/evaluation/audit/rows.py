@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 from statistics import mean, stdev
 
+from ..last_epochs import EPOCHS
 from ..plan import Cell
 from ..results import CellResult, Comparison
 from .scores import Details, Measures, ScoreRow, Spread, Worst, WorstCase
@@ -49,9 +50,23 @@ def build_rows(comparison: Comparison) -> list[ScoreRow]:
                     untrained_floor=None if floor is None else floor.dice.mean,
                     ratio=protected.dice.mean / limit if limit else None,
                     details=Details(protected, ceiling, floor),
+                    averaged_epochs=min(result.averaged_epochs for result in results),
                 )
             )
     return rows
+
+
+def trainings_by_last_epoch(comparison: Comparison) -> list[str]:
+    """Return the names of trainings that an earlier version scored after the last epoch alone."""
+    kept = [
+        result
+        for exploiter in comparison.matrix.exploiters
+        for name, entry in comparison.matrix.entries.items()
+        for data in ("protected", "clean")
+        for result in comparison.results(exploiter, name, data)
+        if not entry.make(comparison.facts.eps).finishes
+    ]
+    return [result.cell.name for result in kept if result.averaged_epochs < min(EPOCHS, len(result.losses))]
 
 
 def loss_curves(comparison: Comparison) -> dict[str, dict[str, list[float]]]:

@@ -20,7 +20,7 @@ from .measures import measure_files, measure_utility
 from .pictures import collect_pictures
 from .plan import Audit
 from .report import write_report
-from .rows import build_rows, loss_curves, worst_cases
+from .rows import build_rows, loss_curves, trainings_by_last_epoch, worst_cases
 from .scores import AuditScores
 from .verdict import is_destroyed, judge, may_publish, warn
 
@@ -61,6 +61,7 @@ def collect(audit: Audit, comparison: Comparison, *, failed: list[str], progress
         leaks=leaks,
         failed=failed,
         only_protected=facts.only_protected,
+        by_last_epoch=trainings_by_last_epoch(comparison),
     )
     return AuditScores(
         **vars(verdict),

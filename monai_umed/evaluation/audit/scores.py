@@ -36,7 +36,7 @@ class Details:
 
 @dataclass(frozen=True)
 class ScoreRow:
-    """One exploiter under one defense; pooled Dice, mean over seeds.
+    """One exploiter under one defense; pooled Dice, mean over seeds and the last epochs of each.
 
     Attributes:
         exploiter: name of the network.
@@ -50,6 +50,8 @@ class ScoreRow:
         untrained_floor: Dice without any training.
         ratio: fraction of the ceiling that is left.
         details: all measures.
+        averaged_epochs: how many epochs of a training the figures are means of; 1 for networks that a defense finishes
+            after the last epoch, and for audits by earlier versions.
     """
 
     exploiter: str
@@ -63,6 +65,7 @@ class ScoreRow:
     untrained_floor: float | None
     ratio: float | None
     details: Details
+    averaged_epochs: int = 1
 
 
 @dataclass(frozen=True)

@@ -95,6 +95,7 @@ def warn(
     leaks: Sequence[Leak] = (),
     failed: Sequence[str] = (),
     only_protected: Sequence[str] = (),
+    by_last_epoch: Sequence[str] = (),
 ) -> list[str]:
     """Everything that makes this audit say less than it seems to.
 
@@ -106,6 +107,7 @@ def warn(
         leaks: test images that are also in the training set.
         failed: trainings that failed, with reasons.
         only_protected: protected cases without an original.
+        by_last_epoch: trainings that were scored after their last epoch alone.
     """
     warnings = []
     if weak := sorted({row.exploiter for row in rows if _is_weak(row)}):
@@ -140,5 +142,11 @@ def warn(
         warnings.append(
             f"{len(only_protected)} protected cases have no original among the clean files "
             f"({', '.join(only_protected[:3])}); exploiters trained on them as well."
+        )
+    if by_last_epoch:
+        warnings.append(
+            f"{len(by_last_epoch)} trainings of an earlier version were scored after their last epoch alone, which may "
+            f"be off by a tenth, others after each of the last three ({', '.join(by_last_epoch[:3])}); give another "
+            "folder to train them again."
         )
     return warnings

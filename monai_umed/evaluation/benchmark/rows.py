@@ -21,8 +21,9 @@ from .variants import CLEAN
 class BenchmarkRow:
     """One training of a benchmark; the fields are the columns of ``results.csv``.
 
-    Those from ``budget`` to ``ssim``, the times, ``peak_mb`` and ``release_version`` are None for clean files, and
-    ``version`` for trainings that are older than the field.
+    ``dice`` and ``clean_dice`` are means of the last ``averaged_epochs``. The fields from ``budget`` to ``ssim``, the
+    times, ``peak_mb`` and ``release_version`` are None for clean files, and ``version`` for trainings that are older
+    than the field.
     """
 
     dataset: str
@@ -37,6 +38,7 @@ class BenchmarkRow:
     seed: int
     dice: float
     clean_dice: float | None
+    averaged_epochs: int = 1
     fit_seconds: float | None = None
     apply_seconds: float | None = None
     peak_mb: float | None = None
@@ -61,6 +63,7 @@ def _read_row(dataset: str, cell: Cell, *, folder: Path, ceiling: Cell, clean: P
         seed=cell.seed,
         dice=float(result.scores.dice),
         clean_dice=None if limit is None else float(limit.scores.dice),
+        averaged_epochs=result.averaged_epochs,
         version=result.version,
         command=command_line(),
     )

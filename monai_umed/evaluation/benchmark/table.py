@@ -126,6 +126,11 @@ def _published_table(rows: Sequence[BenchmarkRow], benchmark: Benchmark) -> list
     ]
 
 
+def _finished(benchmark: Benchmark) -> list[str]:
+    names = [name for name, entry in benchmark.entries.items() if entry.make(benchmark.eps).finishes]
+    return ["", f"Of {', '.join(names)} the finished network alone is scored."] if names else []
+
+
 def write_table(rows: Sequence[BenchmarkRow], benchmark: Benchmark, *, failures: Sequence[str], path: Path) -> None:
     """Write ``results.md``.
 
@@ -143,7 +148,9 @@ def write_table(rows: Sequence[BenchmarkRow], benchmark: Benchmark, *, failures:
         "",
         *made,
         "Dice on the clean test section, pooled over pixels, of networks that were trained on the protected training "
-        f"section; mean and standard deviation over the seeds {seeds}. Lower is better protected.",
+        f"section, mean of the last three epochs; mean and standard deviation over the seeds {seeds}. Lower is better "
+        "protected.",
+        *_finished(benchmark),
         "",
         *(["One seed: differences between rows may be chance.", ""] if len(benchmark.seeds) == 1 else []),
         *_dice_tables(rows, benchmark),

@@ -246,7 +246,8 @@ def test_heat_map_shows_dice_and_ceiling_and_leaves_cells_that_were_not_run_empt
 
 def test_table_has_all_measures_of_protected_clean_and_untrained(standard: tuple[str, Page]) -> None:
     _, page = standard
-    assert ["unet-batchnone", f"8{NBSP}%", "1", "protected files", "0.050", "0.025", "0.017", "0.013"] in page.lines
+    dice = ["0.050", "0.025", "0.017", "0.013"]
+    assert ["unet-batchnone", f"8{NBSP}%", "1", "1", "protected files", *dice] in page.lines
     assert ["clean files (ceiling)", "0.630", "0.315", "0.210", "0.158"] in page.lines
     assert ["nothing (floor)", "0.110", "0.055", "0.037", "0.028"] in page.lines
     heads = [line[-4:] for line in page.lines if "trained on" in line]
@@ -255,10 +256,10 @@ def test_table_has_all_measures_of_protected_clean_and_untrained(standard: tuple
 
 def test_several_seeds_have_a_standard_deviation_and_one_has_none(standard: tuple[str, Page]) -> None:
     html, page = standard
-    line = next(line for line in page.lines if line[0] == "unet-instancenone" and len(line) == 8)
-    assert line[2] == "3" and line[4] == f"0.233{NBSP}±{NBSP}0.010"
+    line = next(line for line in page.lines if line[0] == "unet-instancenone" and len(line) == 9)
+    assert line[2] == "3" and line[3] == "1" and line[5] == f"0.233{NBSP}±{NBSP}0.010"
     assert 'title="0.223, 0.233, 0.243"' in html
-    single = next(line for line in page.lines if line[0] == "unet-batchnone" and len(line) == 8)
+    single = next(line for line in page.lines if line[0] == "unet-batchnone" and len(line) == 9)
     assert not any("±" in cell for cell in single)
 
 
@@ -277,7 +278,7 @@ def test_controls_are_not_taken_for_networks_trained_on_protected_files(
     control["control"] = True
     page = report(tmp_path, make_audit(rows=[*make_audit()["rows"], control]))[1]
     line = next(line for line in page.lines if line[0] == "unet-batchclean-60")
-    assert line[3] == "clean part alone (control)"
+    assert line[4] == "clean part alone (control)"
     assert "A control never sees a protected file" in page.texts["costly"]
     assert "control" not in standard[1].texts["costly"]
 

@@ -6,6 +6,7 @@ import json
 import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,12 +16,14 @@ from PIL import Image
 from monai_umed.data.case import DatasetError
 from monai_umed.data.cases import find_cases
 from monai_umed.evaluation.audit.plan import Audit
+from monai_umed.evaluation.audit.rows import trainings_by_last_epoch
 from monai_umed.evaluation.audit.run import REPORT, SCORES, run_audit, set_up
 from monai_umed.evaluation.audit.scores import AuditScores
 from monai_umed.evaluation.cell import run_cell
 from monai_umed.evaluation.folders import check_folders
 from monai_umed.evaluation.plan import Cell
 from monai_umed.training.distributed import shard_of_this_process
+from monai_umed.training.metrics import case_dice, count_items, score
 
 ROW_KEYS = {"exploiter", "defense", "seeds", "protected", "clean_ceiling", "untrained_floor", "ratio", "cheap"}
 
@@ -89,6 +92,60 @@ def test_networks_with_dropout_give_the_same_numbers_again(
         run_cell(comparison, cell)
         losses.append(json.loads(comparison.result_file(cell).read_text())["losses"])
     assert losses[0] == losses[1]
+
+
+def test_scores_are_means_of_the_last_epochs_and_statistics_are_computed_anew_before_each(
+    small_audit: Audit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts: list[torch.Tensor] = []
+    statistics: list[int] = []
+
+    def count(*arguments: Any) -> torch.Tensor:
+        counts.append(count_items(*arguments))
+        return counts[-1]
+
+    monkeypatch.setattr("monai_umed.evaluation.cell.count_items", count)
+    monkeypatch.setattr(
+        "monai_umed.evaluation.cell.recompute_statistics", lambda network, **named: statistics.append(len(counts))
+    )
+    audit = replace(small_audit, exploiters=("transunet",), recipe={"epochs": 4, "batch_size": 4, "amp": False})
+    comparison = set_up(audit, tmp_path, progress=False)
+    cell = Cell("transunet-batch", "none", "protected", 0)
+    run_cell(comparison, cell)
+    result = comparison.result(cell)
+    assert result is not None and result.averaged_epochs == len(counts) == 3 and statistics == [0, 1]
+    assert result.scores.dice == pytest.approx(sum(score(*each).dice for each in counts) / 3)
+    means = torch.stack([case_dice(*each) for each in counts]).mean(0)
+    assert list((result.case_dice or {}).values()) == pytest.approx(means.tolist(), abs=1e-6)
+
+
+@pytest.mark.parametrize("defense", ["early-stopping", "clean-statistics", "blur-1.0+refit-5"])
+def test_of_a_defense_with_a_finish_the_finished_network_alone_is_scored(
+    defense: str, small_audit: Audit, tmp_path: Path
+) -> None:
+    audit = replace(small_audit, defenses=(defense,), recipe={"epochs": 2, "batch_size": 4, "amp": False})
+    comparison = set_up(audit, tmp_path, progress=False)
+    cell = Cell("unet-batch", defense, "protected", 0)
+    run_cell(comparison, cell)
+    result = comparison.result(cell)
+    assert result is not None and result.averaged_epochs == 1 and len(result.losses) == 2
+    assert trainings_by_last_epoch(comparison) == []
+
+
+def test_trainings_that_an_earlier_version_scored_by_their_last_epoch_are_named(
+    small_audit: Audit, tmp_path: Path
+) -> None:
+    audit = replace(small_audit, recipe={"epochs": 2, "batch_size": 4, "amp": False})
+    comparison = set_up(audit, tmp_path, progress=False)
+    cells = [Cell("unet-batch", "none", data, 0) for data in ("protected", "clean")]
+    for cell in cells:
+        run_cell(comparison, cell)
+    assert trainings_by_last_epoch(comparison) == []
+    file = comparison.result_file(cells[1])
+    kept = json.loads(file.read_text())
+    assert kept.pop("averaged_epochs") == 2
+    file.write_text(json.dumps(kept))
+    assert trainings_by_last_epoch(comparison) == ["unet-batch/none/clean_0"]
 
 
 def test_a_damaged_result_is_kept_aside_and_computed_again(small_audit: Audit, finished: Path) -> None:

@@ -90,6 +90,7 @@ def test_a_good_audit_has_no_warning() -> None:
         ({"leaks": [Leak("a", "b", 0.99)]}, "a = b"),
         ({"failed": ["unet-batch/none/clean_0: RuntimeError: x"]}, "1 trainings failed"),
         ({"only_protected": ["case9"]}, "case9"),
+        ({"by_last_epoch": ["unet-batch/none/clean_0"]}, "1 trainings of an earlier version"),
         ({"utility": utility(0.8, 0.7)}, "do not read like the originals"),
         ({"utility": utility(0.8, 0.3)}, "utility of the images is destroyed"),
     ],
