@@ -113,8 +113,8 @@ def build(wanted: Wanted) -> str:
 
 
 def _cell(rows: list[Row], show: str, file: str) -> str:
-    kind, _, column = show.partition(":")
-    if kind == "found":
+    _, counted, column = show.partition("found:")
+    if counted:
         values = [float(row[column]) for row in rows if row[column]]
         return f"{sum(value <= _SMALL_P for value in values)} of {len(values)}" if values else ""
     row = rows[0]
