@@ -12,6 +12,7 @@ import monai_umed as mu
 from .datasets import Labels
 from .help import AsJson, only_json, print_json
 from .options import (
+    Cache,
     IgnoreLabel,
     IntensityWindow,
     Progress,
@@ -38,6 +39,7 @@ def advise(
     ignore_label: IgnoreLabel = None,
     intensity_window: IntensityWindow = None,
     slice_axis: SliceAxis = None,
+    cache: Cache = True,
     progress: Progress = True,
     as_json: AsJson = False,
 ) -> None:
@@ -62,6 +64,7 @@ def advise(
             ignore_label=ignore_label,
             intensity_window=parse_window(intensity_window, None),
             slice_axis=slice_axis,
+            cache=cache,
             progress=progress,
         )
     if as_json:

@@ -13,6 +13,7 @@ import monai_umed as mu
 from .datasets import Labels, as_arguments, join_labels
 from .help import AsJson, only_json, print_json
 from .options import (
+    Cache,
     IntensityWindow,
     NumClasses,
     OldSize,
@@ -55,6 +56,8 @@ def audit(
     window: OldWindow = None,
     slice_axis: SliceAxis = None,
     workers: Annotated[int | None, typer.Option(help="trainings at the same time")] = None,
+    cache: Cache = True,
+    stop_when_decided: Annotated[bool, typer.Option(help="skip what cannot change the verdict any more")] = False,
     progress: Progress = True,
     as_json: AsJson = False,
 ) -> None:
@@ -82,6 +85,8 @@ def audit(
             intensity_window=parse_window(intensity_window, window),
             slice_axis=slice_axis,
             workers=workers,
+            cache=cache,
+            stop_when_decided=stop_when_decided,
             progress=progress,
         )
     if as_json:

@@ -10,7 +10,7 @@ import typer
 import monai_umed as mu
 
 from .auditing import NetworkSize
-from .options import OldSize, Progress, chosen, parse_names, parse_numbers, say_next
+from .options import Cache, OldSize, Progress, chosen, parse_names, parse_numbers, say_next
 
 
 def benchmark(
@@ -36,6 +36,7 @@ def benchmark(
     network_size: Annotated[NetworkSize, typer.Option(help="of the exploiters' networks")] = NetworkSize.small,
     recipe: Annotated[str, typer.Option(help="fast (15 epochs) or paper (150 epochs, lr 1e-4)")] = "fast",
     workers: Annotated[int | None, typer.Option(help="trainings at the same time")] = None,
+    cache: Cache = True,
     progress: Progress = True,
 ) -> None:
     """Compare protectors on the same files: what exploiters still learn, how visible it is, what it costs.
@@ -59,6 +60,7 @@ def benchmark(
         network_size=network_size.value,
         recipe=recipe,
         workers=workers,
+        cache=cache,
         progress=progress,
     )
     if rows == []:

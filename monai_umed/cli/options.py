@@ -69,6 +69,7 @@ IntensityWindow = Annotated[
 ]
 OldWindow = Annotated[str | None, typer.Option("--window", hidden=True)]
 SliceAxis = Annotated[int | None, typer.Option(min=0, max=2, help="take volumes slice by slice across this axis")]
+Cache = Annotated[bool, typer.Option(help="use trainings on clean files that earlier runs here have done")]
 Progress = Annotated[bool, typer.Option(help="show bars with the time left")]
 
 

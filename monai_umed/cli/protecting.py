@@ -15,6 +15,7 @@ from .help import AsJson, only_json, print_json
 from .options import (
     BatchSize,
     BoundName,
+    Cache,
     Epochs,
     Eps,
     Grid,
@@ -69,6 +70,7 @@ def fit(
     window: OldWindow = None,
     slice_axis: SliceAxis = None,
     quick_check: Annotated[bool, typer.Option(help="two exploiters train on clean and protected files")] = True,
+    cache: Cache = True,
     progress: Progress = True,
 ) -> None:
     """Fit a method, protect the training section with it and check quickly whether that works.
@@ -83,6 +85,7 @@ def fit(
             data,
             out,
             quick_check=quick_check,
+            cache=cache,
             method=protector,
             bound=bound,
             preset=preset,

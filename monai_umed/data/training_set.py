@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from .patches import choose_boxes, choose_slices, pad_to, tile
 from .slices import foreground_slices, slice_id, window_id
 from .two_folders import DatasetDir
 
-Layout = Literal["patches", "windows", "whole", "resampled"]
+Layout = Literal["patches", "cover", "windows", "whole", "resampled"]
 
 PATCHES = 4
 """Patches of a volume that is larger than the window."""
@@ -131,8 +132,10 @@ def _windows(loaded: LoadedCase, grid: Sequence[int], protector: Bounds | None, 
             yield {"id": own, **{key: windows[index] for key, windows in tiles.items()}}
 
 
-def _patches(loaded: LoadedCase, grid: Sequence[int], protector: Bounds | None, axis: int | None) -> Iterator[dict]:
-    """Some windows of the volume or of its slices across ``axis``, with zeros around if it is smaller."""
+def _patches(
+    loaded: LoadedCase, grid: Sequence[int], protector: Bounds | None, axis: int | None, *, most: int = PATCHES
+) -> Iterator[dict]:
+    """Up to ``most`` windows of the volume or of its slices across ``axis``, with zeros around if it is smaller."""
     case, spacing = loaded.case, _spacing(loaded, axis)
     volume, classes = torch.from_numpy(loaded.stored.scaled()), torch.from_numpy(loaded.label)
     parts = [(case.id, volume, classes)]
@@ -142,7 +145,7 @@ def _patches(loaded: LoadedCase, grid: Sequence[int], protector: Bounds | None, 
             for index in choose_slices(classes, axis, SLICES, background=protector is None)
         ]
     for name, image, label in parts:
-        for box in choose_boxes(label, grid, PATCHES, name):
+        for box in choose_boxes(label, grid, most, name):
             at = (slice(None), *box)
             item = {"image": image[at], "label": label[at].to(torch.float32)}
             if protector is not None:
@@ -169,8 +172,10 @@ def _items(
         return list(_windows(loaded, grid, protector, slice_axis))
     if dims == 2 or layout == "resampled":
         return list(_resampled(loaded, grid, protector, None if dims == 2 else slice_axis))
-    if layout == "patches":
-        return list(_patches(loaded, grid, protector, slice_axis))
+    if layout in ("patches", "cover"):
+        enough = -(-math.prod(loaded.stored.shape) // math.prod(grid)) if slice_axis is None else PATCHES
+        most = min(PATCHES, enough) if layout == "cover" else PATCHES
+        return list(_patches(loaded, grid, protector, slice_axis, most=most))
     label = torch.from_numpy(loaded.label).to(torch.float32)
     return [{"id": case.id, "image": torch.from_numpy(loaded.stored.scaled()), "label": label}]
 
@@ -203,7 +208,8 @@ def load_training_set(
         num_workers: threads that read.
         progress: whether to show a progress bar.
         slice_axis: axis along which volumes become images for networks that see images; ``grid`` is that of a slice.
-        layout: of volumes: ``"patches"``; ``"whole"``, each at its own size; ``"resampled"`` as images are; or
+        layout: of volumes: ``"patches"``; ``"cover"``, of 3D windows no more than have the volume's number of voxels;
+            ``"whole"``, each at its own size; ``"resampled"`` as images are; or
             ``"windows"``, all of each in windows side by side, of images too. With a ``slice_axis`` the last two give
             all slices with foreground, and ids are those that protectors know slices and windows by.
 

@@ -149,6 +149,7 @@ class RandomNoise(Defense):
         ValueError: If ``amount`` is neither positive nor ``"eps"``.
     """
 
+    needs = frozenset({"eps"})
     amount: float | str = "eps"
 
     def __post_init__(self) -> None:

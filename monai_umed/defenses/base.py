@@ -55,7 +55,8 @@ class Defense:
     """Ordinary training. A subclass overrides the hooks where it differs.
 
     Attributes:
-        needs: names of the required :class:`Materials`: ``"clean"``, ``"foreign"``, ``"foreign_protected"``.
+        needs: names of the required :class:`Materials`: ``"clean"``, ``"foreign"``, ``"foreign_protected"``; and
+            ``"eps"``, on which trainings on clean files depend then, too.
 
     Raises:
         ValueError: If a subclass is created with an argument that is out of range.

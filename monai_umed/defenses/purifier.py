@@ -192,6 +192,7 @@ class AverageSubtract(Defense):
         sigma: of the blur in pixels.
     """
 
+    needs = frozenset({"eps"})
     sigma: float = 2.0
 
     def prepare(self, items: Items, materials: Materials) -> Items:

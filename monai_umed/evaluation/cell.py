@@ -16,10 +16,11 @@ from ..exploiters.registry import build_exploiter, encoder_of, wants_precise_bat
 from ..exploiters.train import LossCurve, recompute_statistics, train_exploiter
 from ..io.provenance import source_version
 from ..training.metrics import Scores, case_dice, count_items, predict, score
+from .ceilings import SHARED, Ceiling, describe, keep, recall
 from .folders import Folders, among
 from .last_epochs import LastEpochs, mean_scores
 from .plan import Cell
-from .predictions import save_predictions
+from .predictions import draw_predictions, save_predictions
 from .results import CellResult, Comparison
 
 
@@ -113,8 +114,8 @@ def _train(
     return _Training(len(items), curve.losses, earlier.results)
 
 
-def run_cell(comparison: Comparison, cell: Cell, handlers: Sequence[Any] = ()) -> None:
-    """Train one network, score it on clean test images after each of the last epochs and write the means.
+def train_cell(comparison: Comparison, cell: Cell, handlers: Sequence[Any] = ()) -> Ceiling:
+    """Train one network and score it on clean test images after each of the last epochs; scores are means.
 
     Statistics of batch normalization that are computed anew at the end of a training are so after each of these epochs.
     Of a defense that goes on after the last epoch, or chooses another, the finished network alone is scored.
@@ -157,6 +158,7 @@ def run_cell(comparison: Comparison, cell: Cell, handlers: Sequence[Any] = ()) -
     maps, last = test(network.to(matrix.device).eval())
     counts = [*training.counts, last]
     dice: dict[str, float] | None = None
+    pictures: dict[str, bytes] = {}
     on_protected: Scores | None = None
     if half:
         scores = mean_scores([score(*each[:, : len(clean)]) for each in counts])
@@ -165,8 +167,7 @@ def run_cell(comparison: Comparison, cell: Cell, handlers: Sequence[Any] = ()) -
         scores = mean_scores([score(*each) for each in counts])
         values = torch.stack([case_dice(*each) for each in counts]).mean(0).tolist()
         dice = {item["id"]: round(value, 6) for item, value in zip(tested, values, strict=True)}
-        if cell.defense == "none" and cell.seed == matrix.seeds[0]:
-            save_predictions(comparison.output_dir / "predictions" / cell.exploiter / source, tested, maps)
+        pictures = draw_predictions(tested, maps) if cell.defense == "none" else {}
     result = CellResult(
         cell=cell,
         train_cases=training.cases,
@@ -178,4 +179,36 @@ def run_cell(comparison: Comparison, cell: Cell, handlers: Sequence[Any] = ()) -
         seconds=round(time.monotonic() - begin, 1),
         averaged_epochs=len(counts),
     )
-    result.write(comparison.result_file(cell))
+    finished = Ceiling(result, pictures)
+    if comparison.cache is not None and (about := _about(comparison, cell)) is not None:
+        keep(comparison.cache, about, finished)
+    return finished
+
+
+def _about(comparison: Comparison, cell: Cell) -> dict[str, Any] | None:
+    """All that decides a training that other runs may have done; None for others."""
+    if cell.data not in SHARED:
+        return None
+    grid = comparison.matrix.entries[cell.defense].make(comparison.facts.eps).grid(comparison.files.grid)
+    return describe(comparison, cell, _network(comparison, cell.exploiter, grid=grid, seed=cell.seed))
+
+
+def recall_cell(comparison: Comparison, cell: Cell) -> Ceiling | None:
+    """A training on clean files that another run on this machine has done; None if there is none."""
+    if comparison.cache is None or (about := _about(comparison, cell)) is None:
+        return None
+    return recall(comparison.cache, about)
+
+
+def write_cell(comparison: Comparison, finished: Ceiling) -> None:
+    """Write a result, and its pictures if it is one that the report shows."""
+    cell = finished.result.cell
+    if finished.pictures and cell.seed == comparison.matrix.seeds[0]:
+        kept = {id: picture for id, picture in finished.pictures.items() if id in comparison.facts.test_ids}
+        save_predictions(comparison.output_dir / "predictions" / cell.exploiter / cell.data, kept)
+    finished.result.write(comparison.result_file(cell))
+
+
+def run_cell(comparison: Comparison, cell: Cell, handlers: Sequence[Any] = ()) -> None:
+    """Do both, see :func:`train_cell`."""
+    write_cell(comparison, train_cell(comparison, cell, handlers))

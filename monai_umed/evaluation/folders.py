@@ -1,9 +1,9 @@
-"""The folders of an audit as training sets, checked against each other and read once per process."""
+"""The folders of an audit as training sets, checked against each other and read once per run."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from functools import lru_cache
 from typing import Any
@@ -20,6 +20,7 @@ from ..defenses import Items
 from ..io.checksum import sha256_path
 from ..io.image_files import is_complete
 from ..io.stored import CodecError, IntensityWindow
+from .shared_items import decoded_once
 
 MIN_TEST_CASES = 10
 
@@ -62,6 +63,7 @@ class Facts:
         eps: largest change of any pixel, a share of the intensity window.
         max_levels: the same in stored units.
         digest: SHA-256 over all files, so that an audit is never continued on other files.
+        clean_digests, test_digests: SHA-256 of image and label of every clean original and test case by id.
     """
 
     ids: tuple[str, ...]
@@ -71,6 +73,8 @@ class Facts:
     eps: float
     max_levels: float
     digest: str
+    clean_digests: Mapping[str, str]
+    test_digests: Mapping[str, str]
 
 
 def pair_cases(files: Files) -> dict[str, tuple[Case, Case]]:
@@ -92,19 +96,23 @@ def pair_cases(files: Files) -> dict[str, tuple[Case, Case]]:
     return {id: (clean[id], protected[id]) for id in sorted(protected.keys() & clean.keys())}
 
 
-def check_folders(files: Files) -> Facts:
+def check_folders(files: Files, *, least_tests: int = MIN_TEST_CASES) -> Facts:
     """Compare the three folders.
+
+    Args:
+        files: where they lie.
+        least_tests: how many test cases there must be.
 
     Raises:
         DatasetError: If no case is both protected and clean, a protected image differs in size from its original, a
-            file cannot be read, or there are fewer than ten test cases; all offenders are listed.
+            file cannot be read, or there are fewer test cases; all offenders are listed.
     """
     pairs = pair_cases(files)
     protected, test = find_cases(files.protected_dir), find_cases(files.test_dir, files.test_section)
-    if len(test) < MIN_TEST_CASES:
+    if len(test) < least_tests:
         raise DatasetError(
             str(files.test_dir),
-            [f"{len(test)} test cases, at least {MIN_TEST_CASES} are needed for a Dice that means anything; add more"],
+            [f"{len(test)} test cases, at least {least_tests} are needed for a Dice that means anything; add more"],
         )
     eps, levels, offenders, channels = 0.0, 0.0, [], 1
     for id, pair in pairs.items():
@@ -125,6 +133,7 @@ def check_folders(files: Files) -> Facts:
             eps, levels = max(eps, change / abs(first.width)), max(levels, change)
     if offenders:
         raise DatasetError(str(files.protected_dir), offenders)
+    digests = [digest_of(cases) for cases in (protected, [clean for clean, _ in pairs.values()], test)]
     return Facts(
         ids=tuple(pairs),
         only_protected=tuple(sorted({case.id for case in protected} - pairs.keys())),
@@ -132,7 +141,9 @@ def check_folders(files: Files) -> Facts:
         in_channels=channels,
         eps=eps,
         max_levels=levels,
-        digest=_digest([*protected, *(clean for clean, _ in pairs.values()), *test]),
+        digest=_join(digests),
+        clean_digests=digests[1],
+        test_digests=digests[2],
     )
 
 
@@ -141,19 +152,32 @@ def _some(names: Iterable[str]) -> str:
     return ", ".join(first[:2]) + (", ..." if len(first) > 2 else "")
 
 
-def _digest(cases: Sequence[Case]) -> str:
-    digest = hashlib.sha256()
-    for case in cases:
-        for path in filter(is_complete, (case.image, case.label)):  # whoever reads the case says what it lacks
-            digest.update(case.id.encode())
-            digest.update(bytes.fromhex(sha256_path(path)))
-    return digest.hexdigest()
+def digest_of(cases: Sequence[Case]) -> dict[str, str]:
+    """SHA-256 of image and label of every case by id, joined by a blank; of files that are missing, none."""
+    return {
+        # Whoever reads the case says what it lacks.
+        case.id: " ".join(sha256_path(path) for path in filter(is_complete, (case.image, case.label)))
+        for case in cases
+    }
+
+
+def _join(digests: Sequence[Mapping[str, str]]) -> str:
+    whole = hashlib.sha256()
+    for id, checksums in (pair for each in digests for pair in each.items()):
+        for checksum in checksums.split():
+            whole.update(id.encode())
+            whole.update(bytes.fromhex(checksum))
+    return whole.hexdigest()
 
 
 @lru_cache(maxsize=12)
 def _read_items(folder: Any, section: Section, grid: tuple[int, ...], **reading: Any) -> tuple[dict, ...]:
     """Cases of a folder, see :func:`load_training_set`; the last few folders and grids stay in memory."""
-    return tuple(load_training_set(folder, grid, section=section, progress=False, **reading).items)
+
+    def decode() -> Items:
+        return load_training_set(folder, grid, section=section, progress=False, **reading).items
+
+    return tuple(decoded_once(repr((folder, section, grid, sorted(reading.items()))), decode))
 
 
 class Folders:
@@ -166,7 +190,7 @@ class Folders:
         layout: of volumes to train on, see :func:`monai_umed.data.training_set.load_training_set`.
     """
 
-    def __init__(self, files: Files, facts: Facts, *, grid: tuple[int, ...], layout: Layout = "patches") -> None:
+    def __init__(self, files: Files, facts: Facts, *, grid: tuple[int, ...], layout: Layout = "cover") -> None:
         self.files = files
         self.facts = facts
         self.grid = grid
@@ -191,7 +215,7 @@ class Folders:
 
     def test(self) -> Items:
         """Clean images to score on; volumes are whole unless all are resampled."""
-        layout: Layout = "whole" if self.layout == "patches" else self.layout
+        layout: Layout = "whole" if self.layout == "cover" else self.layout
         return self._read(self.files.test_dir, self.files.test_section, layout)
 
     def foreign(self, folder: str, section: Section) -> Items:

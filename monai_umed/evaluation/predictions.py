@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,19 +23,26 @@ def flat(array: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
     return array if array.ndim == 3 else array[..., shown_slice(label)]
 
 
-def save_predictions(folder: Path, items: Sequence[dict], maps: Sequence[torch.Tensor]) -> None:
-    """Write one 8-bit PNG of class numbers per item, ``ID.png``; of volumes the slice with most of the label.
+def draw_predictions(items: Sequence[dict], maps: Sequence[torch.Tensor]) -> dict[str, bytes]:
+    """An 8-bit PNG of class numbers per item by its id; of volumes the slice with most of the label.
 
     Args:
-        folder: made if needed.
         items: test cases.
         maps: class maps ``(1, *spatial)``.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    pictures = {}
     for item, predicted in zip(items, maps, strict=True):
         buffer = io.BytesIO()
         Image.fromarray(flat(predicted, item["label"])[0].numpy()).save(buffer, format="png")
-        write_atomically(folder / f"{item['id']}.png", buffer.getvalue())
+        pictures[item["id"]] = buffer.getvalue()
+    return pictures
+
+
+def save_predictions(folder: Path, pictures: Mapping[str, bytes]) -> None:
+    """Write pictures as ``ID.png`` to a folder, which is made if needed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for id, picture in pictures.items():
+        write_atomically(folder / f"{id}.png", picture)
 
 
 def read_prediction(folder: Path, id: str) -> np.ndarray:

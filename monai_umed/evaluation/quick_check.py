@@ -11,18 +11,20 @@ from typing import Any
 
 import torch
 
-from ..data.cases import Section
 from ..data.manifest import MANIFEST, Manifest
-from ..data.training_set import Layout, TrainingSet, load_training_set
+from ..data.training_set import TrainingSet
 from ..data.two_folders import DatasetDir, as_dataset, places_of
 from ..defenses import Materials, defense_entry
 from ..exploiters.registry import build_exploiter, encoder_of
 from ..exploiters.train import train_exploiter
 from ..io.atomic import write_json
 from ..io.stored import IntensityWindow
-from ..training.metrics import Scores, evaluate
+from ..training.handlers import TrainingProgress
 from .audit.verdict import LIMIT, WEAK_CEILING
-from .last_epochs import LastEpochs, mean_scores
+from .cell import recall_cell, train_cell
+from .folders import Files, check_folders
+from .plan import Cell, Matrix
+from .results import Comparison
 
 
 @dataclass(frozen=True)
@@ -119,6 +121,7 @@ def quick_check(
     device: str | torch.device = "cpu",
     progress: bool = True,
     slice_axis: int | None = None,
+    cache: Path | None = None,
     **recipe: Any,
 ) -> dict[str, float | str | None]:
     """Two exploiters trained on the clean and on the protected files, all tested on clean files.
@@ -139,45 +142,40 @@ def quick_check(
         device: where to train.
         progress: whether to show progress bars.
         slice_axis: across which volumes are cut into slices, for networks that see images.
+        cache: folder of trainings on clean files that runs on this machine share; None for none.
         recipe: further arguments of :func:`monai_umed.exploiters.train.train_exploiter`.
 
     Returns:
         What was written.
     """
-
-    def load(folder: DatasetDir, section: Section, layout: Layout = "patches") -> TrainingSet:
-        return load_training_set(
-            folder,
-            grid,
-            section=section,
-            protector=None,
-            num_classes=num_classes,
-            intensity_window=intensity_window,
-            num_workers=2,
-            progress=progress,
-            slice_axis=slice_axis,
-            layout=layout,
-        )
-
-    test = load(dataset_dir, "test", "whole")
-    sliding = grid if test.items[0]["image"].ndim == 4 else None
-    look: dict[str, Any] = {"num_classes": num_classes, "device": device, "roi_size": sliding, "slice_axis": slice_axis}
     manifest = Manifest.load(Path(protected_dir) / MANIFEST)
-    released = as_dataset(protected_dir, ignore_label=manifest.ignore_label, merge_masks=manifest.merges_masks)
-    sources = {"clean": load(dataset_dir, "train"), "protected": load(released, "all")}
+    files = Files(
+        as_dataset(protected_dir, ignore_label=manifest.ignore_label, merge_masks=manifest.merges_masks),
+        dataset_dir,
+        test_dir=dataset_dir,
+        grid=tuple(grid),
+        num_classes=num_classes,
+        intensity_window=intensity_window,
+        slice_axis=slice_axis,
+    )
+    exploiters = (PLAIN, AUGMENTING)
+    matrix = Matrix(
+        exploiters=tuple(exploiter.network for exploiter in exploiters),
+        defenses=tuple(exploiter.defense for exploiter in exploiters),
+        seeds=(seed,),
+        recipe=recipe,
+        device=str(device),
+    )
+    facts = check_folders(files, least_tests=1)
+    comparison = Comparison(matrix, files, facts, Path(output_file).parent, cache=cache)
 
     def learned(exploiter: Exploiter) -> tuple[float, float]:
         dice = []
-        for name, train in sources.items():
-
-            def score(network: torch.nn.Module) -> Scores:
-                return evaluate(network, test.items, **look)
-
-            earlier = LastEpochs(score)
-            training = {"title": f"train on {name} files ({exploiter.does})", "progress": progress, **recipe}
-            training |= {"num_classes": num_classes, "device": device, "handlers": [earlier]}
-            network = train_reference(train, exploiter, seed=seed, **training)
-            dice.append(mean_scores([*earlier.results, score(network)]).dice)
+        for name in ("clean", "protected"):
+            cell = Cell(exploiter.network, exploiter.defense, name, seed)
+            bar = TrainingProgress(f"train on {name} files ({exploiter.does})", disable=not progress)
+            finished = recall_cell(comparison, cell) or train_cell(comparison, cell, [bar])
+            dice.append(finished.result.scores.dice)
         return dice[0], dice[1]
 
     plain, augmented = learned(PLAIN), learned(AUGMENTING)
@@ -188,7 +186,8 @@ def quick_check(
     write_json(output_file, figures)
     psnr = "unchanged" if fidelity["psnr"] is None else f"{fidelity['psnr']:.2f} dB"
     lines = [
-        f"Quick check on {len(test.items)} clean test images, seed {seed}; Dice, trained on clean -> protected files:",
+        f"Quick check on {len(facts.test_ids)} clean test images, seed {seed}; "
+        "Dice, trained on clean -> protected files:",
         *(
             f"  {exploiter.shown + ':':<48} {dice[0]:.3f} -> {dice[1]:.3f}"
             for exploiter, dice in ((PLAIN, plain), (AUGMENTING, augmented))

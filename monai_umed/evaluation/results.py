@@ -62,9 +62,13 @@ class CellResult:
     seconds: float
     averaged_epochs: int = 1
 
+    def content(self) -> dict[str, Any]:
+        """What a file holds; what is None is left out."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
     def write(self, path: Path) -> None:
-        """Write the result; what is None is left out."""
-        write_json(path, {name: value for name, value in asdict(self).items() if value is not None})
+        """Write the result."""
+        write_json(path, self.content())
 
     @classmethod
     def parse(cls, kept: dict[str, Any]) -> CellResult:
@@ -98,6 +102,8 @@ class Comparison:
         output_dir: folder of the results.
         foreign_dir: clean images of another dataset.
         foreign_protected_dir: the same, protected with this tool; empty if no defense asks for it.
+        cache: folder of trainings on clean files that other runs have done, see
+            :mod:`monai_umed.evaluation.ceilings`; None to look nowhere.
     """
 
     matrix: Matrix
@@ -106,6 +112,7 @@ class Comparison:
     output_dir: Path
     foreign_dir: str = ""
     foreign_protected_dir: str = ""
+    cache: Path | None = None
 
     def result_file(self, cell: Cell) -> Path:
         """Where the result of a cell lies."""

@@ -14,6 +14,9 @@ from monai.engines import SupervisedEvaluator
 from monai.inferers import SliceInferer, SlidingWindowInferer
 from monai.utils.enums import CommonKeys as Keys
 
+OVERLAP = 0.25
+"""Of windows that slide over volumes, as a share of their sides."""
+
 
 @dataclass(frozen=True)
 class Scores:
@@ -106,7 +109,7 @@ def predict(
     sliding = None
     if roi_size is not None:
         slide = SlidingWindowInferer if slice_axis is None else partial(SliceInferer, slice_axis)
-        sliding = slide(tuple(roi_size), batch_size, overlap=0.25, mode="gaussian")
+        sliding = slide(tuple(roi_size), batch_size, overlap=OVERLAP, mode="gaussian")
     evaluator = SupervisedEvaluator(
         device=torch.device(device),
         val_data_loader=DataLoader(

@@ -51,6 +51,7 @@ def advise(
     intensity_window: GivenWindow | None = None,
     slice_axis: int | None = None,
     device: str | None = None,
+    cache: bool = True,
     progress: bool = True,
 ) -> Advice:
     """Try settings on a part of the training section and name the least visible one that holds.
@@ -74,6 +75,8 @@ def advise(
         intensity_window: displayed intensities of black and white, two numbers or the name of a CT window.
         slice_axis: cut volumes into slices across this axis, for networks that see images.
         device: where to train. Default: a graphics card, if there is one.
+        cache: whether trainings on clean files that earlier runs on this machine have done are used, see
+            :func:`monai_umed.io.user_cache.user_cache`.
         progress: whether to show progress bars.
 
     Returns:
@@ -120,6 +123,7 @@ def advise(
         levels=tuple(levels or search.LEVELS),
         epochs=epochs,
         grid=grid,
+        cache=cache,
     )
     advice = build_advice(plan, plan.climb(), cases=names_of(dataset))
     advice.write(plan.folder)
@@ -138,6 +142,7 @@ def _plan(
     levels: tuple[int, ...],
     epochs: int,
     grid: Sequence[int] | None,
+    cache: bool,
 ) -> Search:
     """Split the training section and settle everything that trials share."""
     from ..data.fingerprint import inspect_dataset
@@ -149,6 +154,7 @@ def _plan(
     from ..exploiters.train import RECIPES
     from ..io.atomic import write_json
     from ..io.run_folder import claim_output
+    from ..io.user_cache import user_cache
     from ..training.devices import usual_device
 
     cases = _choose(find_cases(dataset, "train"), dataset)
@@ -188,6 +194,7 @@ def _plan(
         folder=folder,
         target=target,
         min_psnr=min_psnr,
+        cache=user_cache() if cache else None,
         as_released=lambda place: as_dataset(place, ignore_label=options["ignore_label"]),
         progress=progress,
     )

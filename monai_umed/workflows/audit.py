@@ -11,6 +11,7 @@ from ..data.manifest import MANIFEST, Manifest
 from ..data.two_folders import DatasetDir, as_dataset, places_of
 from ..data.windows import GivenWindow, as_window
 from ..io.bundle_folder import bundle_root
+from ..io.user_cache import user_cache
 from .undo import find_protected
 
 if TYPE_CHECKING:
@@ -59,6 +60,8 @@ def audit(
     slice_axis: int | None = None,
     device: str | None = None,
     workers: int | None = None,
+    cache: bool = True,
+    stop_when_decided: bool = False,
     progress: bool = True,
 ) -> AuditScores | None:
     """Train exploiters on protected files and on their clean originals with the same defenses, and judge.
@@ -77,9 +80,10 @@ def audit(
         preset: ``"quick"``, three networks, seven defenses (nine for color images) and one seed, or ``"full"``,
             everything with three seeds.
         exploiters, defenses, seeds: replace those of the preset; names as in `monai-umed list`.
-        grid: grid that exploiters train on, in pixels. Default: determined from the test cases.
+        grid: grid that exploiters train on, in pixels; of volumes, the patch. Default: determined from the test cases.
         network_size: ``"small"`` or ``"paper"``.
-        recipe: ``"fast"``, 15 epochs, or ``"paper"``, 150 epochs with a tenth of the learning rate.
+        recipe: ``"fast"``, 15 epochs, of volumes 300 steps of four patches; or ``"paper"``, 150 epochs with a tenth of
+            the learning rate.
         epochs, learning_rate, batch_size: replace those of the recipe.
         amp: whether to use bfloat16 where it is safe.
         foreign: other public images that exploiters have. Default: the phantom.
@@ -89,6 +93,9 @@ def audit(
         slice_axis: axis along which volumes are divided into slices, for 2D networks.
         device: where to train. Default: a GPU, if there is one.
         workers: number of trainings at the same time.
+        cache: whether trainings on clean files that earlier runs on this machine have done are used, see
+            :func:`monai_umed.io.user_cache.user_cache`.
+        stop_when_decided: whether to leave out trainings that can no longer change the verdict; the report names them.
         progress: whether to show progress bars.
 
     Returns:
@@ -126,17 +133,19 @@ def audit(
 
     if recipe not in RECIPES:
         raise ValueError(f"recipe is {recipe!r}; it must be one of {', '.join(RECIPES)}.")
-    training = dict(RECIPES[recipe])
+    facts = inspect_dataset(tests, section, slice_axis=slice_axis)
+    training = dict(RECIPES["volumes" if recipe == "fast" and facts.spatial_dims == 3 else recipe])
     given = {"epochs": epochs, "learning_rate": learning_rate, "batch_size": batch_size}
     training |= {name: value for name, value in given.items() if value is not None}
-    facts = inspect_dataset(tests, section, slice_axis=slice_axis)
+    if epochs is not None:
+        training.pop("steps", None)
     usual = choose_preset(preset, color=facts.in_channels == 3)
     plan = Audit(
         as_dataset(protected, **reading),
         originals,
         test_dir=tests,
         test_section=section,
-        grid=tuple(grid or facts.grid),
+        grid=tuple(grid or facts.patch),
         exploiters=tuple(exploiters or usual["exploiters"]),
         defenses=tuple(defenses or usual["defenses"]),
         seeds=tuple(usual["seeds"] if seeds is None else seeds),
@@ -149,4 +158,11 @@ def audit(
         slice_axis=slice_axis,
     )
     folder = output or usual_audit(bundle_root=bundle_root(), release=str(protected))
-    return run_audit(plan, folder, workers=workers, progress=progress)
+    return run_audit(
+        plan,
+        folder,
+        workers=workers,
+        progress=progress,
+        cache=user_cache() if cache else None,
+        stop_when_decided=stop_when_decided,
+    )

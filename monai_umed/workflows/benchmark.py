@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..io.user_cache import user_cache
 from .bundle import as_fraction
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ def benchmark(
     epochs: int | None = None,
     device: str | None = None,
     workers: int | None = None,
+    cache: bool = True,
     progress: bool = True,
 ) -> list[BenchmarkRow] | None:
     """Compare protectors by what exploiters still learn from their files, by visibility and by cost.
@@ -51,6 +53,8 @@ def benchmark(
         epochs: replaces that of the recipe.
         device: where to train. Default: a GPU, if there is one.
         workers: number of trainings at the same time; fits run alone.
+        cache: whether trainings on clean files that earlier runs on this machine have done are used, see
+            :func:`monai_umed.io.user_cache.user_cache`.
         progress: whether to show progress bars.
 
     Returns:
@@ -89,4 +93,4 @@ def benchmark(
         recipe={**RECIPES[recipe], **({} if epochs is None else {"epochs": epochs})},
         device=str(usual_device() if device is None else device),
     )
-    return run_benchmark(plan, output, workers=workers, progress=progress)
+    return run_benchmark(plan, output, workers=workers, progress=progress, cache=user_cache() if cache else None)

@@ -47,6 +47,7 @@ def fit(
     labels: str | Path | None = None,
     section: Section = "train",
     quick_check: bool = True,
+    cache: bool = True,
     held_back: Sequence[str] = (),
     **options: Unpack[FitOptions],
 ) -> Fit:
@@ -61,6 +62,7 @@ def fit(
         labels: folder of the labels, if ``data`` contains images only.
         section: section to protect: ``"train"``, ``"test"`` or ``"all"``. The fit only uses ``"train"``.
         quick_check: whether to test the protection by two exploiters, each trained on clean and on protected files.
+        cache: whether that uses trainings on clean files that earlier runs on this machine have done.
         held_back: ids of cases that are not protected, see :func:`monai_umed.reserve`; the fit uses them all the same.
         options: see :class:`monai_umed.workflows.options.FitOptions`.
 
@@ -89,7 +91,7 @@ def fit(
     # Checked again when files are written, but an error after a fit of an hour would be too late.
     check_folders(find_cases(dataset, section), output / PROTECTED)
     places = {"dataset_dir": images, "labels_dir": own_labels, "output_dir": str(output), "section": section}
-    ids |= {"held_back": list(held_back) or None}
+    ids |= {"held_back": list(held_back) or None, **({} if cache else {"cache": False})}
     run_config("train.json", {**places, **ids, **reading_of(dataset), "quick_check": quick_check}, overlays)
     figures = output / QUICK_CHECK
     return Fit(

@@ -20,6 +20,7 @@ from ..fitting.target_psnr import reach_psnr
 from ..fitting.umed_trainer import UMedTrainer
 from ..io.run_folder import claim_output
 from ..io.stored import IntensityWindow
+from ..io.user_cache import user_cache
 from ..protectors import Protector, UMed
 from ..protectors.checkpoint import CHECKPOINT, find_checkpoint, save_protector
 from ..release.already_protected import refuse_protected_folder
@@ -187,6 +188,7 @@ def protect_and_check(
     device: torch.device,
     progress: bool,
     check: bool,
+    cache: bool = True,
 ) -> None:
     """Protect a section with a fitted protector, and test the protection on the test section.
 
@@ -207,6 +209,7 @@ def protect_and_check(
         device: where the quick check trains.
         progress: whether to show progress bars.
         check: whether to make the quick check.
+        cache: whether it uses trainings on clean files that earlier runs on this machine have done.
     """
     cases = find_cases(dataset, section, held_back=held_back)
     protected = f"{output_dir}/protected"
@@ -236,4 +239,5 @@ def protect_and_check(
         device=device,
         progress=progress,
         slice_axis=slice_axis,
+        cache=user_cache() if cache else None,
     )

@@ -56,6 +56,7 @@ class Search:
         folder: where the results of trainings go.
         target: largest share of the clean ceiling that an exploiter may reach.
         min_psnr: dB below which a setting is too visible to be tried.
+        cache: folder of trainings on clean files that runs on this machine share; None for none.
         as_released: names a protected folder as a dataset, with the value of labels that is no class.
         progress: whether to show progress bars.
     """
@@ -72,6 +73,7 @@ class Search:
     folder: Path
     target: float
     min_psnr: float
+    cache: Path | None
     as_released: Callable[[Path], DatasetDir]
     progress: bool = True
 
@@ -115,7 +117,7 @@ class Search:
             slice_axis=self.slice_axis,
         )
         place = self.folder / "trainings"
-        comparison = Comparison(self.matrix, files, check_folders(files), place / setting.name)
+        comparison = Comparison(self.matrix, files, check_folders(files), place / setting.name, cache=self.cache)
         # Ceilings are of clean files alone: one folder for all settings.
         ceilings = replace(comparison, output_dir=place / "clean")
         learned = []

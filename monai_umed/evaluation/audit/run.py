@@ -15,6 +15,7 @@ from ..folders import check_folders
 from ..results import Comparison, read_kept
 from ..runner import run_cells
 from ..workers import orderly_end
+from .decision import Decision
 from .foreign import protect_foreign
 from .measures import measure_files, measure_utility
 from .pictures import collect_pictures
@@ -27,7 +28,7 @@ from .verdict import is_destroyed, judge, may_publish, warn
 SCORES, REPORT = "scores.json", "report.html"
 
 
-def set_up(audit: Audit, output_dir: str | Path, progress: bool = True) -> Comparison:
+def set_up(audit: Audit, output_dir: str | Path, progress: bool = True, *, cache: Path | None = None) -> Comparison:
     """Check the folders, claim the output folder and prepare the foreign images that defenses need.
 
     Raises:
@@ -44,10 +45,12 @@ def set_up(audit: Audit, output_dir: str | Path, progress: bool = True) -> Compa
         foreign = audit.foreign_dir or str(phantom_dir(len(audit.grid)))
     if "foreign_protected" in needs:
         foreign_protected = protect_foreign(foreign, folder / "foreign", grid=audit.grid, progress=progress)
-    return Comparison(audit, audit, facts, folder, foreign, foreign_protected)
+    return Comparison(audit, audit, facts, folder, foreign, foreign_protected, cache)
 
 
-def collect(audit: Audit, comparison: Comparison, *, failed: list[str], progress: bool = True) -> AuditScores:
+def collect(
+    audit: Audit, comparison: Comparison, *, failed: list[str], skipped: dict[str, str], progress: bool = True
+) -> AuditScores:
     """Collect the results of the finished cells for ``scores.json``."""
     rows, facts = build_rows(comparison), comparison.facts
     verdict = judge(rows)
@@ -62,6 +65,7 @@ def collect(audit: Audit, comparison: Comparison, *, failed: list[str], progress
         failed=failed,
         only_protected=facts.only_protected,
         by_last_epoch=trainings_by_last_epoch(comparison),
+        skipped=skipped,
     )
     return AuditScores(
         **vars(verdict),
@@ -70,6 +74,7 @@ def collect(audit: Audit, comparison: Comparison, *, failed: list[str], progress
         utility=replace(utility, destroyed=is_destroyed(utility)),
         curves=loss_curves(comparison),
         worst_cases=worst_cases(comparison, verdict.worst) if verdict.worst else [],
+        skipped=skipped,
         settings={**asdict(audit), "digest": facts.digest, "test_cases": len(facts.test_ids)},
         command=command_line(),
         versions={"monai_umed": source_version(), **{name: version(name) for name in ("monai", "torch", "numpy")}},
@@ -78,7 +83,13 @@ def collect(audit: Audit, comparison: Comparison, *, failed: list[str], progress
 
 @orderly_end()
 def run_audit(
-    audit: Audit, output_dir: str | Path, *, workers: int | None = None, progress: bool = True
+    audit: Audit,
+    output_dir: str | Path,
+    *,
+    workers: int | None = None,
+    progress: bool = True,
+    cache: Path | None = None,
+    stop_when_decided: bool = False,
 ) -> AuditScores | None:
     """Run the missing cells of an audit, judge, and write ``scores.json`` and ``report.html``.
 
@@ -91,6 +102,9 @@ def run_audit(
         output_dir: folder of this audit.
         workers: number of processes, see :func:`monai_umed.evaluation.runner.run_cells`.
         progress: whether to show progress bars.
+        cache: folder of trainings on clean files that runs on this machine share; None for none.
+        stop_when_decided: whether trainings that cannot change the verdict are left out, see
+            :class:`monai_umed.evaluation.audit.decision.Decision`.
 
     Returns:
         The content of ``scores.json``; None if cells of other machines are still missing.
@@ -98,10 +112,14 @@ def run_audit(
     Raises:
         DatasetError, ValueError: For the reasons of :func:`set_up`.
     """
-    comparison = set_up(audit, output_dir, progress)
+    comparison = set_up(audit, output_dir, progress, cache=cache)
     cells = audit.cells()
-    failures = run_cells(comparison, shard_of_this_process().of(cells), workers=workers, progress=progress)
+    why_skip = Decision(comparison).why_skip if stop_when_decided else lambda cell: None
+    mine = shard_of_this_process().of(cells)
+    failures = run_cells(comparison, mine, workers=workers, progress=progress, why_skip=why_skip)
     missing = [cell for cell in cells if not comparison.result_file(cell).is_file() and cell not in failures]
+    skipped = {cell.name: reason for cell in missing if (reason := why_skip(cell)) is not None}
+    missing = [cell for cell in missing if cell.name not in skipped]
     if missing:
         print(
             f"{len(missing)} of {len(cells)} trainings are still running, or failed, elsewhere; the last one writes "
@@ -109,7 +127,7 @@ def run_audit(
         )
         return None
     failed = [f"{cell.name}: {reason}" for cell, reason in failures.items()]
-    scores = collect(audit, comparison, failed=failed, progress=progress)
+    scores = collect(audit, comparison, failed=failed, skipped=skipped, progress=progress)
     path = comparison.output_dir / SCORES
     read_kept(path, lambda kept: kept["verdict"])  # sets a file aside that can no longer be read
     write_json(path, asdict(scores))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 
@@ -126,6 +126,7 @@ class AuditScores:
         settings: settings of the audit.
         command: command that ran it.
         versions: versions of this package and its main dependencies.
+        skipped: trainings that were left out because they could not change the verdict, with reasons.
     """
 
     verdict: str
@@ -139,6 +140,7 @@ class AuditScores:
     settings: dict[str, Any]
     command: str
     versions: dict[str, str]
+    skipped: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def parse(cls, kept: dict[str, Any]) -> AuditScores:

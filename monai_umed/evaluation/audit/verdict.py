@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from .leaks import Leak
 from .scores import ScoreRow, Utility, Worst
@@ -96,6 +97,7 @@ def warn(
     failed: Sequence[str] = (),
     only_protected: Sequence[str] = (),
     by_last_epoch: Sequence[str] = (),
+    skipped: Mapping[str, str] = MappingProxyType({}),
 ) -> list[str]:
     """Everything that makes this audit say less than it seems to.
 
@@ -107,6 +109,7 @@ def warn(
         leaks: test images that are also in the training set.
         failed: trainings that failed, with reasons.
         only_protected: protected cases without an original.
+        skipped: trainings that were left out, with reasons.
         by_last_epoch: trainings that were scored after their last epoch alone.
     """
     warnings = []
@@ -148,5 +151,11 @@ def warn(
             f"{len(by_last_epoch)} trainings of an earlier version were scored after their last epoch alone, which may "
             f"be off by a tenth, others after each of the last three ({', '.join(by_last_epoch[:3])}); give another "
             "folder to train them again."
+        )
+    for reason in dict.fromkeys(skipped.values()):
+        names = [name for name, why in skipped.items() if why == reason]
+        warnings.append(
+            f"{len(names)} trainings were skipped, because they could not change the verdict ({reason}): "
+            f"{', '.join(names[:5])}{', ...' if len(names) > 5 else ''}. Leave out --stop-when-decided to run them."
         )
     return warnings

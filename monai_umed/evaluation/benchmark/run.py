@@ -62,7 +62,9 @@ def _inspect(benchmark: Benchmark, name: str, folder: str) -> _Dataset:
     return _Dataset(name, folder, facts, grid, slice_axis, working_size)
 
 
-def _compare(benchmark: Benchmark, dataset: _Dataset, *, protected: str | Path, folder: Path) -> Comparison:
+def _compare(
+    benchmark: Benchmark, dataset: _Dataset, *, protected: str | Path, folder: Path, cache: Path | None = None
+) -> Comparison:
     """What trainings on one folder share; clean files are the training section alone, and radii are the common eps.
 
     Raises:
@@ -79,7 +81,7 @@ def _compare(benchmark: Benchmark, dataset: _Dataset, *, protected: str | Path, 
     facts = replace(facts, ids=tuple(id for id in facts.ids if id in train), eps=benchmark.eps)
     settings = {"grid": files.grid, "network_size": benchmark.network_size, "recipe": benchmark.recipe}
     claim_output(folder, {**settings, "eps": facts.eps, "num_classes": classes, "digest": facts.digest})
-    return Comparison(benchmark, files, facts, folder)
+    return Comparison(benchmark, files, facts, folder, cache=cache)
 
 
 def _candidates(benchmark: Benchmark, dataset: _Dataset, *, out: Path, progress: bool) -> list[list[Candidate]]:
@@ -134,7 +136,12 @@ def _run_candidate(
 
 @orderly_end()
 def run_benchmark(
-    benchmark: Benchmark, output_dir: str | Path, *, workers: int | None = None, progress: bool = True
+    benchmark: Benchmark,
+    output_dir: str | Path,
+    *,
+    workers: int | None = None,
+    progress: bool = True,
+    cache: Path | None = None,
 ) -> list[BenchmarkRow] | None:
     """Run what is missing of a benchmark and write ``results.csv``, ``results.md`` and ``dice_over_psnr.png``.
 
@@ -149,6 +156,7 @@ def run_benchmark(
         output_dir: folder of this benchmark.
         workers: trainings at the same time, see :func:`monai_umed.evaluation.runner.run_cells`.
         progress: whether to show progress bars.
+        cache: folder of trainings on clean files that runs on this machine share; None for none.
 
     Returns:
         What ``results.csv`` holds; None if protectors of other machines are still missing.
@@ -161,7 +169,9 @@ def run_benchmark(
     out = claim_output(output_dir, common)
     datasets = [_inspect(benchmark, name, folder) for name, folder in benchmark.folders.items()]
     clean = {
-        dataset.name: _compare(benchmark, dataset, protected=dataset.folder, folder=out / dataset.name / CLEAN)
+        dataset.name: _compare(
+            benchmark, dataset, protected=dataset.folder, folder=out / dataset.name / CLEAN, cache=cache
+        )
         for dataset in datasets
     }
     groups = [

@@ -36,9 +36,14 @@ def volumes(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize(
     ("slice_axis", "grid", "train_cases"),
-    # Four patches of each of three large volumes, one of each of five small ones; the same of all of their slices.
-    [(None, (32, 32, 32), 3 * 4 + 5), (2, (32, 32), 3 * 4 * 20 + 5 * 18), (1, (48, 32), 3 * 23 + 5 * (7 + 16))],
-    ids=["3D", "slices", "slices of another axis"],
+    # One patch has more voxels than any of the volumes; of slices four patches if they are larger, and one if not.
+    [
+        (None, (32, 32, 32), 8),
+        (None, (16, 32, 16), 3 * 4 + 5 * 2),
+        (2, (32, 32), 3 * 4 * 20 + 5 * 18),
+        (1, (48, 32), 3 * 23 + 5 * (7 + 16)),
+    ],
+    ids=["3D", "3D in smaller patches", "slices", "slices of another axis"],
 )
 def test_volumes_of_any_size_are_audited(
     volumes: Path, tmp_path: Path, slice_axis: int | None, grid: tuple[int, ...], train_cases: int
