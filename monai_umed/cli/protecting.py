@@ -255,4 +255,5 @@ def _after(data: mu.DatasetDir, protected: Path, manifest: mu.Manifest) -> list[
     audit = ["audit", protected, *as_arguments("--clean", data), "--test"]
     if test and not test & released:
         return [("find out how far it holds", [*audit, folder_of(data)])]
-    return [("find out how far it holds, where TEST are clean cases without a protected copy", [*audit, "TEST"])]
+    clean = "TEST are clean cases without a protected copy, such as --section train leaves"
+    return [(f"find out how far it holds, where {clean}", [*audit, "TEST"])]

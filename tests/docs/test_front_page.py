@@ -27,5 +27,7 @@ def test_with_an_address_all_links_are_absolute(front_page: Any) -> None:
 
 def test_without_one_pages_are_named_and_not_linked(front_page: Any) -> None:
     text = front_page((ROOT / "README.md").read_text(encoding="utf-8"), None)
-    assert not LINKS.search(text) and "own data (`docs/how-to/own-data.md`)" in text and "monai-umed bundle-path" in text
+    assert (
+        not LINKS.search(text) and "own data (`docs/how-to/own-data.md`)" in text and "monai-umed bundle-path" in text
+    )
     assert all((Path(mu.bundle_root()) / page).exists() for page in re.findall(r" \(`(docs/[^`]*)`\)", text))
