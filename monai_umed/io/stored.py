@@ -198,8 +198,8 @@ class StoredImage:
             return self.scaled()
         values = np.zeros(self.color.shape, np.float32)  # the system gives no page before it is written
         images = self.each()
-        start, stop, _ = box[0].indices(values.shape[1])
-        rows = max(1, _PIECE * values.shape[1] // values.size)
+        start, stop, _ = box[0].indices(self.shape[0])
+        rows = max(1, _PIECE * self.shape[0] // values.size)
         for part, image in zip(np.split(values, len(images)), images, strict=True):
             for first in range(start, stop, rows):
                 piece = (slice(None), slice(first, min(first + rows, stop)), *box[1:])
