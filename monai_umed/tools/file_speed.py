@@ -109,7 +109,8 @@ def _compare(dataset: Path | None, checkpoint: Path | None, wanted: Wanted) -> t
             functions.append(copy_with_pillow)
         times = alternate(functions, min(wanted.repeats, 3), least=0, clock=process_time)
     ours, with_seal, own, *pillow = (time / len(usable) for time in times)
-    what = f"protect {len(usable)} {'volumes' if protector.spatial_dims == 3 else 'images'}, CPU time of each"
+    kind = "images" if protector.spatial_dims == 2 and protector.slice_axis is None else "volumes"
+    what = f"protect {len(usable)} {kind}, CPU time of each"
     sealed = f"{what}, with key, verification, sealing"
     rows = [
         time_share(what, "read and write only", ours, own),
