@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .label.folder import write_label_app
     from .protectors.base import Protector
     from .protectors.checkpoint import load_protector
+    from .release.protect_on_dask import ClusterError
     from .release.verify import Problem
     from .sealing.keys import KeyFileError, read_key
     from .sealing.restore import CaseReport
@@ -63,6 +64,7 @@ _HOMES = {
     "io.stored": ("CodecError",),
     "protectors.base": ("Protector",),
     "protectors.checkpoint": ("load_protector",),
+    "release.protect_on_dask": ("ClusterError",),
     "release.verify": ("Problem",),
     "sealing.keys": ("KeyFileError", "read_key"),
     "sealing.restore": ("CaseReport",),

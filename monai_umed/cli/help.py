@@ -18,7 +18,7 @@ PANELS = {
     "merge_masks intensity_window slice_axis spatial_dims quick quick_check",
     "How visible": "preset eps psnr target_psnr bound pattern_key advised advice target min_psnr levels accept",
     "Where": "output sealed seal_key proof_key key device as_json",
-    "How long": "grid roi network_size recipe epochs batch_size workers cache stop_when_decided shard progress",
+    "How long": "grid roi network_size recipe epochs batch_size workers cache stop_when_decided shard dask progress",
 }
 """Every option of every verb, by the question that it answers; a test finds those that are missing."""
 

@@ -144,6 +144,9 @@ def protect(
     window: OldWindow = None,
     slice_axis: SliceAxis = None,
     shard: Annotated[str | None, typer.Option(help="with --checkpoint: one of several parts, such as 0/4")] = None,
+    dask: Annotated[
+        str | None, typer.Option(help="with --checkpoint: scheduler of a Dask cluster, such as tcp://HOST:8786")
+    ] = None,
     advised: Annotated[bool, typer.Option("--advised", help="take the setting that `monai-umed advise` names")] = False,
     advice: Annotated[Path | None, typer.Option(help="folder of that advice, if it is a place of your own")] = None,
     progress: Progress = True,
@@ -152,8 +155,9 @@ def protect(
 
     Without --checkpoint, generators are fitted, always to the training section alone. With --seal-key, what brings the
     originals back is sealed into OUT/sealed. Interrupted, it goes on where it stopped. With --shard, several runs
-    protect a part each, in any order; one without it then checks all of them and finishes the folder. With --reserve,
-    --proof-key draws cases that are left out, and the pattern.
+    protect a part each, in any order; one without it then checks all of them and finishes the folder. With --dask, the
+    workers of a cluster do, and this run finishes the folder. With --reserve, --proof-key draws cases that are left
+    out, and the pattern.
     """
     if reserve is None:
         seal_key = chosen(seal_key, key, old="--key", new="--seal-key")
@@ -169,6 +173,7 @@ def protect(
             section=None if section is None else section.value,
             seal_key=seal_key,
             shard=shard,
+            dask=dask,
             reserve=reserve,
             groups=groups,
             proof_key=proof_key,
@@ -253,4 +258,5 @@ def _after(data: mu.DatasetDir, protected: Path, manifest: mu.Manifest) -> list[
     audit = ["audit", protected, *as_arguments("--clean", data), "--test"]
     if test and not test & released:
         return [("find out how far it holds", [*audit, folder_of(data)])]
-    return [("find out how far it holds, where TEST are clean cases without a protected copy", [*audit, "TEST"])]
+    clean = "TEST are clean cases without a protected copy, such as --section train leaves"
+    return [(f"find out how far it holds, where {clean}", [*audit, "TEST"])]

@@ -26,18 +26,21 @@ class Estimate:
         trainings: how many are still to be done.
         at_once: how many run at the same time.
         more: what else the run does, for the first line.
+        at_most: whether some of them may turn out not to be needed.
         lines: how many of both lines were printed.
     """
 
     trainings: int
     at_once: int
     more: str = ""
+    at_most: bool = False
     lines: int = 0
 
     def begin(self) -> None:
         """Print the first line, once."""
         if self.lines == 0:
-            print(f"Trainings to run: {self.trainings}, {self.at_once} at a time{self.more}.", flush=True)
+            number = f"at most {self.trainings}" if self.at_most else f"{self.trainings}"
+            print(f"Trainings to run: {number}, {self.at_once} at a time{self.more}.", flush=True)
             self.lines = 1
 
     def end_one(self, seconds: float) -> None:
@@ -45,7 +48,8 @@ class Estimate:
         if self.lines == 1:
             whole = seconds * -(-self.trainings // self.at_once)
             # A bar is moved out of the way.
-            tqdm.write(f"The first training took {duration(seconds)}; all of them take about {duration(whole)}.")
+            all_of_them = "all of them would" if self.at_most else "all of them"
+            tqdm.write(f"The first training took {duration(seconds)}; {all_of_them} take about {duration(whole)}.")
             self.lines = 2
 
 

@@ -96,7 +96,7 @@ def measure(before: np.ndarray, after: np.ndarray, data_range: float) -> Fidelit
     before, after = _without_gaps(before, after)
     is_integer, data_range = np.issubdtype(before.dtype, np.integer), abs(data_range)
     has_color = len(before) == 3 and is_integer
-    box = nonzero_box(before != after, before.ndim - 1)
+    box = nonzero_box(before, before.ndim - 1, other=after)
     if not box[0].stop:
         return Fidelity(None, 1.0, 0 if is_integer else 0.0, 0.0, 0.0 if has_color else None)
     inner, others = before[(slice(None), *box)], after[(slice(None), *box)]

@@ -16,22 +16,26 @@ _TRUTH = {"true": True, "1": True, "false": False, "0": False}
 
 
 def check_meta_header(name: str, text: bytes) -> None:
-    """Refuse a MetaImage header without 2 or 3 axes, or with fields that are too long.
+    """Refuse a MetaImage header without 2 or 3 axes, with fields that are too long, or with a line that is none.
 
-    ITK believes any number of axes and writes beyond its memory.
+    ITK believes any number of axes and writes beyond its memory; of a line that is no field it reads on to the next
+    sign, so that the field in the line below is lost.
 
     Args:
         name: file name, for errors.
         text: all bytes before the voxels.
 
     Raises:
-        CodecError: If ITK could crash.
+        CodecError: If ITK could crash, or read another header.
     """
     axes = re.findall(rb"(?m)^\s*NDims\s*[=:]\s*(.*?)\s*$", text)
     if len(axes) != 1 or axes[0] not in (b"2", b"3"):
         shown = ", ".join(value[:20].decode(errors="replace") for value in axes) or "missing"
         raise CodecError(name, f"NDims is {shown}, must be 2 or 3", "fetch it again, or store each volume on its own")
     _check_lengths(name, text, rb"(?m)^\s*(\w+)\s*[=:](.*)$", _LONGEST_META)
+    if odd := re.search(rb"(?m)^[^=:\r\n]*[^=:\s][^=:\r\n]*\r?$", text):
+        shown = odd[0].strip()[:40].decode(errors="replace")
+        raise CodecError(name, f"its header has a line that is no field: {shown!r}", "remove that line")
 
 
 def meta_flags(name: str, fields: Mapping[str, str]) -> dict[str, bool]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import gzip
 import io
 import logging
-from collections.abc import Mapping
+import zlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from isal import igzip
 
 from .grids import NIFTI_CURE, filled_grid
 from .source import Source
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 _SILENT = logging.Logger(__name__, logging.CRITICAL + 1)  # what nibabel would mend is kept, or refused by name
 _LPS = np.diag([-1.0, -1.0, 1.0, 1.0])  # from NIfTI's RAS
 _GZIP_MAGIC = b"\x1f\x8b"
+_GZIP = 16 + zlib.MAX_WBITS
+_BLOCK = 32  # voxels along the last axis whose order is changed at a time: as many as a line of the cache has
 _PAIR_MAGIC = ((344, b"ni1\0"), (4, b"ni2\0\r\n\x1a\n"))  # position and value
 
 
@@ -57,7 +60,7 @@ def decode_nifti(source: Source) -> Decoded:
     """
     content = source.read_bytes()
     if content.startswith(_GZIP_MAGIC):
-        content = gzip.decompress(content)
+        content = igzip.decompress(content)
     header = _parse(content)
     is_single = header["magic"].item().startswith(b"n+")
     if is_single and header.get_data_offset() < header.sizeof_hdr:
@@ -119,12 +122,15 @@ def _decode(name: str, format_: str, *, header: Nifti1Header, content: bytes, fi
     if len(content) < end:
         raise CodecError(name, f"the file ends after {len(content)} of {end} bytes", "fetch or export it again")
     values = np.frombuffer(content, dtype, offset=begin, count=int(np.prod(shape)))
-    voxels = values.reshape((*spatial, channels), order="F")
+    voxels = np.moveaxis(values.reshape((*spatial, channels), order="F"), -1, 0)
+    array = np.empty(voxels.shape, dtype.newbyteorder("="))
+    for block in _blocks(spatial[-1]):
+        array[..., block] = voxels[..., block]
     slope, intercept = header.get_slope_inter()
     affine = _LPS @ _best_affine(name, header)
     is_placed = bool(header["sform_code"] > 0 or header["qform_code"] > 0)
     return Decoded(
-        array=np.array(np.moveaxis(voxels, -1, 0), dtype=dtype.newbyteorder("="), order="C"),
+        array=array,
         format=format_,
         header=NiftiHeader(prefix=content[:begin], suffix=content[end:], dtype=dtype, file=file),
         spacing=tuple(float(size) for size in header.get_zooms()[: len(spatial)]),
@@ -154,9 +160,18 @@ def encode_nifti(array: np.ndarray, header: NiftiHeader, compress_level: int, co
         compress_level: 0 to 9, used if ``compressed``.
         compressed: write gzip (``.nii.gz``), without a time stamp, so that equal volumes give equal files.
     """
-    voxels = np.moveaxis(array, 0, -1).astype(header.dtype).tobytes(order="F")
-    content = header.prefix + voxels + header.suffix
-    return gzip.compress(content, compress_level, mtime=0) if compressed else content
+    # Piece by piece, because copies of a large volume would fill the memory.
+    blocks = (channel[..., block] for channel in array for block in _blocks(array.shape[-1]))
+    voxels = (block.astype(header.dtype, copy=False).tobytes(order="F") for block in blocks)
+    if not compressed:
+        return b"".join((header.prefix, *voxels, header.suffix))
+    gzip = zlib.compressobj(compress_level, zlib.DEFLATED, _GZIP)
+    packed = [gzip.compress(piece) for pieces in ((header.prefix,), voxels, (header.suffix,)) for piece in pieces]
+    return b"".join((*packed, gzip.flush()))
+
+
+def _blocks(side: int) -> Iterator[slice]:
+    return (slice(first, first + _BLOCK) for first in range(0, side, _BLOCK))
 
 
 def encode_pair(array: np.ndarray, header: NiftiHeader) -> dict[str, bytes]:

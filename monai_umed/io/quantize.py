@@ -147,7 +147,7 @@ def _checked(name: str, values: np.ndarray, stored: StoredImage) -> np.ndarray:
     if values.ndim != stored.array.ndim or list(values.shape[1:]) != spatial or values.shape[0] not in (1, channels):
         allowed = " or ".join(str((count, *spatial)) for count in sorted({1, channels}))
         raise ValueError(f"{name} has shape {tuple(values.shape)}, must be {allowed}; compute it from this image")
-    if not np.isfinite(values).all():
+    if not all(np.isfinite(values[:, rows]).all() for rows in slabs(values.shape)):
         raise ValueError(f"{name} has NaN or infinity, must be finite; check the method that computed it")
     return values
 

@@ -1,5 +1,6 @@
 """An image as its file stores it, and the intensity window that maps stored values to [0, 1]."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
@@ -70,6 +71,7 @@ def windows_of(intensity_window: IntensityWindow, channels: int) -> tuple[tuple[
     return several
 
 
+_PIECE = 2**21  # values that are scaled at a time
 _LEVELS = np.arange(256, dtype=np.uint8)[None]
 
 
@@ -189,3 +191,17 @@ class StoredImage:
         if color.dtype.kind == "f":
             values[np.isnan(values)] = 0.0
         return values.astype(np.float32, copy=False)
+
+    def scaled_within(self, box: Sequence[slice]) -> np.ndarray:
+        """Return the same with 0 outside of a box, one slice per spatial axis; most of that takes no memory."""
+        if all(part == slice(None) for part in box):
+            return self.scaled()
+        values = np.zeros(self.color.shape, np.float32)  # the system gives no page before it is written
+        images = self.each()
+        start, stop, _ = box[0].indices(self.shape[0])
+        rows = max(1, _PIECE * self.shape[0] // values.size)
+        for part, image in zip(np.split(values, len(images)), images, strict=True):
+            for first in range(start, stop, rows):
+                piece = (slice(None), slice(first, min(first + rows, stop)), *box[1:])
+                part[piece] = replace(image, array=image.color[piece], has_alpha=False).scaled()
+        return values

@@ -14,7 +14,7 @@ from ..functional.bounded_addition import add_bounded
 from ..functional.box import nonzero_box
 from ..functional.eps import check_eps
 from .arguments import constructor_arguments
-from .perturbation import Part, Perturbation, check_case, round_down, warn_if_unchanged
+from .perturbation import Part, Perturbation, check_case, no_perturbation, round_down, warn_if_unchanged
 
 SLICES_AT_ONCE = 16
 """Slices of a volume that a method gets together."""
@@ -198,7 +198,7 @@ class Protector(ABC):
                 f"{type(self).__name__} needs a {self.needs.value} first; call fit() with the training set, or load a "
                 "fitted one with monai_umed.protectors.checkpoint.load_protector."
             )
-        found = Perturbation(torch.zeros_like(image), torch.zeros_like(image[:1]))
+        found = no_perturbation(image)
         if volume:
             possible = self._perturb_slices(image, label, spacing=spacing, levels=levels, case_id=case_id, into=found)
         else:

@@ -31,6 +31,13 @@ class Perturbation(NamedTuple):
         return Perturbation(self.delta * inside, self.bound * inside)
 
 
+def no_perturbation(image: torch.Tensor) -> Perturbation:
+    """Return zeros for an image ``(C, *spatial)``; in main memory, only what is written takes some."""
+    if type(image) is torch.Tensor and image.device.type == "cpu" and image.dtype == torch.float32:
+        return Perturbation(*(torch.from_numpy(np.zeros(part.shape, np.float32)) for part in (image, image[:1])))
+    return Perturbation(torch.zeros_like(image), torch.zeros_like(image[:1]))
+
+
 class Part(NamedTuple):
     """The arguments of :meth:`Protector.noise` for an image or a slice of a volume."""
 

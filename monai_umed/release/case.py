@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from ..data.case import Case, CaseError
 from ..data.codec import write_image
-from ..data.loading import load_case
+from ..data.loading import LoadedCase, load_case
 from ..data.manifest import CaseRecord
 from ..io.atomic import remove
 from ..io.checksum import sha256_file, sha256_path
@@ -23,6 +24,7 @@ from ..io.suffixes import output_name
 from ..protectors import Protector
 from ..protectors.arrival import check_arrival
 from ..protectors.channels import in_channels_of, perturb_as_known
+from ..protectors.extent import looked_at
 from ..protectors.perturbation import Perturbation
 from .layout import protected_names
 
@@ -46,19 +48,8 @@ def protect_case(
     """
     loaded = load_case(case, num_classes, intensity_window)
     stored = loaded.stored
-    image, label = torch.from_numpy(stored.scaled()), torch.from_numpy(loaded.label)
     try:
-        perturbation = perturb_as_known(
-            protector, image, label, spacing=stored.spacing, levels=stored.levels, case_id=case.id
-        )
-        perturbation = perturbation.kept_from(loaded.outside)
-        protected = add_delta(stored, perturbation.delta.numpy(), perturbation.bound.numpy())
-        changed = stored.with_values(protected)
-        seen = in_channels_of(image, protector)
-        fidelities = compare_each(stored, changed)
-        made = _check_each(
-            protector, seen, label, perturbation=perturbation, stored=stored, fidelities=fidelities, case=case
-        )
+        protected, fidelities, made, channels = _perturb(loaded, protector)
     except ValueError as error:
         raise CaseError(case.id, str(error)) from error
     image_name, label_name = protected_names(case)
@@ -66,8 +57,8 @@ def protect_case(
     write_image(output_dir / image_name, protected, stored)
     write_content(output_dir / label_name, read_content(case.label))
     notes = []
-    if len(seen) != len(stored.color):
-        notes.append(f"protected as an image of {len(seen)} channel(s), as the protector was fitted")
+    if channels != len(stored.color):
+        notes.append(f"protected as an image of {channels} channel(s), as the protector was fitted")
     if output_name(case.image) != case.image.name:
         notes.append("lossy input was written as PNG")
     if stored.format == "dicom_series" and stored.grid is None:
@@ -94,6 +85,30 @@ def protect_case(
         noise_rms=made if len(made) > 1 else made[0],
         ciede2000=fidelity.ciede2000,
     )
+
+
+def _perturb(loaded: LoadedCase, protector: Protector) -> tuple[np.ndarray, list[Fidelity], tuple[float, ...], int]:
+    """Protect stored values; what takes most of the memory is gone when this returns.
+
+    Returns:
+        Protected stored values, the fidelity of each channel with a window of its own, root mean squares of what was
+        to change in each, and the number of channels that the protector saw.
+
+    Raises:
+        ValueError: As the protector, or :func:`_check_each`.
+    """
+    stored, case, label = loaded.stored, loaded.case, torch.from_numpy(loaded.label)
+    image = torch.from_numpy(stored.scaled_within(looked_at(protector, label, stored.spacing)))
+    perturbation = perturb_as_known(
+        protector, image, label, spacing=stored.spacing, levels=stored.levels, case_id=case.id
+    ).kept_from(loaded.outside)
+    protected = add_delta(stored, perturbation.delta.numpy(), perturbation.bound.numpy())
+    seen = in_channels_of(image, protector)
+    fidelities = compare_each(stored, stored.with_values(protected))
+    made = _check_each(
+        protector, seen, label, perturbation=perturbation, stored=stored, fidelities=fidelities, case=case
+    )
+    return protected, fidelities, made, len(seen)
 
 
 def channel_checksums(path: Path) -> tuple[str, ...] | None:

@@ -64,7 +64,7 @@ def protect_dataset(
     """
     output_dir = Path(output_dir)
     workers = num_workers or (1 if protector.spatial_dims == 3 or protector.slice_axis is not None else 2)
-    settings = _settings(cases, seed, num_classes, intensity_window)
+    settings = deciding_settings(cases, seed, num_classes, intensity_window)
     with _opened(cases, protector, output_dir, settings=settings, shard=WHOLE) as unfinished:
         protect = _Protection(protector, output_dir, num_classes, intensity_window, unfinished)
         records, quarantined = map_cases(
@@ -129,7 +129,7 @@ def protect_shard(
             the same shard, or other shards or settings.
     """
     output_dir = Path(output_dir)
-    settings = _settings(cases, seed, num_classes, intensity_window)
+    settings = deciding_settings(cases, seed, num_classes, intensity_window)
     with _opened(cases, protector, output_dir, settings=settings, shard=shard) as unfinished:
         protect = _Protection(protector, output_dir, num_classes, intensity_window, unfinished)
         return map_cases(
@@ -185,10 +185,10 @@ class _Protection:
         return record
 
 
-def _settings(
+def deciding_settings(
     cases: Sequence[Case], seed: int, num_classes: int, intensity_window: IntensityWindow | None
 ) -> dict[str, Any]:
-    """What decides the bytes of the files besides the protector."""
+    """Return what decides the bytes of the files besides the protector."""
     settings: dict[str, Any] = {"seed": seed, "num_classes": num_classes, "window": intensity_window}
     if cases and cases[0].ignore_label is not None:
         settings["ignore_label"] = cases[0].ignore_label

@@ -1,4 +1,4 @@
-"""Protect a dataset with several processes: those that ``torchrun`` started, or shards that a scheduler hands out."""
+"""Protect a dataset with several processes: those of ``torchrun`` or of a Dask cluster, or shards of a scheduler."""
 
 from __future__ import annotations
 
@@ -25,13 +25,15 @@ def protect_together(
     num_workers: int | None = None,
     progress: bool = True,
     shard: str | None = None,
+    dask: str | None = None,
 ) -> Manifest | None:
-    """Protect all cases, alone, with the other processes of ``torchrun``, or as one of several that never meet.
+    """Protect all cases, alone, with other processes of ``torchrun`` or Dask, or as one of several that never meet.
 
     However the work is divided, the folder ends with the same bytes. Processes of ``torchrun`` take a shard each, wait
     for each other, and the first checks all files and writes the manifest. With ``shard`` only that shard is protected,
     whenever and wherever that happens; a last run without ``shard`` writes the manifest. Cases of processes that died
-    are protected by the next run, whatever its number of processes.
+    are protected by the next run, whatever its number of processes. Workers of a Dask cluster take shards until none is
+    left; those of a worker that dies go to others.
 
     Args:
         cases: all cases of the dataset, the same ones in every process.
@@ -40,6 +42,8 @@ def protect_together(
         num_workers: threads of each process; None for its usual number alone, one among several processes.
         progress: whether to show a progress bar; among processes of ``torchrun`` the first has one.
         shard: which shard this process takes, such as ``"0/4"``; None for all, or for what ``torchrun`` says.
+        dask: address of the scheduler of a Dask cluster that protects, see
+            :func:`monai_umed.release.protect_on_dask.protect_on_dask`; None for none.
 
     Returns:
         The manifest if this process has written it.
@@ -47,17 +51,34 @@ def protect_together(
     Raises:
         DatasetError: as :func:`monai_umed.release.protect.protect_dataset`, or a shard is to be added to a finished
             folder.
-        ValueError: ``shard`` is no shard, or is given to processes of ``torchrun``.
+        ClusterError: a Dask cluster cannot be used, or did not finish.
+        ValueError: ``shard`` is no shard, or more than one of ``shard``, ``dask`` and ``torchrun`` divide the cases.
     """
     output_dir = Path(output_dir)
-    if shard is not None and rank_count() > 1:
-        raise ValueError(f"shard is {shard!r}, but torchrun has divided the cases already; leave one of the two out.")
+    for name, value in (("shard", shard), ("dask", dask)):
+        if value is not None and rank_count() > 1:
+            raise ValueError(f"{name} is {value!r}, but torchrun has divided the cases already; leave one of them out.")
+    if shard is not None and dask is not None:
+        raise ValueError(f"shard is {shard} and dask {dask}, which divides the cases itself; leave one of them out.")
     alone = shard is None and rank_count() == 1
     own = shard_of_this_process() if shard is None else parse_shard(shard)
     if shard is not None and (output_dir / MANIFEST).exists() and not (output_dir / UNFINISHED).exists():
         cure = "delete it to begin anew, or choose another folder"
         raise DatasetError(str(output_dir), [f"it is finished, a shard of it would spoil it; {cure}"])
-    if not alone:
+    if dask is not None:
+        from .protect_on_dask import protect_on_dask
+
+        protect_on_dask(
+            cases,
+            protector,
+            output_dir,
+            address=dask,
+            seed=seed,
+            num_classes=num_classes,
+            intensity_window=intensity_window,
+            progress=progress,
+        )
+    elif not alone:
         shown = progress and is_first_rank()
         left_out = protect_shard(
             cases,

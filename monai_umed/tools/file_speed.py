@@ -1,10 +1,8 @@
-"""Compare protecting files with reading and writing them, and the start of commands with that of Python."""
+"""Compare protecting files with only reading and writing them."""
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
+import shutil
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
@@ -18,41 +16,80 @@ from PIL import Image
 import monai_umed as mu
 
 from ..data.codec import read_image, write_image
+from ..data.fingerprint import inspect_dataset
 from ..io.atomic import write_atomically
 from ..io.suffixes import output_name
 from ..release.protect import protect_dataset
-from .timing import Row, alternate, time_share
+from .timing import Row, Wanted, alternate, at_most, time_share
 
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp")
 """Endings of files that Pillow alone can read and write again."""
-LONGEST_START = 1.0
-"""CPU time that a command may take before it begins, in seconds."""
+VOLUME_LIMIT = 60 / 260
+"""CPU time of protecting, verifying and sealing a volume of the hippocampus, 260 in a minute, in seconds."""
 
 
-def compare_protection(dataset: mu.DatasetDir, checkpoint: Path, repeats: int) -> list[Row]:
-    """Compare protecting the training images with only decoding and encoding them, in CPU time of one thread.
-
-    CPU time does not count what other work on the machine or the disk takes. Pillow's decoder and encoder, at its
-    fastest level, are the fixed reference of a requirement; what this package takes to read and write is beside it.
+def some_cases(dataset: mu.DatasetDir, most: int | None, folder: Path) -> mu.DatasetDir:
+    """Copy some training cases, evenly from all of them, into a dataset of their own; all: the dataset as it is.
 
     Args:
-        dataset: see :func:`monai_umed.find_cases`.
-        checkpoint: fitted protector.
-        repeats: samples; three at most are taken, since each is a mean over many files already.
+        dataset: its cases must be single files if some are copied.
+        most: how many; None for all.
+        folder: where the copy goes.
     """
-    protector, cases = mu.load_protector(checkpoint), mu.find_cases(dataset, "train")
+    cases = mu.find_cases(dataset, "train")
+    if most is None or most >= len(cases):
+        return dataset
+    for number in range(most):
+        case = cases[number * len(cases) // most]
+        for path, name in ((case.image, "images"), (case.label, "masks")):
+            (folder / name).mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, folder / name)
+    return folder
+
+
+def compare_images(wanted: Wanted) -> list[Row]:
+    """Compare with Pillow's decoder and encoder at its fastest level, the fixed reference, if it can read the files."""
+    rows = _compare(*wanted.images, wanted)
+    return [*rows[0], *rows[1]] if rows else []
+
+
+def compare_volumes(wanted: Wanted) -> list[Row]:
+    """Compare with a fixed time, in which an archive of small volumes should be done."""
+    rows = _compare(*wanted.volumes, wanted)
+    if not rows:
+        return []
+    protect, release = rows[0]
+    return [protect, at_most(release, 1e3 * VOLUME_LIMIT)]
+
+
+def _compare(dataset: Path | None, checkpoint: Path | None, wanted: Wanted) -> tuple[list[Row], list[Row]] | None:
+    """Compare protecting training cases with only decoding and encoding them, in CPU time of one thread.
+
+    CPU time does not count what other work on the machine or the disk takes. Three samples at most are taken, since
+    each is a mean over many files already.
+
+    Returns:
+        Rows of protecting, and of a whole release, against reading and writing of this package; the same against
+        Pillow. None without a dataset.
+    """
+    if dataset is None or checkpoint is None:
+        return None
+    protector = mu.load_protector(checkpoint)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
+        data = some_cases(dataset, wanted.cases, folder / "data")
+        cases, classes = mu.find_cases(data, "train"), inspect_dataset(data, "train").num_classes
         (folder / "copies").mkdir()
         key, numbers = mu.new_key(folder / "owner.key"), count()
 
         def protect(chosen: Sequence[mu.Case]) -> mu.Manifest:
-            return protect_dataset(chosen, protector, folder / "protected", num_workers=1, progress=False)
+            out = folder / "protected"
+            return protect_dataset(chosen, protector, out, num_classes=classes, num_workers=1, progress=False)
 
         def release() -> None:
             out = folder / f"out{next(numbers)}"
             with redirect_stdout(StringIO()):
-                mu.protect(dataset, out, checkpoint=checkpoint, section="train", seal_key=key, progress=False)
+                mu.protect(data, out, checkpoint=checkpoint, section="train", seal_key=key, progress=False)
 
         def copy() -> None:
             for case in usable:
@@ -70,44 +107,17 @@ def compare_protection(dataset: mu.DatasetDir, checkpoint: Path, repeats: int) -
         functions: list[Callable[[], object]] = [lambda: protect(usable), release, copy]
         if all(case.image.suffix.lower() in PICTURES for case in usable):
             functions.append(copy_with_pillow)
-        times = alternate(functions, min(repeats, 3), least=0, clock=process_time)
+        times = alternate(functions, min(wanted.repeats, 3), least=0, clock=process_time)
     ours, with_seal, own, *pillow = (time / len(usable) for time in times)
-    what = f"protect {len(usable)} images, CPU time of each"
+    kind = "images" if protector.spatial_dims == 2 and protector.slice_axis is None else "volumes"
+    what = f"protect {len(usable)} {kind}, CPU time of each"
     sealed = f"{what}, with key, verification, sealing"
     rows = [
         time_share(what, "read and write only", ours, own),
         time_share(sealed, "read and write only", with_seal, own),
     ]
+    by_pillow = []
     for reference in pillow:
-        rows.append(time_share(what, "Pillow: decode, encode", ours, reference, most=1.5))
-        rows.append(time_share(sealed, "Pillow: decode, encode", with_seal, reference, most=2.5))
-    return rows
-
-
-def compare_start(repeats: int) -> list[Row]:
-    """Compare the CPU time that commands take to start with that of Python alone."""
-    with tempfile.TemporaryDirectory() as name:
-        commands = {
-            "import monai_umed": ["-c", "import monai_umed"],
-            "monai-umed --help": ["-m", "monai_umed.cli", "--help"],
-            "monai-umed list": ["-m", "monai_umed.cli", "list"],
-            "monai-umed new-key": ["-m", "monai_umed.cli", "new-key", f"{name}/missing/owner.key"],
-            "monai-umed verify, refused": ["-m", "monai_umed.cli", "verify", f"{name}/missing"],
-            "monai-umed protect, refused": ["-m", "monai_umed.cli", "protect", f"{name}/missing", f"{name}/out"],
-        }
-        functions = [_run(["-c", "pass"]), *(_run(arguments) for arguments in commands.values())]
-        alone, *times = alternate(functions, repeats, least=0, clock=_children)
-    return [
-        Row(what, "python alone", 1e3 * time, 1e3 * alone, "ms", time / alone, "< 1 s", time < LONGEST_START)
-        for what, time in zip(commands, times, strict=True)
-    ]
-
-
-def _run(arguments: list[str]) -> Callable[[], object]:
-    # Refusals are what is measured, so an exit status does not matter.
-    return lambda: subprocess.run([sys.executable, *arguments], capture_output=True, check=False)
-
-
-def _children() -> float:
-    times = os.times()
-    return times.children_user + times.children_system
+        by_pillow.append(time_share(what, "Pillow: decode, encode", ours, reference, most=1.5))
+        by_pillow.append(time_share(sealed, "Pillow: decode, encode", with_seal, reference, most=2.5))
+    return rows, by_pillow

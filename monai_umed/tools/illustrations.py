@@ -1,8 +1,8 @@
 """Draw the pictures of the pages: ``python -m monai_umed.tools.illustrations NAME --output FILE.png``.
 
 ``frontier`` shows visibility against what exploiters still learn, from ``docs/results``; ``levels`` a phantom at a few
-budgets, pixel by pixel; ``heat-map`` the cells of an audit; ``viewer`` a protected DICOM file as a viewer shows it. No
-picture shows a patient.
+budgets, pixel by pixel; ``heat-map`` audits of BUSI, or one of your own; ``viewer`` a protected DICOM file as a
+viewer shows it. No picture shows a patient.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import io
 import json
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,13 +21,13 @@ from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
 import monai_umed as mu
 
 from ..data.phantom import make_phantom
-from ..evaluation.audit.report import Table
+from ..defenses.registry import defense_entry
 from ..evaluation.audit.scores import AuditScores
 from ..io.atomic import write_atomically
 from .tables import Row, read_results
 
 LEVELS = (4, 8, 12)  # gray levels of 255
-SHOWN = 200  # px, side of a cut-out at its own size
+SHOWN = 160  # px, side of a cut-out at its own size; four of them fit into a page
 CASE = 7  # number of the phantom that is drawn
 ATTACKS = {"none": "just trains", "jpeg-30": "compresses", "random-crop": "crops", "nnunet": "augments as nnU-Net"}
 INK, GRAY = "#1b2128", "#59636e"
@@ -122,30 +121,46 @@ def draw_levels(output: Path) -> None:
     _save(beside(panels), output)
 
 
-def draw_heat_map(output: Path, scores: Path) -> None:
-    """Draw the cheap cells of an audit: Dice after training on protected files, of what clean files teach."""
-    from matplotlib import colormaps
+def audited(scores: Path | None) -> dict[tuple[str, str], tuple[float, float | None]]:
+    """Dice after training on protected and on clean files by network and cheap defense: of an audit, or of BUSI."""
+    if scores is not None:
+        rows = AuditScores.parse(json.loads(scores.read_text(encoding="utf-8"))).rows
+        return {(row.exploiter, row.defense): (row.protected, row.clean_ceiling) for row in rows if row.cheap}
+    where = {"dataset": "BUSI", "preset": "default", "seeds": "1", "arguments": ""}
+    return {
+        (row["network"], row["defense"]): (float(row["dice"]), float(row["ceiling"]) if row["ceiling"] else None)
+        for row in read_results("defenses.csv")
+        if all(row[key] == value for key, value in where.items()) and defense_entry(row["defense"]).cheap
+    }
+
+
+def cells_of(scores: Path | None) -> list[list[str | float | None]]:
+    """The same as plain values, to be written into the picture."""
+    return [[*names, *values] for names, values in audited(scores).items()]
+
+
+def draw_heat_map(output: Path, scores: Path | None) -> None:
+    """Draw what every network learns with every cheap defense, of what clean files teach; the worst case is bold."""
     from matplotlib.figure import Figure
 
-    audit = AuditScores.parse(json.loads(scores.read_text(encoding="utf-8")))
-    table = Table([row for row in audit.rows if row.cheap])
-    across, down = table.exploiters, table.defenses
-    figure = Figure(figsize=(2.2 + 1.4 * len(across), 0.8 + 0.42 * len(down)), layout="constrained")
-    axes = figure.subplots()
+    cells = audited(scores)
+    across, down = (list(dict.fromkeys(key[place] for key in cells)) for place in (0, 1))
     ratios = np.full((len(down), len(across)), np.nan)
-    for (exploiter, defense), row in table.cells.items():
-        place = across.index(exploiter), down.index(defense)
-        if row.ratio is not None:
-            ratios[place[::-1]] = row.ratio
-        text = f"{row.protected:.2f}" + ("" if row.clean_ceiling is None else f" of {row.clean_ceiling:.2f}")
-        worst = audit.worst is not None and (audit.worst.exploiter, audit.worst.defense) == (exploiter, defense)
-        axes.text(*place, text, ha="center", va="center", fontsize=9, fontweight="bold" if worst else None)
-    axes.imshow(ratios, cmap=colormaps["RdBu_r"], vmin=-0.2, vmax=1.2, aspect="auto", alpha=0.6)
-    axes.set_xticks(range(len(across)), across)
-    axes.set_yticks(range(len(down)), down)
-    axes.set_title(f"{audit.verdict}; the worst case is bold", fontsize=10)
+    for (network, defense), (protected, ceiling) in cells.items():
+        if ceiling:
+            ratios[down.index(defense), across.index(network)] = protected / ceiling
+    figure = Figure(figsize=(1.5 + 1.3 * len(across), 0.5 + 0.3 * len(down)), layout="constrained")
+    axes = figure.subplots()
+    axes.imshow(ratios, cmap="RdBu_r", vmin=-0.2, vmax=1.2, aspect="auto", alpha=0.6)
+    for (network, defense), (protected, ceiling) in cells.items():
+        place = across.index(network), down.index(defense)
+        weight = "bold" if ceiling and protected / ceiling == np.nanmax(ratios) else None
+        text = f"{protected:.2f}" + (f" of {ceiling:.2f}" if ceiling else "")
+        axes.text(*place, text, ha="center", va="center", fontsize=8, fontweight=weight)
+    axes.set_xticks(range(len(across)), across, fontsize=8)
+    axes.set_yticks(range(len(down)), down, fontsize=8)
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110)
+    figure.savefig(buffer, format="png", dpi=110, metadata={POINTS: json.dumps(cells_of(scores))})
     write_atomically(output, buffer.getvalue())
 
 
@@ -208,11 +223,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m monai_umed.tools.illustrations", description=__doc__)
     parser.add_argument("name", choices=("frontier", "levels", "heat-map", "viewer"))
     parser.add_argument("--output", type=Path, required=True, help="PNG to write")
-    parser.add_argument("--scores", type=Path, help="scores.json of the audit whose heat map is drawn")
+    parser.add_argument("--scores", type=Path, help="scores.json of an audit whose heat map is drawn")
     options = parser.parse_args(arguments)
     if options.name == "heat-map":
-        if options.scores is None:
-            sys.exit("error: --scores is missing; name the scores.json of an audit")
         draw_heat_map(options.output, options.scores)
     else:
         {"frontier": draw_frontier, "levels": draw_levels, "viewer": draw_viewer}[options.name](options.output)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import csv
 import os
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -11,122 +13,26 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from scipy import ndimage
-from skimage.feature import local_binary_pattern
-from torch import nn
-from torch.nn import functional as F
 
-from ..functional.contour_band import contour_band
-from ..functional.local_binary_pattern import lbp_code
 from ..io.atomic import write_json
-from ..networks import CentralDifferenceConv
-from .file_speed import compare_protection, compare_start
-from .timing import Row, alternate, speed_up, table, time_share
+from ..io.provenance import source_version
+from .file_speed import compare_images, compare_volumes
+from .function_speed import compare_functions
+from .process_speed import compare_large_volume, compare_processes, compare_start
+from .timing import Row, Wanted, table
 from .training_speed import compare_training
 
-BAND_WIDTH = 2  # px to each side of the contour: a box of 5 px
-
-
-def check_equal(what: str, ours: np.ndarray, reference: np.ndarray) -> None:
-    """Refuse to compare the speed of two functions that give different results."""
-    different = int((ours != reference).sum())
-    if different:
-        raise RuntimeError(
-            f"{what}: {different} of {ours.size} pixels differ from the reference, where 0 may; its speed means "
-            "nothing. Compare the versions of scipy and scikit-image with those of the last good figures."
-        )
-
-
-def blobs(shape: Sequence[int], seed: int = 0) -> np.ndarray:
-    """Smooth blob masks, uint8 0 or 1: an ``(H, W)`` or ``(D, H, W)`` image of noise above its mean."""
-    noise = np.random.default_rng(seed).standard_normal(shape, dtype=np.float32)
-    return (ndimage.gaussian_filter(noise, min(shape) / 12) > 0).astype(np.uint8)
-
-
-def compare_band(masks: np.ndarray, what: str, repeats: int) -> list[Row]:
-    """Contour band of ``(B, *spatial)`` binary masks against SciPy's binary and gray morphology."""
-    widths = (BAND_WIDTH,) * (masks.ndim - 1)
-    size = tuple(2 * width + 1 for width in widths)
-    box = np.ones(size, dtype=bool)
-    label, flags = torch.from_numpy(masks), masks.astype(bool)
-
-    def binary() -> np.ndarray:
-        # border_value: neither dilation nor erosion may take the border of the image for a contour
-        return np.stack(
-            [ndimage.binary_dilation(f, box) & ~ndimage.binary_erosion(f, box, border_value=1) for f in flags]
-        )
-
-    def gray() -> np.ndarray:
-        return np.stack([ndimage.maximum_filter(m, size) != ndimage.minimum_filter(m, size) for m in masks])
-
-    band = contour_band(label, widths).numpy()
-    check_equal(f"{what}, binary", band, binary())
-    check_equal(f"{what}, max/min", band, gray())
-    ours, by_binary, by_gray = alternate([lambda: contour_band(label, widths), binary, gray], repeats)
-    return [
-        speed_up(what, "SciPy binary dilation, erosion", ours, by_binary, least=5),
-        speed_up(what, "SciPy maximum, minimum filter", ours, by_gray),
-    ]
-
-
-def compare_lbp(images: np.ndarray, what: str, repeats: int) -> Row:
-    """LBP codes of ``(B, H, W)`` uint8 images against scikit-image."""
-    tensor = torch.from_numpy(images)
-
-    def reference() -> np.ndarray:
-        return np.stack([local_binary_pattern(image, P=8, R=1) for image in images])
-
-    interior = (slice(None), slice(1, -1), slice(1, -1))
-    check_equal(what, lbp_code(tensor).numpy()[interior], reference()[interior])
-    ours, other = alternate([lambda: lbp_code(tensor), reference], repeats)
-    return speed_up(what, "scikit-image", ours, other, least=5)
-
-
-def compare_convolution(shape: tuple[int, int, int, int], repeats: int) -> list[Row]:
-    """Forward and backward pass of the folded convolution on ``(B, C, H, W)`` against a plain one and Eq. 3's two."""
-    channels = shape[1]
-    draw = torch.Generator().manual_seed(0)
-    image = torch.randn(shape, generator=draw).requires_grad_()
-    gradient = torch.randn(shape, generator=draw)
-    folded = CentralDifferenceConv(2, channels, channels)
-    plain = nn.Conv2d(channels, channels, 3, padding=1)
-
-    def by_the_letter(x: torch.Tensor) -> torch.Tensor:
-        total = folded.difference.sum(dim=(2, 3), keepdim=True)
-        differences = F.conv2d(x, folded.difference, padding=1) - F.conv2d(x, total)
-        return F.conv2d(x, folded.vanilla, folded.bias, padding=1) + differences
-
-    def step(function: Callable[[torch.Tensor], torch.Tensor], layer: nn.Module) -> Callable[[], object]:
-        inputs = [image, *layer.parameters()]
-        return lambda: torch.autograd.grad(function(image), inputs, gradient)
-
-    torch.testing.assert_close(folded(image), by_the_letter(image), rtol=1e-4, atol=1e-4)  # float32 sums of 9 C terms
-    steps = [step(folded, folded), step(plain, plain), step(by_the_letter, folded)]
-    ours, by_plain, by_two = alternate(steps, repeats)
-    what = f"central-difference conv {' x '.join(map(str, shape))}, forward + backward"
-    return [
-        time_share(what, "nn.Conv2d", ours, by_plain, most=1.1),
-        speed_up(what, "Eq. 3 as two convolutions", ours, by_two),
-    ]
-
-
-def compare_functions(
-    *, repeats: int, batch: int = 16, side: int = 224, volume: int = 128, conv: int = 112
-) -> list[Row]:
-    """All comparisons that need no dataset; sides in pixels."""
-    masks = np.stack([blobs((side, side), seed) for seed in range(batch)])
-    noise = np.random.default_rng(0).integers(0, 256, (batch, side, side), dtype=np.uint8)
-    smooth = np.rint(ndimage.gaussian_filter(noise.astype(np.float32), (0, 5, 5))).astype(np.uint8)
-    size = f"{batch} x {side} x {side}"
-    return [
-        *compare_band(masks, f"contour band {size}", repeats),
-        *compare_band(blobs((volume,) * 3)[None], f"contour band {volume}^3", repeats),
-        compare_lbp(noise, f"LBP codes {size}, noise", repeats),
-        compare_lbp(smooth, f"LBP codes {size}, smooth", repeats),
-        *compare_convolution((batch, 32, conv, conv), repeats),
-    ]
+PARTS: dict[str, Callable[[Wanted], list[Row]]] = {
+    "images": compare_images,
+    "volumes": compare_volumes,
+    "ct": compare_large_volume,
+    "processes": compare_processes,
+    "functions": compare_functions,
+    "training": compare_training,
+    "start": compare_start,
+}
+"""What is measured, in this order, by the name under which it can be asked for alone."""
 
 
 def environment() -> dict[str, Any]:
@@ -151,53 +57,63 @@ def warn_if_busy(surroundings: dict[str, Any]) -> None:
         )
 
 
-def measure_all(
-    dataset_dir: str | Path | None = None,
-    checkpoint: str | Path | None = None,
-    repeats: int = 7,
-    sides: dict[str, int] | None = None,
-    grid: tuple[int, int] = (128, 128),
-) -> list[Row]:
-    """All comparisons; those on files only if there is a dataset and a checkpoint.
-
-    Args:
-        dataset_dir: dataset whose training images are protected, see :func:`monai_umed.data.cases.find_cases`.
-        checkpoint: fitted protector, see :func:`monai_umed.protectors.checkpoint.load_protector`.
-        repeats: samples of each function.
-        sides: other sizes of the inputs by name, see :func:`compare_functions`.
-        grid: of the images that networks train on.
+def measure_all(wanted: Wanted, parts: Sequence[str] = tuple(PARTS)) -> list[Row]:
+    """Return the rows of some parts, or of all; those on files are empty without a dataset and a checkpoint.
 
     Raises:
-        ValueError: If only one of dataset and checkpoint is given, or ``repeats`` is below 1.
-        DatasetError: If the dataset cannot be used.
-        CheckpointError: If the checkpoint cannot be used.
+        ValueError: If there is no such part, only one of dataset and checkpoint is given, or ``repeats`` is below 1.
+        DatasetError: If a dataset cannot be used.
+        CheckpointError: If a checkpoint cannot be used.
     """
-    if (dataset_dir is None) != (checkpoint is None):
-        raise ValueError("dataset_dir and checkpoint belong together; pass both to measure protection, or neither.")
-    files = []
-    if dataset_dir is not None and checkpoint is not None:  # first, since a wrong path must not cost a minute
-        files = compare_protection(dataset_dir, Path(checkpoint), repeats)
-    training = compare_training(repeats, grid=grid)
-    return [*compare_functions(repeats=repeats, **(sides or {})), *training, *files, *compare_start(repeats)]
+    if unknown := [name for name in parts if name not in PARTS]:
+        raise ValueError(f"{unknown[0]!r} is no part; use some of {', '.join(PARTS)}.")
+    wanted.check()
+    return [row for name in parts for row in PARTS[name](wanted)]
+
+
+def write_csv(path: Path, rows: Sequence[Row], command: str) -> None:
+    """Write figures as they stand in the documentation, with the version and the command that made them."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(["what", "ours", "reference", "required", "ratio_to_reference", "version", "command"])
+        for row in rows:
+            ours, other = (_say(value, row.unit) for value in (row.ours, row.other))
+            ratio = f"{row.ratio:.2f}"
+            table.writerow(
+                [row.what, ours, f"{row.reference}, {other}", row.required, ratio, source_version(), command]
+            )
+
+
+def _say(value: float, unit: str) -> str:
+    return f"{value / 1e3:.3g} s" if unit == "ms" and value >= 1e3 else f"{value:.3g} {unit}"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line; ends with the message alone where the input is at fault."""
     parser = argparse.ArgumentParser(prog="python -m monai_umed.tools.speed", description=__doc__)
+    parser.add_argument("--parts", help=f"some of {','.join(PARTS)} (default all of them)")
     parser.add_argument("--dataset_dir", type=Path, help="dataset whose training images are protected")
     parser.add_argument("--checkpoint", type=Path, help="fitted protector, the protector.pt of train.json")
-    parser.add_argument("--output", type=Path, help="JSON file for the figures")
+    parser.add_argument("--volumes_dir", type=Path, help="the same for volumes")
+    parser.add_argument("--volumes_checkpoint", type=Path, help="a protector for them")
+    parser.add_argument("--cases", type=int, help="so many cases of a dataset at most, from all over it")
+    parser.add_argument("--output", type=Path, help="file for the figures: .json, or .csv as in docs/results")
     parser.add_argument("--repeats", type=int, default=7, help="samples of each function (default 7)")
     options = parser.parse_args(arguments)
     surroundings = environment()
     warn_if_busy(surroundings)
+    images, volumes = (options.dataset_dir, options.checkpoint), (options.volumes_dir, options.volumes_checkpoint)
     try:
-        rows = measure_all(options.dataset_dir, options.checkpoint, options.repeats)
+        wanted = Wanted(images, volumes, cases=options.cases, repeats=options.repeats)
+        rows = measure_all(wanted, options.parts.split(",") if options.parts else tuple(PARTS))
     except ValueError as error:
         sys.exit(f"error: {error}")
     print(table(rows))
     print(", ".join(f"{name} {value}" for name, value in surroundings.items()))
-    if options.output is not None:
+    if options.output is not None and options.output.suffix == ".csv":
+        given = sys.argv[1:] if arguments is None else arguments
+        write_csv(options.output, rows, shlex.join(["python", "-m", "monai_umed.tools.speed", *given]))
+    elif options.output is not None:
         write_json(options.output, {"environment": surroundings, "rows": [asdict(row) for row in rows]})
 
 

@@ -31,7 +31,7 @@ COLUMNS = (
 """What every file of results says of a training, or of several seeds of one; empty is not measured."""
 
 _MARKED = re.compile(r"(<!-- table: (.*?) -->\n).*?(<!-- end -->)", re.DOTALL)
-_NAMES = {"psnr": "PSNR, dB", "ssim": "SSIM", "ciede2000": "CIEDE2000", "dice": "Dice"}
+_NAMES = {"psnr": "PSNR, dB", "ssim": "SSIM", "ciede2000": "CIEDE2000", "dice": "Dice", "rms_in_files": "in files"}
 _SMALL_P = 1e-3  # that a proof should reach
 Row = dict[str, str]
 
@@ -113,8 +113,8 @@ def build(wanted: Wanted) -> str:
 
 
 def _cell(rows: list[Row], show: str, file: str) -> str:
-    kind, _, column = show.partition(":")
-    if kind == "found":
+    _, counted, column = show.partition("found:")
+    if counted:
         values = [float(row[column]) for row in rows if row[column]]
         return f"{sum(value <= _SMALL_P for value in values)} of {len(values)}" if values else ""
     row = rows[0]

@@ -4,11 +4,50 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from statistics import median
 from time import perf_counter
 
+import monai_umed as mu
+
 LEAST_SAMPLE = 0.02  # s; shorter calls are repeated within a sample, so that the clock and the scheduler do not count
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What all parts of a measurement are made of.
+
+    Attributes:
+        images, volumes: a dataset and the file of a fitted protector each; None for neither.
+        cases: how many cases of a dataset to take at most; None for all.
+        repeats: samples of each function.
+    """
+
+    images: tuple[Path | None, Path | None] = (None, None)
+    volumes: tuple[Path | None, Path | None] = (None, None)
+    cases: int | None = None
+    repeats: int = 7
+
+    def check(self) -> None:
+        """Refuse what would end a measurement after minutes.
+
+        Raises:
+            ValueError: If only one of dataset and checkpoint is given, or a number is below 1.
+            DatasetError: If a dataset cannot be used.
+            CheckpointError: If a checkpoint cannot be used.
+        """
+        for name, value in (("repeats", self.repeats), ("cases", self.cases)):
+            if value is not None and value < 1:
+                raise ValueError(f"{name} is {value}; it must be at least 1, and 5 or more to mean something.")
+        for dataset, checkpoint in (self.images, self.volumes):
+            if (dataset is None) != (checkpoint is None):
+                raise ValueError(
+                    "A dataset and its checkpoint belong together; pass both to measure files, or neither."
+                )
+            if dataset is not None and checkpoint is not None:
+                mu.load_protector(checkpoint)
+                mu.find_cases(dataset, "train")
 
 
 @dataclass(frozen=True)
@@ -19,7 +58,7 @@ class Row:
         what: what was measured, on what input.
         reference: what it is compared with.
         ours, other: median cost of both, in ``unit``.
-        unit: ``"ms"`` per call, or per file.
+        unit: ``"ms"`` per call, or per file; ``"GiB"``.
         ratio: speed-up (time of the reference / ours), but our share of its time where that is what is limited.
         required: the requirement, in words; empty where there is none.
         holds: whether it is met; None where there is none.
@@ -87,6 +126,11 @@ def time_share(what: str, reference: str, ours: float, other: float, most: float
     if most is None:
         return Row(what, reference, *times, ratio)
     return Row(what, reference, *times, ratio, f"<= {most:g}x time", ratio <= most)
+
+
+def at_most(row: Row, most: float) -> Row:
+    """The row with a requirement on our cost itself, in its unit."""
+    return replace(row, required=f"<= {round(most, 1):g} {row.unit}", holds=row.ours <= most)
 
 
 def table(rows: Sequence[Row]) -> str:

@@ -11,7 +11,7 @@ import torch
 from ..defenses import Materials, defense_entry
 from ..exploiters.registry import build_exploiter, encoder_of
 from ..exploiters.train import train_exploiter
-from .timing import Row, alternate, time_share
+from .timing import Row, Wanted, alternate, time_share
 
 BATCH, STEPS = 16, 4
 LIMITS = {"none": 1.15, "flips+affine": 1.15, "random-crop": 1.15, "nnunet": 1.5}
@@ -46,11 +46,11 @@ def bare_steps(network: torch.nn.Module, grid: tuple[int, ...]) -> Callable[[], 
     return epoch
 
 
-def compare_training(repeats: int, *, exploiter: str = "unet-batch", grid: tuple[int, ...] = (128, 128)) -> list[Row]:
+def compare_training(wanted: Wanted, *, exploiter: str = "unet-batch", grid: tuple[int, ...] = (128, 128)) -> list[Row]:
     """Epochs of four steps under each defense of :data:`LIMITS` against four bare steps, in turns.
 
     Args:
-        repeats: samples of each.
+        wanted: how many samples of each.
         exploiter: name of the network.
         grid: of the images.
     """
@@ -65,7 +65,7 @@ def compare_training(repeats: int, *, exploiter: str = "unet-batch", grid: tuple
         return lambda: train(network, items, defense=defense, materials=materials)
 
     functions = [*map(epoch, LIMITS), bare_steps(build(), grid)]
-    *ours, bare = alternate(functions, repeats, least=0, clock=process_time)  # whatever else the machine does
+    *ours, bare = alternate(functions, wanted.repeats, least=0, clock=process_time)  # whatever else the machine does
     size = " x ".join(map(str, (BATCH, *grid)))
     return [
         time_share(f"{exploiter}, step of {size}, {name}", "bare network", time / STEPS, bare / STEPS, most=limit)

@@ -69,6 +69,7 @@ def protect(
     section: Section | None = None,
     seal_key: str | Path | None = None,
     shard: str | None = None,
+    dask: str | None = None,
     advised: bool = False,
     advice: str | Path | None = None,
     reserve: float | None = None,
@@ -90,6 +91,7 @@ def protect(
         seal_key: file of :func:`monai_umed.new_key`, to seal the originals into ``output/sealed``.
         shard: with a checkpoint, one of several parts of the work, such as ``"0/4"``; a last call without it finishes
             the folder.
+        dask: with a checkpoint, address of the scheduler of a Dask cluster whose workers protect.
         advised: whether to take the setting that :func:`monai_umed.advise` names; it is asked if it was not yet.
             What it said goes into the manifest.
         advice: its ``advice.json``, or the folder of that; implies ``advised``.
@@ -101,6 +103,7 @@ def protect(
         options: see :class:`monai_umed.workflows.options.FitOptions`.
 
     Raises:
+        ClusterError: If a Dask cluster cannot be used, or did not finish.
         DatasetError: If the dataset is malformed or protected already, or the output folder cannot be used.
         KeyFileError: If the key cannot be used, or lies in what would be published.
         OptionError: If options contradict each other.
@@ -124,6 +127,10 @@ def protect(
     if shard is not None and (checkpoint is None or seal_key is not None):
         cure = "pass a checkpoint, and the key only to the last run, which has no shard"
         raise OptionError(["shard"], f"{shard}: a part is protected with generators that are fitted; {cure}")
+    if dask is not None and checkpoint is None:
+        raise OptionError(["dask"], f"{dask}: a cluster protects with generators that are fitted; pass a checkpoint")
+    if dask is not None and options.get("device") is None:
+        options["device"] = "cpu"  # which all workers have
     dataset = as_dataset(data, labels, merge_masks=bool(options.get("merge_masks")))
     images, own_labels = places_of(dataset)
     refuse_protected_folder(Path(images).parent if own_labels else Path(images))
@@ -145,7 +152,8 @@ def protect(
         made = fit(dataset, output, section=section, quick_check=False, held_back=held_back, **options).checkpoint
     else:
         made = Path(checkpoint)
-        _apply(dataset, made, protected, section=section, held_back=held_back, shard=shard, options=options)
+        divided = {"shard": shard, "dask": dask}
+        _apply(dataset, made, protected, section=section, held_back=held_back, divided=divided, options=options)
     if shard is not None or not _is_first_process():
         return Release(protected, None, (), None, made, section, drawn)
     if said is not None or drawn is not None:
@@ -212,7 +220,7 @@ def _apply(
     *,
     section: Section,
     held_back: Sequence[str],
-    shard: str | None,
+    divided: dict[str, str | None],
     options: FitOptions,
 ) -> None:
     """Protect with a fitted protector, and refuse options that its fit has fixed."""
@@ -222,7 +230,7 @@ def _apply(
     images, labels = places_of(dataset)
     places = {"dataset_dir": images, "labels_dir": labels, "output_dir": str(protected), "section": section}
     given |= reading_of(dataset) | {"held_back": list(held_back) or None}
-    run_config("inference.json", {**places, **given, "checkpoint": str(checkpoint), "shard": shard})
+    run_config("inference.json", {**places, **given, "checkpoint": str(checkpoint), **divided})
 
 
 def _read_key(key: Path, published: Sequence[Path]) -> bytes:

@@ -70,3 +70,15 @@ def test_a_size_of_packed_voxels_that_is_not_theirs_is_refused_and_the_cure_work
     cured = write(tmp_path / "a.mha", CompressedDataSize=str(error.value).rsplit("= ", 1)[1].split()[0])
     np.testing.assert_array_equal(read_image(cured).array, read_image(whole).array)
     np.testing.assert_array_equal(SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(cured)), VOXELS)
+
+
+def test_a_line_that_is_no_field_is_refused_because_it_hides_the_next(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.mha", BinaryDataByteOrderMSB="True")
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b"BinaryDataByteOrderMSB", b"# x\nBinaryDataByteOrderMSB"))
+    seen = SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(path))
+    assert (seen == VOXELS).all()  # the order of bytes is lost
+    with pytest.raises(CodecError, match="a line that is no field: '# x'; remove that line"):
+        read_image(path)
+    path.write_bytes(content.replace(b"ObjectType", b"\nMy Key|1 = x\nObjectType"))
+    np.testing.assert_array_equal(read_image(path).array[0].T, VOXELS.byteswap())

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from monai_umed.io import quantize
 from monai_umed.io.quantize import LEVEL_TOLERANCE, add_delta, stored_limit
-from monai_umed.io.stored import StoredImage
+from monai_umed.io.stored import IntensityWindow, StoredImage
 
 # Windows in stored units: whole range, part of it, odd ends, and a descending one (negative slope).
 WINDOWS = {
@@ -162,3 +162,16 @@ def test_wrong_arguments_are_refused(delta: np.ndarray, bound: np.ndarray, messa
 def test_impossible_windows_are_refused(intensity_window: tuple[float, float]) -> None:
     with pytest.raises(ValueError, match="two different finite numbers"):
         StoredImage(np.zeros((1, 4, 5), np.uint8), intensity_window)
+
+
+@pytest.mark.parametrize("piece", [1, 2**21])
+@pytest.mark.parametrize("window", [(-100.0, 300.0), ((-100.0, 300.0), (0.0, 50.0))])
+def test_within_a_box_values_are_scaled_as_in_the_whole_image(window: IntensityWindow, piece: int) -> None:
+    array = np.random.default_rng(0).integers(-200, 400, (2, 9, 8, 7)).astype(np.int16)
+    stored, box = StoredImage(array, window), (slice(2, 5), slice(0, 8), slice(3, 4))
+    inner = (slice(None), *box)
+    with patch("monai_umed.io.stored._PIECE", piece):
+        found = stored.scaled_within(box)
+    assert np.array_equal(found[inner], stored.scaled()[inner])
+    found[inner] = 0
+    assert not found.any() and found.dtype == np.float32

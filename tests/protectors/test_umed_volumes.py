@@ -10,6 +10,7 @@ from monai.transforms import SpatialPad
 
 from monai_umed.networks import UMedPerturbator
 from monai_umed.protectors import UMed
+from monai_umed.protectors.extent import looked_at
 
 STRIDE = 8  # of the generators below
 
@@ -134,3 +135,16 @@ def test_windows_and_axes_that_cannot_be_are_refused(arguments: dict, message: s
 def test_a_protector_for_images_says_how_to_take_volumes() -> None:
     with pytest.raises(ValueError, match="give slice_axis"):
         make_protector(2)(*make_volume(20, 20, 20))
+
+
+@pytest.mark.parametrize(("dims", "axis"), [(3, None), (2, 0), (2, 1), (2, 2)])
+def test_what_lies_outside_of_what_is_looked_at_does_not_matter(dims: int, axis: int | None) -> None:
+    image, label = make_volume(40, 48, 36, box=(slice(9, 20), slice(22, 30), slice(5, 9)))
+    label[0, 12:25, 25:33, 12] = 1
+    protector, spacing = make_protector(dims, slice_axis=axis), (1.0, 1.0, 2.5)
+    box = (slice(None), *looked_at(protector, label, spacing))
+    seen = torch.zeros_like(image)
+    seen[box] = image[box]
+    whole, part = protector(image, label, spacing), protector(seen, label, spacing)
+    assert torch.equal(whole.delta, part.delta) and torch.equal(whole.bound, part.bound)
+    assert image[box].numel() < image.numel() / 2

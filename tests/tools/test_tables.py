@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import pytest
+import typer
 
+from monai_umed.cli import app
+from monai_umed.defenses.registry import defense_entry
 from monai_umed.tools.reference import docs_dir
 from monai_umed.tools.tables import COLUMNS, Wanted, build, fill, pages, read_results
 
@@ -26,6 +30,18 @@ def test_every_figure_has_a_version_and_a_command(name: str) -> None:
         assert tuple(rows[0]) == tuple(COLUMNS.split())
         assert all(row["version"] and row["command"] for row in rows)
         assert all(0 <= float(row["dice"]) <= 1 for row in rows)
+
+
+@pytest.mark.parametrize("name", sorted({*FILES} - {"archive.csv", "published.csv"}))
+def test_the_commands_of_figures_are_those_of_this_version(name: str) -> None:
+    verbs = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    for part in {part for row in read_results(name) for part in row.get("command", "monai-umed list").split(" && ")}:
+        assert part.startswith(("monai-umed ", "python -m ", "torchrun "))
+        if part.startswith("monai-umed "):
+            verb, *words = shlex.split(part)[1:]
+            asked = verbs[verb].make_context(verb, ["0" if word == "S" else word for word in words]).params
+            for defense in (asked.get("defenses") or "none").split(","):
+                defense_entry(defense)  # raises what is wrong, as does the line before
 
 
 def test_a_table_has_one_line_for_each_row_and_a_column_for_each_value() -> None:

@@ -116,13 +116,17 @@ def draw(advice: Advice, path: Path) -> None:
     for who, values in points.items():
         axes.plot(*zip(*sorted(values), strict=True), "o-", label=who, linewidth=0.7)
     axes.axhline(advice.target, color="gray", linestyle="--", label=f"target {advice.target:g}")
-    axes.set(xlabel="PSNR (dB); less visible to the right", ylabel="Dice, share of the clean files'", ylim=(0, 1.2))
-    axes.set_title(f"chosen: {_named(advice.chosen)}")
-    axes.legend(fontsize=8)
+    axes.set(xlabel="PSNR (dB); less visible to the right", ylabel="Dice, share of the clean files'", ylim=(0, 1.3))
+    for trial in advice.trials:
+        if trial.learned and trial.psnr is not None:
+            top = (trial.psnr, max(map(_fraction, trial.learned)))
+            axes.annotate(trial.setting.name, top, (0, 6), textcoords="offset points", rotation=60, fontsize=8)
+    axes.set_title(f"{_named(advice.chosen)} holds")
+    axes.legend(fontsize=8, loc="lower left")
     buffer = BytesIO()
     figure.savefig(buffer, format="png", dpi=150)
     write_atomically(path, buffer.getvalue())
 
 
 def _named(setting: Setting | None) -> str:
-    return "none holds" if setting is None else setting.name
+    return "no setting" if setting is None else setting.name

@@ -87,7 +87,9 @@ class Search:
         estimate = Estimate(
             len(self.exploiters) * (1 + settings),
             at_once=1,
-            more=f" at most, and {settings} protected copies to write; a setting is left as soon as it fails",
+            at_most=True,
+            more=f", and {settings} protected copies to write; a setting is left as soon as it fails, so most runs are "
+            "much shorter",
         )
         estimate.begin()
         danger = dict.fromkeys(self.exploiters, 0.0)

@@ -57,7 +57,7 @@ def test_advice_reads_no_test_case_and_takes_up_what_was_trained(
     advice = mu.advise(data, output, accept=ONE, **quick)
     printed = capsys.readouterr().out
     assert (advice.train_cases, advice.held_out) == (12, 12)
-    assert "Trainings to run: 6, 1 at a time at most" in printed and advice.verdict in printed
+    assert "Trainings to run: at most 6, 1 at a time" in printed and advice.verdict in printed
     assert "below 30 this advice is a guess" in printed
     assert (output / "advice.png").read_bytes().startswith(b"\x89PNG")
     assert Advice.load(output) == advice == Advice.load(output / "advice.json")
