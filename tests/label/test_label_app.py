@@ -17,6 +17,7 @@ from channel_datasets import write_decathlon
 from grid_files import label_array, placed, reordered, volume
 from label_studies import SHAPE, client_of, protect, put_image, put_label, write_checkpoint, write_studies
 from protected_folder import EPS, noise, read_array, small_protector, square, write_array
+from scipy.ndimage import binary_dilation
 
 pytest.importorskip("monailabel", reason="MONAI Label lives in an environment of its own, see .ci/label")
 
@@ -137,7 +138,9 @@ def test_a_label_protects_where_it_lies_and_one_on_another_grid_is_refused(tmp_p
         files = studies / name, folder / "images" / name
         before, after = (SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(file)) for file in files)
         changed = (before != after).T
-        assert changed.any() and not changed[label_array() == 0].any()
+        mask = label_array() > 0
+        around = binary_dilation(mask, np.ones((3, 3, 3)))  # with the outer half of the contour band
+        assert changed[mask].mean() > 0.9 and not changed[~around].any()
         label.SetOrigin((-31.25, 12.5, 405.0))
         SimpleITK.WriteImage(label, tmp_path / name)
         put_label(client, "a", tmp_path / name)
