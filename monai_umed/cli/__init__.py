@@ -14,9 +14,10 @@ from .benchmarking import benchmark
 from .help import Verb
 from .labeling import label_app
 from .places import bundle_path, phantom
-from .protecting import fit, protect, verify
+from .protecting import fit, protect
 from .proving import predict, prove, queries, reserve
 from .restoring import new_key, restore
+from .verifying import verify
 
 VERBS: dict[str, Callable[..., None]] = {
     "protect": protect,

@@ -58,3 +58,14 @@ def as_arguments(option: str, dataset: mu.DatasetDir) -> list[str | Path]:
     """The options of `verify` and `audit` that name a dataset."""
     data, labels = mu.places_of(dataset)
     return [option, data] if labels is None else [option, data, "--labels", labels]
+
+
+def steps_to_audit(data: mu.DatasetDir, protected: Path, manifest: mu.Manifest) -> list[tuple[str, list[str | Path]]]:
+    """An audit, with the test section of the originals if no protected copy of it could be trained on."""
+    released = {record.id for record in manifest.cases}
+    test = {id for id, section in mu.find_sections(data)[0].items() if section == "test"}
+    audit = ["audit", protected, *as_arguments("--clean", data), "--test"]
+    if test and not test & released:
+        return [("find out how far it holds", [*audit, folder_of(data)])]
+    clean = "TEST are clean cases without a protected copy, such as --section train leaves"
+    return [(f"find out how far it holds, where {clean}", [*audit, "TEST"])]

@@ -1,8 +1,7 @@
-"""Verbs that make a release and check it: fit, protect, verify."""
+"""Verbs that make a release: fit, protect."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -10,8 +9,7 @@ import typer
 
 import monai_umed as mu
 
-from .datasets import Labels, Places, SectionName, as_arguments, folder_of, join_labels, read_places
-from .help import AsJson, only_json, print_json
+from .datasets import Places, SectionName, as_arguments, read_places, steps_to_audit
 from .options import (
     BatchSize,
     BoundName,
@@ -31,7 +29,6 @@ from .options import (
     PresetName,
     Progress,
     ProtectorName,
-    Released,
     ReserveKey,
     SealKey,
     Seed,
@@ -106,7 +103,7 @@ def fit(
     print(f"The fitted generators are {done.checkpoint}; keep them to yourself.")
     left_out = say_left_out(data, done.manifest)
     check: list[str | Path] = ["verify", out, *as_arguments("--original", data)]
-    say_next([("check every file", check), *_after(data, done.protected, done.manifest)])
+    say_next([("check every file", check), *steps_to_audit(data, done.protected, done.manifest)])
     raise typer.Exit(1 if left_out else 0)
 
 
@@ -205,7 +202,7 @@ def protect(
     say_verified(release.problems, release.protected, data)
     if release.problems:
         raise typer.Exit(1)
-    steps = _after(data, release.protected, release.manifest)
+    steps = steps_to_audit(data, release.protected, release.manifest)
     if release.sealed is not None:
         say_done("Sealed", release.sealed, out / "sealed")
         if release.sealed.failed:
@@ -221,42 +218,3 @@ def protect(
     left_out = say_left_out(data, release.manifest, held_back)
     say_next(steps)
     raise typer.Exit(1 if left_out else 0)
-
-
-def verify(
-    out: Released,
-    original: Annotated[Path | None, typer.Option(help="the dataset that was protected, to compare pixels")] = None,
-    labels: Labels = None,
-    progress: Progress = True,
-    as_json: AsJson = False,
-) -> None:
-    """Check that protected files are those of their manifest and, with the originals, that no pixel left its budget."""
-    if original is None and labels is not None:
-        raise typer.BadParameter(f"--labels {labels}: these belong to images; name them with --original")
-    protected = mu.find_protected(out)
-    data = None if original is None else join_labels(original, labels)
-    with only_json(as_json):
-        problems = mu.verify(out, original=data, progress=progress)
-    if as_json:
-        wrong = [asdict(problem) for problem in problems]
-        print_json({"protected": str(protected), "pixels_compared": data is not None, "problems": wrong})
-        raise typer.Exit(1 if problems else 0)
-    say_verified(problems, protected, data)
-    if problems:
-        raise typer.Exit(1)
-    if data is None:
-        say_next([("compare pixels, too", ["verify", out, "--original", "DATA"])])
-    else:
-        manifest = mu.load_manifest(protected)
-        say_next(_after(mu.as_dataset(data, merge_masks=manifest.merges_masks), protected, manifest))
-
-
-def _after(data: mu.DatasetDir, protected: Path, manifest: mu.Manifest) -> list[tuple[str, list[str | Path]]]:
-    """An audit, with the test section of the originals if no protected copy of it could be trained on."""
-    released = {record.id for record in manifest.cases}
-    test = {id for id, section in mu.find_sections(data)[0].items() if section == "test"}
-    audit = ["audit", protected, *as_arguments("--clean", data), "--test"]
-    if test and not test & released:
-        return [("find out how far it holds", [*audit, folder_of(data)])]
-    clean = "TEST are clean cases without a protected copy, such as --section train leaves"
-    return [(f"find out how far it holds, where {clean}", [*audit, "TEST"])]

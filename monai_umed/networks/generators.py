@@ -12,7 +12,6 @@ from monai.networks.layers.utils import get_norm_layer
 from torch import nn
 from torch.nn import functional as F
 
-from .blocks import unfold_blocks
 from .central_difference import CentralDifferenceConv
 
 OUTPUTS = ("tanh", "clip")
@@ -175,12 +174,7 @@ class Perturbator(nn.Module):
             skips.append(x)
         for level, stage in enumerate(self.decoder):
             x = stage(torch.cat([self.upsample(x), skips[len(skips) - 2 - level]], dim=1))
-        if self.patch > 1 and not torch.is_grad_enabled():
-            kernel = self.unfold.weight
-            assert isinstance(kernel, torch.Tensor)
-            x = unfold_blocks(x, kernel)
-        else:
-            x = self.unfold(x)
+        x = self.unfold(x)
         if self.patch > 1:
             x = x - self.spread(self.average(x))
         for axis in range(len(size)):

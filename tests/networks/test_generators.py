@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from monai_umed.networks import Perturbator, UMedPerturbator
-from monai_umed.networks.blocks import unfold_blocks
 
 # A new setting is a new line; the tests come by themselves.
 SETTINGS: list[dict[str, Any]] = [
@@ -152,21 +151,3 @@ def test_other_than_two_or_three_axes_are_refused_by_every_generator(
 ) -> None:
     with pytest.raises(ValueError, match=f"spatial_dims is {spatial_dims}; it must be 2 or 3"):
         Perturbator(spatial_dims, 1, patch=patch, central_difference=central_difference)
-
-
-@pytest.mark.parametrize("spatial_dims", [2, 3])
-@pytest.mark.parametrize("patch", [2, 4, 8])
-def test_blocks_are_those_of_the_transposed_convolution(spatial_dims: int, patch: int) -> None:
-    draw = torch.Generator().manual_seed(0)
-    features = torch.randn((2, 16, *(5, 3, 4)[:spatial_dims]), generator=draw)
-    kernel = torch.randn((16, 3, *(patch,) * spatial_dims), generator=draw)
-    convolve = torch.nn.functional.conv_transpose2d if spatial_dims == 2 else torch.nn.functional.conv_transpose3d
-    torch.testing.assert_close(unfold_blocks(features, kernel), convolve(features, kernel, stride=patch))
-
-
-@each_setting
-def test_noise_is_the_same_in_training(setting: dict[str, Any]) -> None:
-    network, images = make_network(setting).eval(), make_images(setting, (16,) * setting["spatial_dims"])
-    with torch.no_grad():
-        noise = network(images)
-    torch.testing.assert_close(network(images), noise)

@@ -329,7 +329,7 @@ def test_processes_of_torchrun_write_the_bytes_of_one_process_and_anew_when_run_
 
 def test_a_shard_is_not_chosen_twice(dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(ValueError, match="torchrun has divided the cases already; leave one of the two out"):
+    with pytest.raises(ValueError, match="torchrun has divided the cases already; leave one of them out"):
         protect_together(find_cases(dataset), small_protector(), tmp_path / "out", shard="0/2")
     assert not (tmp_path / "out").exists()
 
