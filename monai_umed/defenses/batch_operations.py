@@ -165,13 +165,19 @@ def _(transform: RandGaussianSmoothd, image: torch.Tensor, label: torch.Tensor) 
     return image, label
 
 
-@augment_batch.register
-def _(transform: RandScaleIntensityd, image: torch.Tensor, label: torch.Tensor) -> Pair:
+def _draw_factors(
+    transform: RandScaleIntensityd | RandScaleIntensityFixedMeand, image: torch.Tensor
+) -> tuple[list[int], list[Any]]:
     def factor(one: torch.Tensor) -> Any:
         transform.scaler.randomize(one)
         return transform.scaler.factor
 
-    cases, drawn = draw(transform, image, factor)
+    return draw(transform, image, factor)
+
+
+@augment_batch.register
+def _(transform: RandScaleIntensityd, image: torch.Tensor, label: torch.Tensor) -> Pair:
+    cases, drawn = _draw_factors(transform, image)
     if cases:
         image[cases] *= 1 + _column(drawn, image)
     return image, label
@@ -179,11 +185,7 @@ def _(transform: RandScaleIntensityd, image: torch.Tensor, label: torch.Tensor) 
 
 @augment_batch.register
 def _(transform: RandScaleIntensityFixedMeand, image: torch.Tensor, label: torch.Tensor) -> Pair:
-    def factor(one: torch.Tensor) -> Any:
-        transform.scaler.randomize(one)
-        return transform.scaler.factor
-
-    cases, drawn = draw(transform, image, factor)
+    cases, drawn = _draw_factors(transform, image)
     if cases:
         chosen, factors = image[cases], _column(drawn, image)
         axes = tuple(range(2 if transform.scaler.channel_wise else 1, image.ndim))
