@@ -7,6 +7,7 @@ their own, hold back whatever their key draws and accuse each of them.
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 import zlib
 from collections.abc import Sequence
@@ -61,7 +62,7 @@ def summarize(table: Path, p: np.ndarray, plan: Plan, smear: np.random.Generator
             row["ks_p"] = round(float(kstest(values - steps[test] * smear.random(len(values)), "uniform").pvalue), 4)
         row["ks_p_one_sided"] = round(float(kstest(values, "uniform", alternative="greater").pvalue), 4)
         row |= {f"rate_at_{level}": round(float(np.mean(values <= float(level))), 4) for level in (".01", ".05")}
-        command = " ".join(["proof_null", *sys.argv[1:]])
+        command = shlex.join(["python", "-m", "monai_umed.tools.proof_null", *sys.argv[1:]])
         append_row(table, COLUMNS, {**row, "version": source_version(), "command": command})
 
 

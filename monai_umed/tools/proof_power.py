@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import shlex
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -176,7 +177,7 @@ def main() -> None:
     key, size = mu.read_key(options.key), numbers(options.size)
     plan = Plan.load(options.queries, key)
     questions = Questions(plan, options.queries, size)
-    command = " ".join(["proof_power", *sys.argv[1:]])
+    command = shlex.join(["python", "-m", "monai_umed.tools.proof_power", *sys.argv[1:]])
 
     def see(suspect: Suspect, begin: float, epoch: int, network: torch.nn.Module) -> None:
         scores = questions.ask(network, soft=not options.masks)

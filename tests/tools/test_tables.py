@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -36,9 +37,12 @@ def test_every_figure_has_a_version_and_a_command(name: str) -> None:
 def test_the_commands_of_figures_are_those_of_this_version(name: str) -> None:
     verbs = typer.main.get_command(app).commands  # type: ignore[attr-defined]
     for part in {part for row in read_results(name) for part in row.get("command", "monai-umed list").split(" && ")}:
-        assert part.startswith(("monai-umed ", "python -m ", "torchrun "))
-        if part.startswith("monai-umed "):
-            verb, *words = shlex.split(part)[1:]
+        program, *rest = shlex.split(part)  # as a shell reads it
+        assert program in ("monai-umed", "python", "torchrun")
+        if program == "python":
+            assert rest[0] == "-m" and find_spec(rest[1])
+        if program == "monai-umed":
+            verb, *words = rest
             asked = verbs[verb].make_context(verb, ["0" if word == "S" else word for word in words]).params
             for defense in (asked.get("defenses") or "none").split(","):
                 defense_entry(defense)  # raises what is wrong, as does the line before
