@@ -39,7 +39,9 @@ def nonzero_box(
             found = found != (0 if other is None else other[piece])
         while found.ndim > spatial_dims:
             found = found[0] if len(found) == 1 else np.asarray(found.any(axis=0))
-        hits[0][start : start + rows] = found.any(axis=tuple(range(1, spatial_dims)))
+        inner = np.asarray(found.any(axis=tuple(range(1, spatial_dims))))
+        hits[0][start : start + rows] = inner
+        found = found[inner.argmax() : len(inner) - inner[::-1].argmax()]  # the other axes need no more than these rows
         for axis, hit in enumerate(hits[1:], start=1):
             hit |= found.any(axis=tuple(others for others in range(spatial_dims) if others != axis))
     ends = ((int(hit.argmax()), len(hit) - int(hit[::-1].argmax())) if hit.any() else (0, 0) for hit in hits)

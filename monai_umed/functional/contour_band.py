@@ -115,9 +115,13 @@ def contour_band(label: torch.Tensor, widths: Sequence[int], side: str = "both")
     if values.dtype != torch.uint8 and values.numel() and values.min() >= 0 and values.max() <= 255:
         values = values.to(torch.uint8)  # the passes below are limited by memory bandwidth, so use one byte per pixel
     largest = smallest = values
+    # Of a binary label, a pixel of the foreground is the largest itself, and one of the background the smallest.
+    is_binary = values.dtype == torch.uint8 and bool(values.max() <= 1)
     for axis, width in zip(range(-len(widths), 0), widths, strict=True):
-        largest = _extremum(largest, width, axis, largest=True)
-        smallest = _extremum(smallest, width, axis, largest=False)
+        if not (is_binary and side == "inner"):
+            largest = _extremum(largest, width, axis, largest=True)
+        if not (is_binary and side == "outer"):
+            smallest = _extremum(smallest, width, axis, largest=False)
     band = largest != smallest
     if side == "inner":
         band &= label > 0

@@ -65,7 +65,7 @@ def link_out(path: Path, root: Path) -> Path | None:
     """Return the first of an image and its files that is a link out of the folder ``root``, see `leaves`."""
     if leaves(path, root):  # the folder behind such a link is not even listed
         return path
-    return next((file for file in files_of(path) if leaves(file, root)), None)
+    return next((file for file in files_of(path) if file != path and leaves(file, root)), None)
 
 
 def is_pair_header(path: Path) -> bool:

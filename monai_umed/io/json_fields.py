@@ -3,6 +3,7 @@
 import dataclasses
 import re
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import PurePosixPath, PureWindowsPath
 from types import MappingProxyType, UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
@@ -40,7 +41,7 @@ def parse_fields(
     if not isinstance(content, dict):
         raise FieldError(f"field {where.rstrip('.')!r} must be a JSON object; {_CURE}")
     outer = {field: name for name, field in names.items()}
-    hints = {outer.get(name, name): hint for name, hint in get_type_hints(record_type).items() if name not in skip}
+    hints = {outer.get(name, name): hint for name, hint in _hints(record_type).items() if name not in skip}
     fields = dataclasses.fields(record_type)
     required = {outer.get(field.name, field.name) for field in fields if field.default is dataclasses.MISSING}
     for name in sorted((required & hints.keys()) - content.keys()):
@@ -57,6 +58,11 @@ def parse_fields(
                 raise FieldError(f"field {where + name!r} is {value!r}, {reason}; {_CURE}")
         values[names.get(name, name)] = _frozen(value)
     return values
+
+
+@cache
+def _hints(record_type: type) -> dict[str, Any]:
+    return get_type_hints(record_type)  # for each case of a manifest they would take a millisecond
 
 
 def _frozen(value: Any) -> Any:

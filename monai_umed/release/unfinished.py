@@ -109,7 +109,7 @@ class Unfinished:
         content = _read(self._path(case_id))
         with suppress(KeyError, ValueError):
             record = CaseRecord(**parse_fields(CaseRecord, content["case"], ""))
-            if record.id == case_id and content["checksum"] == self._checksum(record):
+            if record.id == case_id and content["checksum"] == self._checksum(asdict(record)):
                 return record
         return None
 
@@ -119,7 +119,8 @@ class Unfinished:
         Raises:
             OSError: If the file cannot be written.
         """
-        content = {"case": asdict(record), "checksum": self._checksum(record)}
+        case = asdict(record)
+        content = {"case": case, "checksum": self._checksum(case)}
         write_atomically(self._path(record.id), json.dumps(content).encode("ascii"))
 
     def remove(self) -> None:
@@ -189,9 +190,9 @@ class Unfinished:
     def _path(self, case_id: str) -> Path:
         return self._folder / f"{hashlib.sha256(case_id.encode('utf-8', 'surrogatepass')).hexdigest()}.json"
 
-    def _checksum(self, record: CaseRecord) -> str:
+    def _checksum(self, case: dict[str, Any]) -> str:
         """Differs if either the record or the run is another."""
-        return hashlib.sha256(f"{self._run} {json.dumps(asdict(record), sort_keys=True)}".encode("ascii")).hexdigest()
+        return hashlib.sha256(f"{self._run} {json.dumps(case, sort_keys=True)}".encode("ascii")).hexdigest()
 
 
 def _take(path: Path) -> FileLock | None:

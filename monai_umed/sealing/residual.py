@@ -32,8 +32,8 @@ def encode_file(original: bytes, protected: bytes) -> bytes:
 
     It consists of two bytes, the number of the best reference and whether the rest is compressed, and the residual.
     """
-    number, residual = _residual(original, protected)
-    is_compressed, packed = _pack(residual)
+    number, residual, probe = _residual(original, protected)
+    is_compressed, packed = _pack(residual, probe)
     return bytes((number, is_compressed)) + packed
 
 
@@ -53,11 +53,12 @@ def encode_folder(original: Mapping[str, bytes], protected: Mapping[str, bytes])
     """
     table, residuals = [], []
     for name in sorted(original):
-        number, residual = _residual(original[name], protected.get(name, b""))
+        number, residual, _ = _residual(original[name], protected.get(name, b""))
         table.append((name, len(residual), number))
         residuals.append(residual)
     index = json.dumps(table).encode("ascii")
-    is_compressed, packed = _pack(b"".join((_LENGTH.pack(len(index)), index, *residuals)))
+    whole = b"".join((_LENGTH.pack(len(index)), index, *residuals))
+    is_compressed, packed = _pack(whole, _probe(whole))
     return bytes((is_compressed,)) + packed
 
 
@@ -72,22 +73,22 @@ def decode_folder(content: bytes, protected: Mapping[str, bytes]) -> dict[str, b
     return files
 
 
-def _residual(original: bytes, protected: bytes) -> tuple[int, bytes]:
-    """Return the number of the best reference, and the difference from it."""
+def _residual(original: bytes, protected: bytes) -> tuple[int, bytes, int]:
+    """Return the number of the best reference, the difference from it, and the :func:`_probe` of that."""
     size = len(original)
 
     def residual(number: int) -> bytes:
         return _xor(original, _REFERENCES[number](protected, size))
 
-    best = min(range(len(_REFERENCES)), key=lambda number: _probe(residual(number)))
-    return best, residual(best)
+    probe, best = min((_probe(residual(number)), number) for number in range(len(_REFERENCES)))
+    return best, residual(best), probe
 
 
-def _pack(residual: bytes) -> tuple[bool, bytes]:
+def _pack(residual: bytes, probe: int) -> tuple[bool, bytes]:
     """Compress a residual if it gets smaller; return whether it did, and the result."""
     size = len(residual)
     # On compressed content, xz takes seconds per megabyte and gains nothing.
-    if _probe(residual) < _WORTH_COMPRESSING * min(size, _PROBE_BYTES):
+    if probe < _WORTH_COMPRESSING * min(size, _PROBE_BYTES):
         compressed = lzma.compress(residual)
         if len(compressed) < size:
             return True, compressed
