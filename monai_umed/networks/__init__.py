@@ -2,5 +2,6 @@
 
 from .central_difference import CentralDifferenceConv
 from .generators import Perturbator, UMedPerturbator
+from .joint import JointGenerators
 
-__all__ = ["CentralDifferenceConv", "Perturbator", "UMedPerturbator"]
+__all__ = ["CentralDifferenceConv", "JointGenerators", "Perturbator", "UMedPerturbator"]

@@ -9,6 +9,15 @@ from torch import nn
 from torch.nn import functional as F
 
 
+def folded(vanilla: torch.Tensor, difference: torch.Tensor) -> torch.Tensor:
+    """Return the one kernel that equals both sums of :class:`CentralDifferenceConv`, of the shape of both kernels."""
+    axes = difference.dim() - 2
+    total = difference.flatten(2).sum(-1)
+    for _ in range(axes):
+        total = total.unsqueeze(-1)
+    return vanilla + difference - F.pad(total, [1, 1] * axes)
+
+
 class CentralDifferenceConv(nn.Module):
     r"""A convolution plus a convolution over differences to the central pixel, each with a kernel of its own.
 
@@ -43,8 +52,7 @@ class CentralDifferenceConv(nn.Module):
 
     def folded_kernel(self) -> torch.Tensor:
         """Return the one kernel that equals both sums, of shape ``(out_channels, in_channels, 3, 3[, 3])``."""
-        total = self.difference.flatten(2).sum(-1).reshape(self.difference.shape[:2] + (1,) * self.spatial_dims)
-        return self.vanilla + self.difference - F.pad(total, [1, 1] * self.spatial_dims)
+        return folded(self.vanilla, self.difference)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         if self.spatial_dims == 2:

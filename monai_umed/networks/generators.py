@@ -15,6 +15,8 @@ from torch.nn import functional as F
 from .central_difference import CentralDifferenceConv
 
 OUTPUTS = ("tanh", "clip")
+SLOPE = 0.1
+"""Of the leaky ReLU below 0."""
 
 
 def _conv(spatial_dims: int, in_channels: int, out_channels: int, central_difference: bool) -> nn.Module:
@@ -32,7 +34,7 @@ def _stage(
         layers.append(_conv(spatial_dims, out_channels if index else in_channels, out_channels, central_difference))
         if norm is not None:
             layers.append(get_norm_layer(norm, spatial_dims, out_channels))
-        layers.append(nn.LeakyReLU(0.1))
+        layers.append(nn.LeakyReLU(SLOPE))
     return nn.Sequential(*layers)
 
 
@@ -160,11 +162,16 @@ class Perturbator(nn.Module):
         last_conv.weight *= 0.1
         last_conv.bias.fill_(1)
 
-    def forward(self, image: torch.Tensor) -> torch.Tensor:
-        size = image.shape[2:]
+    def padding(self, size: list[int]) -> list[int]:
+        """Return pixels to add to an image of a spatial size on both sides of each axis, the last one first."""
         padding: list[int] = []
         for axis in range(len(size) - 1, -1, -1):
             padding += [0, max(self.smallest - size[axis], -size[axis] % self.stride)]
+        return padding
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        size = image.shape[2:]
+        padding = self.padding(list(size))
         x = self.fold(F.pad(image, padding, mode="replicate") if sum(padding) > 0 else image)
         skips: list[torch.Tensor] = []
         for stage in self.encoder:

@@ -99,7 +99,7 @@ class Protector(ABC):
 
     def noises(self, parts: Sequence[Part]) -> list[torch.Tensor]:
         """Return the :meth:`noise` of several slices; methods that are faster with many at once override it."""
-        return [self.noise(*part) for part in parts]
+        return [self.noise(*part[:4]) for part in parts]
 
     def fit(self, items: Sequence[dict], progress: bool = True) -> None:
         """Do what the method :attr:`needs`; methods that need nothing do nothing.
@@ -236,17 +236,15 @@ class Protector(ABC):
     ) -> bool:
         """Write delta and bound of images in place, and return whether anything could change in real numbers."""
         boxes = [(slice(None), *self.region(label, spacing)) for _, label, *_ in views]
-        parts, inners, possible = [], [], False
+        parts, possible = [], False
         for (image, label, *_), box, case_id in zip(views, boxes, case_ids, strict=True):
-            self._check(image[box], label[box])
             bounds = self.bounds(image[box], label[box], spacing)
-            inner = (slice(None), *nonzero_box(bounds, bounds.ndim - 1))  # elsewhere nothing changes
-            possible |= bounds[inner].numel() > 0
-            round_down(bounds[inner], levels)
-            parts.append(Part(image[box], label[box], bounds, case_id))
-            inners.append(inner)
-        places = zip(views, boxes, inners, strict=True)
-        for ((_, _, delta, bound), box, inner), part, noise in zip(places, parts, self.noises(parts), strict=True):
+            part = Part(image[box], label[box], bounds, case_id, nonzero_box(bounds, bounds.ndim - 1))
+            possible |= bounds[(slice(None), *part.box)].numel() > 0
+            round_down(bounds[(slice(None), *part.box)], levels)
+            parts.append(part)
+        for (_, _, delta, bound), box, part, noise in zip(views, boxes, parts, self.noises(parts), strict=True):
+            inner = (slice(None), *part.box)  # elsewhere nothing changes
             bound[box][inner] = limit = part.bounds[inner].sum(dim=0, keepdim=True)
             delta[box][inner] = add_bounded(part.image[inner], noise[inner], limit).sub_(part.image[inner])
         return possible

@@ -39,12 +39,13 @@ def no_perturbation(image: torch.Tensor) -> Perturbation:
 
 
 class Part(NamedTuple):
-    """The arguments of :meth:`Protector.noise` for an image or a slice of a volume."""
+    """The arguments of :meth:`Protector.noise` for an image or a slice of a volume, and the box in which it is used."""
 
     image: torch.Tensor
     label: torch.Tensor
     bounds: torch.Tensor
     case_id: str | None
+    box: tuple[slice, ...]
 
 
 def round_down(bounds: torch.Tensor, levels: float | None) -> torch.Tensor:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 import torch
-from monai.inferers import sliding_window_inference
-from torch.nn import functional as F
 
 from ..functional.box import grown, nonzero_box
 from ..functional.contour_band import SIDES, contour_band, half_widths
 from ..functional.local_binary_pattern import MODES, lbp_bound
-from ..functional.resampling import resize
+from ..functional.resampling import resize, resize_within
 from ..networks import UMedPerturbator
 from .base import Needs, Protector
 from .bounds import band_widths
+from .perturbation import Part
+from .raw_noise import RawNoise
 
 
 def bound_noise(raw: torch.Tensor, bounds: torch.Tensor, eps: float, output: str = "tanh") -> torch.Tensor:
@@ -140,6 +140,7 @@ class UMed(Protector):
         self.background_share = background_share
         self.perceptual_weight = perceptual_weight
         self.native = native
+        self._raw = RawNoise(perturbator)
 
     @property
     def grid(self) -> tuple[int, ...] | None:
@@ -169,6 +170,10 @@ class UMed(Protector):
     def load_state(self, state: Mapping[str, Any]) -> None:
         self.perturbator.load_state_dict(state)
         self.perturbator.to(next(iter(state.values())).device).eval().requires_grad_(False)
+
+    @property
+    def fitted(self) -> bool:
+        return True  # without a look at all weights for each image
 
     def _band_widths(self, size: Sequence[int], spacing: Sequence[float] | None) -> tuple[int, ...]:
         return band_widths(self.band_radius, self.band_unit, size, working_size=self.grid, spacing=spacing)
@@ -227,33 +232,21 @@ class UMed(Protector):
     def noise(
         self, image: torch.Tensor, label: torch.Tensor, bounds: torch.Tensor, case_id: str | None
     ) -> torch.Tensor:
-        self.perturbator.eval()  # one image must not change the statistics of batch normalization
-        output = self.perturbator.output
-        if not self.native:
-            raw = self.perturbator(resize(image[None].to(torch.float32), self.working_size))
-            box = (slice(None), slice(None), *nonzero_box(bounds, bounds.ndim - 1))
-            noise = torch.zeros_like(image, dtype=torch.float32)[None]
-            raw = resize(raw, image.shape[1:])[box].contiguous()
-            noise[box] = bound_noise(raw, bounds[None][box], self.eps, output)
-            return noise[0]
-        raw = self._native_noise(image[None].to(torch.float32))
-        noise = torch.empty_like(image)
-        for index in range(image.shape[1]):  # slice by slice, since copies of a large volume would fill the memory
-            noise[:, index] = bound_noise(raw[:, :, index], bounds[None, :, index], self.eps, output)[0]
-        return noise
+        return self.noises([Part(image, label, bounds, case_id, nonzero_box(bounds, bounds.ndim - 1))])[0]
 
-    def _native_noise(self, image: torch.Tensor) -> torch.Tensor:
-        """Compute raw noise ``(1, 2 * C, *spatial)`` of ``(1, C, *spatial)`` from overlapping windows."""
-        stride = self.perturbator.contour.stride
-        size = image.shape[2:]
-        target = [max(least, -(-side // stride) * stride) for side, least in zip(size, self.working_size, strict=True)]
-        padding = [pad for side, new in zip(size[::-1], target[::-1], strict=True) for pad in (0, new - side)]
-        raw = sliding_window_inference(
-            F.pad(image, padding, mode="replicate"),
-            self.working_size,
-            sw_batch_size=4,
-            predictor=self.perturbator,
-            overlap=0.5,
-            mode="gaussian",
-        )
-        return cast(torch.Tensor, raw)[(slice(None), slice(None), *(slice(side) for side in size))]
+    def noises(self, parts: Sequence[Part]) -> list[torch.Tensor]:
+        output = self.perturbator.output
+        noises = [torch.zeros_like(part.image, dtype=torch.float32) for part in parts]
+        if self.native:
+            for number, raw in self._raw.in_windows([part.image for part in parts], self.working_size):
+                bounds, noise = parts[number].bounds, noises[number]
+                # Plane by plane, since copies of a large volume would fill the memory.
+                for index in range(noise.shape[1]) if self.spatial_dims == 3 else [slice(None)]:
+                    noise[:, index] = bound_noise(raw[None, :, index], bounds[None, :, index], self.eps, output)[0]
+            return noises
+        for part, noise in zip(parts, noises, strict=True):
+            raw = self._raw(resize(part.image[None].to(torch.float32), self.working_size))
+            inner = (slice(None), *part.box)
+            raw = resize_within(raw, part.image.shape[1:], part.box).contiguous()
+            noise[inner] = bound_noise(raw, part.bounds[inner][None], self.eps, output)[0]
+        return noises

@@ -16,6 +16,7 @@ from uuid import uuid4
 import torch
 
 from ..protectors import Bound, Protector
+from ..protectors.raw_noise import RawNoise
 
 # Packages whose releases may round, compress or encode differently.
 _PACKAGES = (
@@ -71,6 +72,8 @@ def _add(digest: Any, value: Any) -> None:
             _add(digest, item)
     elif isinstance(value, Bound):
         _add(digest, asdict(value))
+    elif isinstance(value, RawNoise):
+        pass  # it computes with generators that are an attribute of their own
     elif isinstance(value, list | tuple):
         digest.update(f"{len(value)}".encode("ascii"))
         for item in value:

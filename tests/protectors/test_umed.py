@@ -12,6 +12,7 @@ from umed_toys import ROUNDING, disk, make_image, make_protector
 from monai_umed.functional.bounded_addition import add_bounded
 from monai_umed.functional.resampling import resize
 from monai_umed.protectors import UMed
+from monai_umed.protectors.raw_noise import RawNoise
 from monai_umed.protectors.umed import bound_noise
 
 
@@ -209,7 +210,7 @@ def test_what_is_left_out_of_the_box_changes_no_bit(
     if protector.native:
         return
     with torch.no_grad():
-        raw = resize(protector.perturbator(resize(image[None], protector.working_size)), image.shape[1:])
+        raw = resize(RawNoise(protector.perturbator)(resize(image[None], protector.working_size)), image.shape[1:])
     noise = bound_noise(raw, bounds[None], protector.eps, protector.perturbator.output)[0]
     delta, bound = protector(image, label, levels=levels)
     limit = bounds.sum(dim=0, keepdim=True)

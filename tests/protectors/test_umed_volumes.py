@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -148,3 +150,26 @@ def test_what_lies_outside_of_what_is_looked_at_does_not_matter(dims: int, axis:
     whole, part = protector(image, label, spacing), protector(seen, label, spacing)
     assert torch.equal(whole.delta, part.delta) and torch.equal(whole.bound, part.bound)
     assert image[box].numel() < image.numel() / 2
+
+
+def test_noise_follows_weights_that_change() -> None:
+    protector = make_protector(2)
+    image, label = (part[..., 10] for part in make_volume(40, 21, 20))
+    first, again = protector(image, label).delta, protector(image, label).delta
+    assert torch.equal(first, again)
+    state = {name: weight + 0.01 for name, weight in protector.state().items()}
+    protector.load_state(state)
+    changed, other = protector(image, label).delta, make_protector(2)
+    other.load_state(state)
+    assert not torch.equal(first, changed)
+    assert torch.equal(changed, other(image, label).delta)
+
+
+def test_a_copy_has_generators_of_its_own() -> None:
+    protector = make_protector(2)
+    image, label = (part[..., 10] for part in make_volume(40, 21, 20))
+    before = protector(image, label).delta
+    copy = deepcopy(protector)
+    copy.load_state({name: weight + 0.01 for name, weight in copy.state().items()})
+    assert not torch.equal(copy(image, label).delta, before)
+    assert torch.equal(protector(image, label).delta, before)
