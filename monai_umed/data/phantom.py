@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -148,11 +149,15 @@ def _write_cases(folder: Path, record: dict[str, int]) -> None:
     (folder / image_folder).mkdir(parents=True)
     (folder / label_folder).mkdir()
     names = [f"phantom_{index:04d}" for index in range(record["num_train"] + record["num_test"])]
-    for index, name in enumerate(names):
+
+    def write(index: int) -> None:
         image, label = make_phantom(record["seed"], index, spatial_dims)
-        _save(folder / image_folder / f"{name}{suffix}", image)
+        _save(folder / image_folder / f"{names[index]}{suffix}", image)
         # Viewers show a mask of 0 and 1 as black.
-        _save(folder / label_folder / f"{name}{suffix}", label * np.uint8(255 if spatial_dims == 2 else 1))
+        _save(folder / label_folder / f"{names[index]}{suffix}", label * np.uint8(255 if spatial_dims == 2 else 1))
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        list(pool.map(write, range(len(names))))  # each case has random numbers of its own
     split = {"train": names[: record["num_train"]], "test": names[record["num_train"] :]}
     (folder / "split.json").write_text(json.dumps(split, indent=1))
     (folder / "phantom.json").write_text(json.dumps(record, indent=1))
