@@ -17,8 +17,8 @@ from .options import say_next
 def phantom(
     folder: Annotated[Path | None, typer.Argument(help="where to write it", show_default="the cache")] = None,
     spatial_dims: Annotated[int, typer.Option(min=2, max=3, help="2 for images, 3 for volumes")] = 2,
-    num_train: Annotated[int | None, typer.Option(min=1, help="training cases", show_default="240 or 120")] = None,
-    num_test: Annotated[int | None, typer.Option(min=0, help="test cases", show_default="60 or 30")] = None,
+    num_train: Annotated[int | None, typer.Option(min=1, help="training cases", show_default="224 or 120")] = None,
+    num_test: Annotated[int | None, typer.Option(min=0, help="test cases", show_default="56 or 30")] = None,
 ) -> None:
     """Write the synthetic dataset, or say where it is, to try everything without data of one's own."""
     write = mu.phantom_dir if folder is None else partial(mu.write_phantom, folder)

@@ -74,7 +74,7 @@ def write_phantom(
     Args:
         folder: where to write, and what is returned; missing parents are created.
         spatial_dims, seed: 2 or 3; non-negative number of the dataset.
-        num_train, num_test: numbers of training cases (at least 1) and test cases (at least 0), by default 400 and 100
+        num_train, num_test: numbers of training cases (at least 1) and test cases (at least 0), by default 224 and 56
             images, or 120 and 30 volumes.
 
     Raises:
@@ -110,7 +110,7 @@ def write_phantom(
 
 def _counts(spatial_dims: int, num_train: int | None, num_test: int | None) -> tuple[int, int]:
     """Training and test cases; a volume takes as long to train on as many images."""
-    train, test = (120, 30) if spatial_dims == 3 else (400, 100)
+    train, test = (120, 30) if spatial_dims == 3 else (224, 56)
     return train if num_train is None else num_train, test if num_test is None else num_test
 
 

@@ -86,7 +86,10 @@ def configs() -> str:
     Raises:
         KeyError: If ``settings.csv`` has no sentence for an id.
     """
-    intro = "Every id can be set by `--id value` after `python -m monai.bundle run --config_file ...`."
+    intro = (
+        "Every id can be set by `--id value` after `python -m monai.bundle run --config_file ...`. Meanings that are not "
+        "beside an id stand [at the end](#in-several-of-them)."
+    )
     parts = [_generated("Ids of the configs", intro)]
     with (docs_dir() / "reference" / SETTINGS).open(encoding="utf-8", newline="") as file:
         meanings = {(row["config"], row["id"]): row["meaning"] for row in csv.DictReader(file)}
@@ -99,13 +102,18 @@ def configs() -> str:
                 for name, value in ids.items()
                 for root in [name.partition("#")[0]]
             ]
-    shared, header = _in_several(rows.values()), ["id", "default", "meaning"]
-    for name, entries in rows.items():
-        parts.append(f"## {name}\n")
-        if own := [entry for entry in entries if entry not in shared]:
-            parts.append(table(header, own))
+    shared = _in_several(rows.values())
+    meant = [(name, meaning) for name, _, meaning in _in_several([(n, "", m) for n, _, m in e] for e in rows.values())]
+    header = ["id", "default", "meaning"]
+    for file, entries in rows.items():
+        parts.append(f"## {file}\n")
+        own = [(name, default, meaning) for name, default, meaning in entries if (name, default, meaning) not in shared]
+        if own:
+            parts.append(table(header, ((n, d, "" if (n, m) in meant else m) for n, d, m in own)))
         parts += _also(entry[0] for entry in entries if entry in shared)
-    parts.append(f"## {SEVERAL}\n\n" + table(header, shared))
+    defaults = {(name, meaning): default for name, default, meaning in shared}
+    last = [(name, defaults.get((name, meaning), ""), meaning) for name, meaning in meant]
+    parts.append(f"## {SEVERAL}\n\n" + table(header, last))
     return "\n".join(parts)
 
 
