@@ -16,7 +16,7 @@ class Pattern:
     """Where UMed perturbs and which pattern it starts from; the defaults are those of images.
 
     Attributes:
-        band_side, texture, background_share: see :class:`monai_umed.protectors.UMed`.
+        band_side, texture: see :class:`monai_umed.protectors.UMed`.
         period: pixels after which the pattern repeats.
         mirrored: whether the pattern is its own mirror image, so that flips do not change it.
         native_scale: see :func:`monai_umed.fitting.umed_trainer.perturb_batch`.
@@ -24,7 +24,6 @@ class Pattern:
 
     band_side: str = "inner"
     texture: str = "flat"
-    background_share: float = 0.0
     period: int = 4
     mirrored: bool = False
     native_scale: int = 2
@@ -129,7 +128,6 @@ def choose_pattern(
     eps: float | str | None = None,
     band_side: str | None = None,
     texture: str | None = None,
-    background_share: float | None = None,
     period: int | None = None,
     native_scale: int | None = None,
 ) -> Choice:
@@ -141,7 +139,7 @@ def choose_pattern(
         method: the method to fit.
         pattern_key: file of a key that the pattern comes from; it is not read here.
         eps: see :func:`read_eps`; None for the preset's.
-        band_side, texture, background_share, period, native_scale: see :class:`Pattern`; None for the preset's.
+        band_side, texture, period, native_scale: see :class:`Pattern`; None for the preset's.
 
     Raises:
         ValueError: If there is no such preset, it is for another method, or ``eps`` is invalid.
@@ -160,7 +158,6 @@ def choose_pattern(
     given = {
         "band_side": band_side,
         "texture": texture,
-        "background_share": background_share,
         "period": period,
         "native_scale": native_scale,
     }
