@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, MutableSequence, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -29,6 +30,7 @@ def run_cells(
     cells: Sequence[Cell],
     *,
     workers: int | None = None,
+    threads: int | None = None,
     progress: bool = True,
     title: str = "audit",
     estimate: Estimate | None = None,
@@ -41,7 +43,8 @@ def run_cells(
     Args:
         comparison: what all cells share.
         cells: what to run.
-        workers: processes; by default one per CPU core, one in all with a GPU.
+        workers: processes; by default one per CPU core, one in all with a GPU. One works in this process.
+        threads: of each of several processes; by default they share the CPU cores.
         progress: whether to show a bar over the trainings and their steps.
         title: of the bar.
         estimate: of the run that these cells are a part of; None if they are all of it.
@@ -65,7 +68,8 @@ def run_cells(
     bar = MatrixBar(title, steps, estimate, hidden=not progress)
     try:
         if workers > 1:
-            return _run_in_processes(comparison, pending, workers=workers, steps=steps, bar=bar, why_skip=why_skip)
+            prepare = partial(_prepare_worker, steps, threads or max(1, _cores() // workers))
+            return _run_in_processes(comparison, pending, workers=workers, prepare=prepare, bar=bar, why_skip=why_skip)
         failures = {}
         for index, cell in enumerate(pending):
             if why_skip(cell) is None:
@@ -97,7 +101,7 @@ def _run_in_processes(
     cells: Sequence[Cell],
     *,
     workers: int,
-    steps: MutableSequence[int],
+    prepare: Callable[[Path], None],
     bar: MatrixBar,
     why_skip: Callable[[Cell], str | None],
 ) -> dict[Cell, str]:
@@ -120,7 +124,7 @@ def _run_in_processes(
 
     with (
         TemporaryDirectory(prefix="monai_umed_") as shared,
-        worker_pool(workers, _prepare_worker, (steps, max(1, _cores() // workers), Path(shared))) as pool,
+        worker_pool(workers, prepare, (Path(shared),)) as pool,
     ):
         start(pool)
         while running:
