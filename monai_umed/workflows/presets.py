@@ -30,6 +30,7 @@ class Pattern:
 
 
 _VOLUMES = Pattern(texture="activity", period=2, native_scale=1)
+_COARSER = Pattern(period=6)  # of squares of three pixels more is left by what nnU-Net's augmentation does
 
 
 @dataclass(frozen=True)
@@ -54,9 +55,12 @@ class Preset:
 PRESETS = {
     "invisible": Preset("3 of 255 gray levels", eps=3 / 255),
     "default": Preset("the region inside its contour, 4 of 255 gray levels"),
-    "medium": Preset("8 of 255 gray levels, for exploiters who augment", eps=8 / 255),
+    "medium": Preset("8 of 255 gray levels, for exploiters who augment", eps=8 / 255, images=_COARSER),
     "strong": Preset(
-        "12 of 255 gray levels, which may be seen", eps=12 / 255, volumes=replace(_VOLUMES, mirrored=True)
+        "12 of 255 gray levels, which may be seen",
+        eps=12 / 255,
+        images=_COARSER,
+        volumes=replace(_VOLUMES, mirrored=True),
     ),
     "stamp": Preset("a fixed pattern, without a fit", method=STAMP),
     "tint": Preset("colors shifted inside and the other way outside, for images with colors", method=TINT),
@@ -146,7 +150,7 @@ def choose_pattern(
 
     Example:
         >>> choose_pattern("strong", volumes=False).period
-        4
+        6
     """
     chosen = find_preset(preset)
     if chosen.method != UMED and method != chosen.method:
