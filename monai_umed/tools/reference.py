@@ -77,7 +77,7 @@ def _in_several(groups: Iterable[Sequence[Entry]]) -> list[Entry]:
 
 def _also(names: Iterable[str]) -> list[str]:
     shown = ", ".join(names)
-    return [f"And {shown}, see [below](#{SEVERAL.lower().replace(' ', '-')}).\n"] if shown else []
+    return [f"And {shown} ([below](#{SEVERAL.lower().replace(' ', '-')})).\n"] if shown else []
 
 
 def configs() -> str:
