@@ -184,7 +184,7 @@ def quick_check(
         f"Quick check on {len(facts.test_ids)} clean test images, seed {seed}; "
         "Dice, trained on clean -> protected files:",
         *(
-            f"  {exploiter.shown + ':':<48} {dice[0]:.3f} -> {dice[1]:.3f}"
+            f"  {exploiter.shown + ':':<52} {dice[0]:.3f} -> {dice[1]:.3f}"
             for exploiter, dice in ((PLAIN, plain), (AUGMENTING, augmented))
         ),
         f"  protected files: PSNR {psnr}, SSIM {fidelity['ssim']:.4f}",
@@ -219,8 +219,16 @@ def _train_all(comparison: Comparison, progress: bool) -> list[tuple[float, floa
     ]
     cells = [cell for pair in pairs for cell in pair]
     workers = 1 if rank_count() > 1 else None
-    with orderly_end(), without_main():
-        failed = run_cells(comparison, cells, workers=workers, threads=1, progress=progress, title="quick check")
+    with orderly_end():
+        failed = run_cells(
+            comparison,
+            cells,
+            workers=workers,
+            threads=1,
+            progress=progress,
+            title="quick check",
+            starting=without_main,
+        )
     for cell, reason in failed.items():
         raise RuntimeError(f"The quick check could not train {cell.name}: {reason}")
     return [(_dice(comparison, clean), _dice(comparison, protected)) for clean, protected in pairs]

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, MutableSequence, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -35,6 +36,7 @@ def run_cells(
     title: str = "audit",
     estimate: Estimate | None = None,
     why_skip: Callable[[Cell], str | None] = lambda cell: None,
+    starting: Callable[[], AbstractContextManager[object]] = nullcontext,
 ) -> dict[Cell, str]:
     """Run the cells that have no result yet, neither here nor on clean files in another run on this machine.
 
@@ -49,6 +51,7 @@ def run_cells(
         title: of the bar.
         estimate: of the run that these cells are a part of; None if they are all of it.
         why_skip: asked before each training starts; those that it gives a reason for are not run.
+        starting: entered while a process may start, such as :func:`monai_umed.evaluation.workers.without_main`.
 
     Returns:
         The reason of every cell that failed.
@@ -69,7 +72,9 @@ def run_cells(
     try:
         if workers > 1:
             prepare = partial(_prepare_worker, steps, threads or max(1, _cores() // workers))
-            return _run_in_processes(comparison, pending, workers=workers, prepare=prepare, bar=bar, why_skip=why_skip)
+            return _run_in_processes(
+                comparison, pending, workers=workers, prepare=prepare, bar=bar, why_skip=why_skip, starting=starting
+            )
         failures = {}
         for index, cell in enumerate(pending):
             if why_skip(cell) is None:
@@ -104,6 +109,7 @@ def _run_in_processes(
     prepare: Callable[[Path], None],
     bar: MatrixBar,
     why_skip: Callable[[Cell], str | None],
+    starting: Callable[[], AbstractContextManager[object]],
 ) -> dict[Cell, str]:
     failures: dict[Cell, str] = {}
     coming = iter(enumerate(cells))
@@ -117,7 +123,8 @@ def _run_in_processes(
                 bar.end(index)
                 continue
             try:
-                running[pool.submit(_attempt_here, comparison, cell, index)] = index
+                with starting():
+                    running[pool.submit(_attempt_here, comparison, cell, index)] = index
             except BrokenProcessPool as dead:
                 failures[cell] = f"{type(dead).__name__}: {dead}"
                 bar.end(index)

@@ -77,7 +77,7 @@ def _in_several(groups: Iterable[Sequence[Entry]]) -> list[Entry]:
 
 def _also(names: Iterable[str]) -> list[str]:
     shown = ", ".join(names)
-    return [f"And {shown}, see [below](#{SEVERAL.lower().replace(' ', '-')}).\n"] if shown else []
+    return [f"And {shown} ([below](#{SEVERAL.lower().replace(' ', '-')})).\n"] if shown else []
 
 
 def configs() -> str:
@@ -87,8 +87,8 @@ def configs() -> str:
         KeyError: If ``settings.csv`` has no sentence for an id.
     """
     intro = (
-        "Every id can be set by `--id value` after `python -m monai.bundle run --config_file ...`. Meanings that are not "
-        "beside an id stand [at the end](#in-several-of-them)."
+        "Every id can be set by `--id value` after `python -m monai.bundle run --config_file ...`. Meanings that are "
+        "not beside an id stand [at the end](#in-several-of-them)."
     )
     parts = [_generated("Ids of the configs", intro)]
     with (docs_dir() / "reference" / SETTINGS).open(encoding="utf-8", newline="") as file:
@@ -105,8 +105,8 @@ def configs() -> str:
     shared = _in_several(rows.values())
     meant = [(name, meaning) for name, _, meaning in _in_several([(n, "", m) for n, _, m in e] for e in rows.values())]
     header = ["id", "default", "meaning"]
-    for file, entries in rows.items():
-        parts.append(f"## {file}\n")
+    for config, entries in rows.items():
+        parts.append(f"## {config}\n")
         own = [(name, default, meaning) for name, default, meaning in entries if (name, default, meaning) not in shared]
         if own:
             parts.append(table(header, ((n, d, "" if (n, m) in meant else m) for n, d, m in own)))
