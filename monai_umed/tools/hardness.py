@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import csv
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -46,7 +47,7 @@ def hardness(items: Sequence[dict], suspect: Suspect, *, epochs: int, num_classe
     fold, found = split_folds(items, folds), dict[str, float]()
 
     @torch.inference_mode()
-    def score(network: torch.nn.Module, cases: Sequence[dict]) -> None:
+    def score(cases: Sequence[dict], _: int, network: torch.nn.Module) -> None:
         for item in cases:
             values = answer_of(network(item["image"][None])[0], item["label"].shape[1:], True)
             found[item["id"]] = dice_of(values, item["label"][0].numpy())
@@ -54,7 +55,7 @@ def hardness(items: Sequence[dict], suspect: Suspect, *, epochs: int, num_classe
     for number in range(folds):
         others = [item for item, own in zip(items, fold, strict=True) if own != number]
         left = [item for item, own in zip(items, fold, strict=True) if own == number]
-        suspect.train(others, [epochs], lambda _, network, cases=left: score(network, cases), num_classes=num_classes)
+        suspect.train(others, [epochs], partial(score, left), num_classes=num_classes)
     return found
 
 

@@ -77,10 +77,10 @@ def test_fewer_held_back_cases_prove_less(plan: Plan) -> None:
 
 def test_every_case_is_scored_once_by_a_network_that_saw_neither_it_nor_its_near_duplicate() -> None:
     rng = torch.Generator().manual_seed(0)
-    labels = [(torch.rand((1, 16, 16), generator=rng) > 0.5).float() for _ in range(8)]
-    items = [{"id": f"{n}", "image": torch.rand((1, 16, 16), generator=rng), "label": y} for n, y in enumerate(labels)]
-    items.append({**items[0], "id": "twin", "image": items[0]["image"] * 0.99})
+    labels = [(torch.rand((1, 32, 32), generator=rng) > 0.5).float() for _ in range(8)]
+    items = [{"id": f"{n}", "image": torch.rand((1, 32, 32), generator=rng), "label": y} for n, y in enumerate(labels)]
+    items.append({"id": "twin", "image": 0.99 * torch.as_tensor(items[0]["image"]), "label": labels[0]})
     folds = split_folds(items, 3)
     assert folds[0] == folds[8] and set(folds) == {0, 1, 2}
-    found = hardness(items, Suspect(size=(16, 16), batch_size=4), epochs=1, num_classes=2, folds=3)
+    found = hardness(items, Suspect(size=(32, 32), batch_size=4), epochs=1, num_classes=2, folds=3)
     assert set(found) == {item["id"] for item in items} and all(0 < dice < 1 for dice in found.values())

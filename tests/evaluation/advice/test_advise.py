@@ -138,8 +138,8 @@ def test_a_tint_is_tried_where_there_are_colors(tmp_path: Path, monkeypatch: pyt
     advice = mu.advise(tmp_path / "data", tmp_path / "advice", min_psnr=20, **{**QUICK, "levels": [8]})
     assert [trial.setting.name for trial in advice.trials] == ["stamp-8", "strong-8", "tint-8"]
     assert advice.chosen is not None and advice.chosen.arguments == "--preset tint --eps 8/255"
-    names = [[setting.name for setting in rung] for rung in make_ladder(1, [4, 12])]
-    assert names == [["stamp-4", "default-4"], ["stamp-12", "strong-12"]]
+    rungs = [[setting.name for setting in rung] for rung in make_ladder(1, [4, 12])]
+    assert rungs == [["stamp-4", "default-4"], ["stamp-12", "strong-12"]]
 
 
 def test_an_exploiter_is_named_as_people_would() -> None:
