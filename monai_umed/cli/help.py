@@ -15,7 +15,7 @@ from typer.core import TyperCommand, TyperOption
 PANELS = {
     "What": "checkpoint section labels clean test test_labels original protectors protector exploiters defenses seeds "
     "cases reserve fraction groups max_queries clean hardness sequential recheck foreign seed num_classes ignore_label "
-    "merge_masks intensity_window slice_axis spatial_dims quick quick_check",
+    "merge_masks intensity_window slice_axis spatial_dims num_train num_test quick quick_check",
     "How visible": "preset eps psnr target_psnr bound pattern_key advised advice target min_psnr levels accept",
     "Where": "output sealed seal_key proof_key key device as_json",
     "How long": "grid roi network_size recipe epochs batch_size workers cache stop_when_decided shard dask progress",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -16,9 +17,12 @@ from .options import say_next
 def phantom(
     folder: Annotated[Path | None, typer.Argument(help="where to write it", show_default="the cache")] = None,
     spatial_dims: Annotated[int, typer.Option(min=2, max=3, help="2 for images, 3 for volumes")] = 2,
+    num_train: Annotated[int | None, typer.Option(min=1, help="training cases", show_default="224 or 120")] = None,
+    num_test: Annotated[int | None, typer.Option(min=0, help="test cases", show_default="56 or 30")] = None,
 ) -> None:
     """Write the synthetic dataset, or say where it is, to try everything without data of one's own."""
-    found = mu.phantom_dir(spatial_dims) if folder is None else mu.write_phantom(folder, spatial_dims=spatial_dims)
+    write = mu.phantom_dir if folder is None else partial(mu.write_phantom, folder)
+    found = write(spatial_dims=spatial_dims, num_train=num_train, num_test=num_test)
     split = json.loads((found / "split.json").read_text(encoding="utf-8"))
     print(f"{len(split['train'])} training and {len(split['test'])} test cases of synthetic scans are in {found}.")
     dims = ["--spatial-dims", "3"] if spatial_dims == 3 else []

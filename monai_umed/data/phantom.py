@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -73,7 +74,7 @@ def write_phantom(
     Args:
         folder: where to write, and what is returned; missing parents are created.
         spatial_dims, seed: 2 or 3; non-negative number of the dataset.
-        num_train, num_test: numbers of training cases (at least 1) and test cases (at least 0), by default 400 and 100
+        num_train, num_test: numbers of training cases (at least 1) and test cases (at least 0), by default 224 and 56
             images, or 120 and 30 volumes.
 
     Raises:
@@ -109,7 +110,7 @@ def write_phantom(
 
 def _counts(spatial_dims: int, num_train: int | None, num_test: int | None) -> tuple[int, int]:
     """Training and test cases; a volume takes as long to train on as many images."""
-    train, test = (120, 30) if spatial_dims == 3 else (400, 100)
+    train, test = (120, 30) if spatial_dims == 3 else (224, 56)
     return train if num_train is None else num_train, test if num_test is None else num_test
 
 
@@ -148,11 +149,15 @@ def _write_cases(folder: Path, record: dict[str, int]) -> None:
     (folder / image_folder).mkdir(parents=True)
     (folder / label_folder).mkdir()
     names = [f"phantom_{index:04d}" for index in range(record["num_train"] + record["num_test"])]
-    for index, name in enumerate(names):
+
+    def write(index: int) -> None:
         image, label = make_phantom(record["seed"], index, spatial_dims)
-        _save(folder / image_folder / f"{name}{suffix}", image)
+        _save(folder / image_folder / f"{names[index]}{suffix}", image)
         # Viewers show a mask of 0 and 1 as black.
-        _save(folder / label_folder / f"{name}{suffix}", label * np.uint8(255 if spatial_dims == 2 else 1))
+        _save(folder / label_folder / f"{names[index]}{suffix}", label * np.uint8(255 if spatial_dims == 2 else 1))
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        list(pool.map(write, range(len(names))))  # each case has random numbers of its own
     split = {"train": names[: record["num_train"]], "test": names[record["num_train"] :]}
     (folder / "split.json").write_text(json.dumps(split, indent=1))
     (folder / "phantom.json").write_text(json.dumps(record, indent=1))

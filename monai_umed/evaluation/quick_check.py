@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from shutil import rmtree
 from typing import Any
 
 import torch
@@ -18,13 +19,16 @@ from ..defenses import Materials, defense_entry
 from ..exploiters.registry import build_exploiter, encoder_of
 from ..exploiters.train import train_exploiter
 from ..io.atomic import write_json
+from ..io.provenance import source_version
+from ..io.run_folder import claim_output
 from ..io.stored import IntensityWindow
-from ..training.handlers import TrainingProgress
+from ..training.distributed import rank_count
 from .audit.verdict import LIMIT, WEAK_CEILING
-from .cell import recall_cell, train_cell
 from .folders import Files, check_folders
 from .plan import Cell, Matrix
 from .results import Comparison
+from .runner import run_cells
+from .workers import orderly_end, without_main
 
 
 @dataclass(frozen=True)
@@ -158,27 +162,18 @@ def quick_check(
         intensity_window=intensity_window,
         slice_axis=slice_axis,
     )
-    exploiters = (PLAIN, AUGMENTING)
     matrix = Matrix(
-        exploiters=tuple(exploiter.network for exploiter in exploiters),
-        defenses=tuple(exploiter.defense for exploiter in exploiters),
+        exploiters=(PLAIN.network, AUGMENTING.network),
+        defenses=(PLAIN.defense, AUGMENTING.defense),
         seeds=(seed,),
         recipe=recipe,
         device=str(device),
     )
     facts = check_folders(files, least_tests=1)
-    comparison = Comparison(matrix, files, facts, Path(output_file).parent, cache=cache)
-
-    def learned(exploiter: Exploiter) -> tuple[float, float]:
-        dice = []
-        for name in ("clean", "protected"):
-            cell = Cell(exploiter.network, exploiter.defense, name, seed)
-            bar = TrainingProgress(f"train on {name} files ({exploiter.does})", disable=not progress)
-            finished = recall_cell(comparison, cell) or train_cell(comparison, cell, [bar])
-            dice.append(finished.result.scores.dice)
-        return dice[0], dice[1]
-
-    plain, augmented = learned(PLAIN), learned(AUGMENTING)
+    folder = _claim_folder(Path(output_file).with_suffix(""), [files, matrix, facts.digest])
+    comparison = Comparison(matrix, files, facts, folder, cache=cache)
+    plain, augmented = _train_all(comparison, progress)
+    rmtree(folder)
     fidelity, verdict = manifest.mean_fidelity(), judge(plain, augmented)
     figures: dict[str, float | str | None] = {"clean_dice": plain[0], "protected_dice": plain[1]}
     figures |= {"augmented_clean_dice": augmented[0], "augmented_protected_dice": augmented[1], **fidelity}
@@ -189,7 +184,7 @@ def quick_check(
         f"Quick check on {len(facts.test_ids)} clean test images, seed {seed}; "
         "Dice, trained on clean -> protected files:",
         *(
-            f"  {exploiter.shown + ':':<48} {dice[0]:.3f} -> {dice[1]:.3f}"
+            f"  {exploiter.shown + ':':<52} {dice[0]:.3f} -> {dice[1]:.3f}"
             for exploiter, dice in ((PLAIN, plain), (AUGMENTING, augmented))
         ),
         f"  protected files: PSNR {psnr}, SSIM {fidelity['ssim']:.4f}",
@@ -199,6 +194,51 @@ def quick_check(
     ]
     print("\n".join(lines))
     return figures
+
+
+def _claim_folder(folder: Path, settings: list[Any]) -> Path:
+    """The folder of finished trainings, which an interrupted run finds again; those of other settings are gone."""
+    record = {"settings": repr(settings), "version": source_version()}
+    try:
+        return claim_output(folder, record)
+    except ValueError:
+        rmtree(folder)
+        return claim_output(folder, record)
+
+
+def _train_all(comparison: Comparison, progress: bool) -> list[tuple[float, float]]:
+    """Dice of both exploiters, trained on clean and on protected files.
+
+    Each CPU core has a process, at most one for each training; with a GPU or under ``torchrun`` there is one in all.
+    Several have one thread each, so that their number decides about the time alone, not about the figures.
+    """
+    [seed] = comparison.matrix.seeds
+    pairs = [
+        [Cell(exploiter.network, exploiter.defense, data, seed) for data in ("clean", "protected")]
+        for exploiter in (PLAIN, AUGMENTING)
+    ]
+    cells = [cell for pair in pairs for cell in pair]
+    workers = 1 if rank_count() > 1 else None
+    with orderly_end():
+        failed = run_cells(
+            comparison,
+            cells,
+            workers=workers,
+            threads=1,
+            progress=progress,
+            title="quick check",
+            starting=without_main,
+        )
+    for cell, reason in failed.items():
+        raise RuntimeError(f"The quick check could not train {cell.name}: {reason}")
+    return [(_dice(comparison, clean), _dice(comparison, protected)) for clean, protected in pairs]
+
+
+def _dice(comparison: Comparison, cell: Cell) -> float:
+    result = comparison.result(cell)
+    if result is None:
+        raise RuntimeError(f"{comparison.result_file(cell)} was removed during the run.")
+    return result.scores.dice
 
 
 def _next_steps(dataset_dir: DatasetDir, protected_dir: str | Path) -> list[str]:

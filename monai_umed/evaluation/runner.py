@@ -7,6 +7,8 @@ import os
 from collections.abc import Callable, MutableSequence, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -29,10 +31,12 @@ def run_cells(
     cells: Sequence[Cell],
     *,
     workers: int | None = None,
+    threads: int | None = None,
     progress: bool = True,
     title: str = "audit",
     estimate: Estimate | None = None,
     why_skip: Callable[[Cell], str | None] = lambda cell: None,
+    starting: Callable[[], AbstractContextManager[object]] = nullcontext,
 ) -> dict[Cell, str]:
     """Run the cells that have no result yet, neither here nor on clean files in another run on this machine.
 
@@ -41,11 +45,13 @@ def run_cells(
     Args:
         comparison: what all cells share.
         cells: what to run.
-        workers: processes; by default one per CPU core, one in all with a GPU.
+        workers: processes; by default one per CPU core, one in all with a GPU. One works in this process.
+        threads: of each of several processes; by default they share the CPU cores.
         progress: whether to show a bar over the trainings and their steps.
         title: of the bar.
         estimate: of the run that these cells are a part of; None if they are all of it.
         why_skip: asked before each training starts; those that it gives a reason for are not run.
+        starting: entered while a process may start, such as :func:`monai_umed.evaluation.workers.without_main`.
 
     Returns:
         The reason of every cell that failed.
@@ -65,7 +71,10 @@ def run_cells(
     bar = MatrixBar(title, steps, estimate, hidden=not progress)
     try:
         if workers > 1:
-            return _run_in_processes(comparison, pending, workers=workers, steps=steps, bar=bar, why_skip=why_skip)
+            prepare = partial(_prepare_worker, steps, threads or max(1, _cores() // workers))
+            return _run_in_processes(
+                comparison, pending, workers=workers, prepare=prepare, bar=bar, why_skip=why_skip, starting=starting
+            )
         failures = {}
         for index, cell in enumerate(pending):
             if why_skip(cell) is None:
@@ -97,9 +106,10 @@ def _run_in_processes(
     cells: Sequence[Cell],
     *,
     workers: int,
-    steps: MutableSequence[int],
+    prepare: Callable[[Path], None],
     bar: MatrixBar,
     why_skip: Callable[[Cell], str | None],
+    starting: Callable[[], AbstractContextManager[object]],
 ) -> dict[Cell, str]:
     failures: dict[Cell, str] = {}
     coming = iter(enumerate(cells))
@@ -113,14 +123,15 @@ def _run_in_processes(
                 bar.end(index)
                 continue
             try:
-                running[pool.submit(_attempt_here, comparison, cell, index)] = index
+                with starting():
+                    running[pool.submit(_attempt_here, comparison, cell, index)] = index
             except BrokenProcessPool as dead:
                 failures[cell] = f"{type(dead).__name__}: {dead}"
                 bar.end(index)
 
     with (
         TemporaryDirectory(prefix="monai_umed_") as shared,
-        worker_pool(workers, _prepare_worker, (steps, max(1, _cores() // workers), Path(shared))) as pool,
+        worker_pool(workers, prepare, (Path(shared),)) as pool,
     ):
         start(pool)
         while running:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
+from types import ModuleType
 from typing import Any, NoReturn
 
 
@@ -65,6 +67,19 @@ def worker_pool(
         held.close()
         pool.shutdown(cancel_futures=True)
         lifeline.close()
+
+
+@contextmanager
+def without_main() -> Iterator[None]:
+    """Keep processes that start in this block from running the user's script once more, which may not be made for it.
+
+    What that script has registered, such as exploiters of its own, is unknown to them.
+    """
+    main, sys.modules["__main__"] = sys.modules["__main__"], ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
 
 
 def attempt(function: Callable[..., None], *arguments: Any) -> str | None:

@@ -70,12 +70,11 @@ def reach_psnr(
     """Lower a fitted protector's ``eps`` until files reach a PSNR.
 
     Gray levels are whole numbers, so a slightly lower eps costs UMed's contour a whole level at once: 2.5 dB from 4 to
-    3 of 255. As an alternative for UMed, eps stays above that step and texture and background are lowered instead. The
+    3 of 255. As an alternative for UMed, eps stays above that step and the texture is lowered instead. The
     result is the alternative that is closest to the target.
 
     Args:
-        protector: fitted protector, whose ``eps``, and for UMed ``texture_share`` and ``background_share``, are changed
-            in place.
+        protector: fitted protector, whose ``eps``, and for UMed ``texture_share``, are changed in place.
         cases: cases from which a :data:`SAMPLE` is measured.
         target: smallest allowed mean PSNR of the files in dB.
         num_classes, intensity_window: see :func:`monai_umed.release.protect.protect_dataset`.
@@ -91,12 +90,12 @@ def reach_psnr(
     """
     loaded = _load_some(cases, num_classes, intensity_window)
     eps, umed = protector.eps, protector if isinstance(protector, UMed) else None
-    texture, background = (1.0, 0.0) if umed is None else (umed.texture_share, umed.background_share)
+    texture = 1.0 if umed is None else umed.texture_share
 
     def psnr(eps_share: float, beside_contour: float) -> float:
         protector.eps = min(eps * eps_share, EPS_LIMIT)
         if umed is not None:
-            umed.texture_share, umed.background_share = texture * beside_contour, background * beside_contour
+            umed.texture_share = texture * beside_contour
         return _mean_psnr(protector, loaded)
 
     best = psnr(most, 1)

@@ -17,11 +17,11 @@ from .bounds import band_widths
 from .perturbation import Part
 from .raw_noise import RawNoise
 
+_GONE = ("background_share", "perceptual_weight")  # both 0 in nearly all checkpoints of version 0.1
+
 
 def bound_noise(raw: torch.Tensor, bounds: torch.Tensor, eps: float, output: str = "tanh") -> torch.Tensor:
     """Bound raw contour and texture noise in their regions (UMed, Eq. 4 and 5).
-
-    In a third region, the background, the contour noise continues with the opposite sign.
 
     ``"tanh"`` gives ``bound * tanh(raw)``, which has the same limit as the paper's clip, and a gradient everywhere.
     ``"clip"`` gives ``eps * raw`` within each region, which `add_bounded` then clips:
@@ -30,8 +30,7 @@ def bound_noise(raw: torch.Tensor, bounds: torch.Tensor, eps: float, output: str
 
     Args:
         raw: contour noise, then texture noise, ``(B, 2 * C, *spatial)``, see :class:`UMedPerturbator`.
-        bounds: contour bound, texture bound and optionally background bound, ``(B, 2 or 3, *spatial)`` in [0, 1] units,
-            of which at most one is above 0 in any pixel.
+        bounds: contour bound and texture bound, ``(B, 2, *spatial)`` in [0, 1] units, at most one above 0 in a pixel.
         eps: unit of ``"clip"``.
         output: ``"tanh"`` or ``"clip"``.
 
@@ -41,11 +40,10 @@ def bound_noise(raw: torch.Tensor, bounds: torch.Tensor, eps: float, output: str
     contour, texture = raw.chunk(2, dim=1)
     if output == "tanh":
         contour, texture = contour.tanh(), texture.tanh()
-        on_contour, on_texture, *on_background = bounds.split(1, dim=1)
+        on_contour, on_texture = bounds.split(1, dim=1)
     else:
-        on_contour, on_texture, *on_background = (eps * (bounds > 0)).split(1, dim=1)
-    noise = contour * on_contour + texture * on_texture
-    return noise - contour * on_background[0] if on_background else noise
+        on_contour, on_texture = (eps * (bounds > 0)).split(1, dim=1)
+    return contour * on_contour + texture * on_texture
 
 
 class UMed(Protector):
@@ -71,10 +69,6 @@ class UMed(Protector):
         texture_threshold: threshold of `lbp_bound`.
         texture_share: fraction of eps for the texture inside, see :mod:`monai_umed.fitting.target_psnr`.
         contour_share: fraction of eps for the contour; 0 for the ablation without it.
-        background_share: fraction of eps for pixels outside of region and band, which get the opposite of the contour
-            noise; 0 as in the paper leaves them unchanged.
-        perceptual_weight: how far the contour's bound also follows the texture, from 0 as in the paper to 1, where flat
-            parts of the contour stay unchanged.
         native: whether the generators see native pixels in windows.
     """
 
@@ -94,8 +88,6 @@ class UMed(Protector):
         texture_threshold: float = 1.5 / 255,
         texture_share: float = 1.0,
         contour_share: float = 1.0,
-        background_share: float = 0.0,
-        perceptual_weight: float = 0.0,
         native: bool = False,
         slice_axis: int | None = None,
     ) -> None:
@@ -117,17 +109,12 @@ class UMed(Protector):
             raise ValueError(f"band_side is {band_side!r}; use one of {', '.join(SIDES)}.")
         if texture not in (*MODES, "flat"):
             raise ValueError(f"texture is {texture!r}; use one of {', '.join(MODES)}, flat.")
-        shares = {"texture_share": texture_share, "contour_share": contour_share, "background_share": background_share}
-        for name, share in {**shares, "perceptual_weight": perceptual_weight}.items():
+        shares = {"texture_share": texture_share, "contour_share": contour_share}
+        for name, share in shares.items():
             if not 0 <= share <= 1:
                 raise ValueError(f"{name} is {share}; it must be from 0 to 1.")
         if not any(shares.values()):
-            raise ValueError(f"{', '.join(shares)} are all 0, so nothing could change; raise one of them.")
-        if perceptual_weight > 0 and texture == "flat":
-            raise ValueError(
-                f"perceptual_weight is {perceptual_weight} with texture 'flat', which is equal everywhere; set it "
-                f"to 0, or texture to {' or '.join(MODES)}."
-            )
+            raise ValueError(f"{' and '.join(shares)} are both 0, so nothing could change; raise one of them.")
         self.perturbator = perturbator
         self.working_size = tuple(int(size) for size in working_size)
         self.band_radius = float(band_radius) if band_unit == "mm" else int(band_radius)
@@ -137,8 +124,6 @@ class UMed(Protector):
         self.texture_threshold = texture_threshold
         self.texture_share = texture_share
         self.contour_share = contour_share
-        self.background_share = background_share
-        self.perceptual_weight = perceptual_weight
         self.native = native
         self._raw = RawNoise(perturbator)
 
@@ -152,8 +137,15 @@ class UMed(Protector):
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> UMed:
-        """Build a protector with new generators, whose weights :meth:`load_state` replaces."""
-        return cls(**{**settings, "perturbator": UMedPerturbator(**settings["perturbator"])})
+        """Build a protector with new generators, whose weights :meth:`load_state` replaces.
+
+        Raises:
+            ValueError: If the fit used a setting that is gone, so that the protector would not be the one it was.
+        """
+        kept = {name: value for name, value in settings.items() if name not in _GONE}
+        if used := [name for name in _GONE if settings.get(name)]:
+            raise ValueError(f"{' and '.join(used)} of version 0.1 are gone; use that version for this protector")
+        return cls(**{**kept, "perturbator": UMedPerturbator(**settings["perturbator"])})
 
     def __repr__(self) -> str:
         settings = self.settings()
@@ -183,8 +175,7 @@ class UMed(Protector):
 
         It begins a whole number of patches from the middle of the volume, so that the pattern has the same phase in
         volumes of different sizes that are padded or cropped evenly on both sides, MONAI's default. If the structure
-        touches the border of the volume, the pattern begins there instead. With a background, the box is everything
-        from the first whole patch on; the few pixels before it stay unchanged.
+        touches the border of the volume, the pattern begins there instead.
         """
         if not self.native:
             return super().region(label, spacing)
@@ -197,16 +188,14 @@ class UMed(Protector):
             low, high = max(0, part.start - width - 1), min(size, max(part.stop, 1) + width + 1)
             middle = (size + 1) // 2
             low -= (low - middle) % patch
-            if self.background_share > 0:
-                low, high = (middle % patch if low >= 0 else 0), size
             box.append(slice(max(0, low), high))
         return tuple(box)
 
     def bounds(self, image: torch.Tensor, label: torch.Tensor, spacing: Sequence[float] | None = None) -> torch.Tensor:
-        """Return the bounds ``eps * share * y_c`` and ``eps * share * x_t * (1 - y_c) * y``, then the background's."""
+        """Return the bounds ``eps * share * y_c`` and ``eps * share * x_t * (1 - y_c) * y``."""
         widths = self._band_widths(image.shape[1:], spacing)
         # Codes depend on where in the image a pixel lies, by the last bit of its position.
-        if self.background_share > 0 or self.texture == "code":
+        if self.texture == "code":
             return self._bounds(image, label, widths)
         # One pixel beyond the band is the last whose texture counts.
         box = grown(nonzero_box(label > 0, label.ndim - 1), [max(1, width) + 1 for width in widths])
@@ -222,12 +211,7 @@ class UMed(Protector):
         if self.texture != "flat":
             strength = lbp_bound(image, self.texture, self.texture_threshold)
         on_contour = band.to(torch.float32).mul_(self.contour_share)
-        if self.perceptual_weight > 0:
-            on_contour *= torch.lerp(torch.ones_like(strength), strength, self.perceptual_weight)
-        regions = [on_contour, strength.mul_(inside).mul_(self.texture_share)]
-        if self.background_share > 0:
-            regions.append(((label <= 0) & ~band).to(torch.float32).mul_(self.background_share))
-        return torch.cat(regions).mul_(self.eps)
+        return torch.cat([on_contour, strength.mul_(inside).mul_(self.texture_share)]).mul_(self.eps)
 
     def noise(
         self, image: torch.Tensor, label: torch.Tensor, bounds: torch.Tensor, case_id: str | None

@@ -51,7 +51,7 @@ def reach_of(protector: str, shape: Sequence[int], spacing: Sequence[float] | No
     try:
         settings = _settings(protector)
         if "perturbator" in settings:
-            band, fraction = settings, settings["background_share"]
+            band, fraction = settings, settings.get("background_share", 0.0)  # of version 0.1
             has_band = settings["contour_share"] > 0
             grid = settings["working_size"]
         else:

@@ -20,6 +20,7 @@ import monai_umed as mu
 
 from ..data.training_set import load_training_set
 from ..evaluation.proof.answers import Scores
+from ..evaluation.proof.hardness import FEATURES
 from ..evaluation.proof.permutation import difference, redrawn_differences, upper_p
 from ..evaluation.proof.plan import Plan
 from ..evaluation.proof.reserve import WANTED, first_groups
@@ -39,6 +40,7 @@ COLUMNS = (
     "seed",
     "grid",
     "masks",
+    "hardness",
     "published",
     "held_back",
     "dice_clean",
@@ -186,7 +188,8 @@ def main() -> None:
         for row in (own, *rows_of_smaller(plan, scores, targets, options.draws)):
             row |= {"suspect": options.suspect, "network": suspect.network, "defense": suspect.defense}
             row |= {"epochs": epoch, "seed": suspect.seed, "grid": options.size.replace(",", " x ")}
-            row |= {"masks": options.masks, "version": source_version(), "command": command}
+            row |= {"masks": options.masks, "hardness": plan.features.shape[1] > len(FEATURES)}
+            row |= {"version": source_version(), "command": command}
             append_row(options.table, COLUMNS, {**row, "seconds": round(time.monotonic() - begin)})
 
     def read(place: str | None) -> list[dict]:

@@ -16,7 +16,7 @@ class Pattern:
     """Where UMed perturbs and which pattern it starts from; the defaults are those of images.
 
     Attributes:
-        band_side, texture, background_share: see :class:`monai_umed.protectors.UMed`.
+        band_side, texture: see :class:`monai_umed.protectors.UMed`.
         period: pixels after which the pattern repeats.
         mirrored: whether the pattern is its own mirror image, so that flips do not change it.
         native_scale: see :func:`monai_umed.fitting.umed_trainer.perturb_batch`.
@@ -24,13 +24,13 @@ class Pattern:
 
     band_side: str = "inner"
     texture: str = "flat"
-    background_share: float = 0.0
     period: int = 4
     mirrored: bool = False
     native_scale: int = 2
 
 
 _VOLUMES = Pattern(texture="activity", period=2, native_scale=1)
+_COARSER = Pattern(period=6)  # of squares of three pixels more is left by what nnU-Net's augmentation does
 
 
 @dataclass(frozen=True)
@@ -55,9 +55,12 @@ class Preset:
 PRESETS = {
     "invisible": Preset("3 of 255 gray levels", eps=3 / 255),
     "default": Preset("the region inside its contour, 4 of 255 gray levels"),
-    "medium": Preset("8 of 255 gray levels, for exploiters who augment", eps=8 / 255),
+    "medium": Preset("8 of 255 gray levels, for exploiters who augment", eps=8 / 255, images=_COARSER),
     "strong": Preset(
-        "12 of 255 gray levels, which may be seen", eps=12 / 255, volumes=replace(_VOLUMES, mirrored=True)
+        "12 of 255 gray levels, which may be seen",
+        eps=12 / 255,
+        images=_COARSER,
+        volumes=replace(_VOLUMES, mirrored=True),
     ),
     "stamp": Preset("a fixed pattern, without a fit", method=STAMP),
     "tint": Preset("colors shifted inside and the other way outside, for images with colors", method=TINT),
@@ -129,7 +132,6 @@ def choose_pattern(
     eps: float | str | None = None,
     band_side: str | None = None,
     texture: str | None = None,
-    background_share: float | None = None,
     period: int | None = None,
     native_scale: int | None = None,
 ) -> Choice:
@@ -141,14 +143,14 @@ def choose_pattern(
         method: the method to fit.
         pattern_key: file of a key that the pattern comes from; it is not read here.
         eps: see :func:`read_eps`; None for the preset's.
-        band_side, texture, background_share, period, native_scale: see :class:`Pattern`; None for the preset's.
+        band_side, texture, period, native_scale: see :class:`Pattern`; None for the preset's.
 
     Raises:
         ValueError: If there is no such preset, it is for another method, or ``eps`` is invalid.
 
     Example:
         >>> choose_pattern("strong", volumes=False).period
-        4
+        6
     """
     chosen = find_preset(preset)
     if chosen.method != UMED and method != chosen.method:
@@ -160,7 +162,6 @@ def choose_pattern(
     given = {
         "band_side": band_side,
         "texture": texture,
-        "background_share": background_share,
         "period": period,
         "native_scale": native_scale,
     }

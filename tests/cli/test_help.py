@@ -43,6 +43,11 @@ def test_help_fits_a_screen_of_100_columns(verb: str) -> None:
     assert all(f"monai-umed {line}" in " ".join(text.split()) for line in EXAMPLES[verb])
 
 
+def test_the_list_of_verbs_fits_a_screen_of_100_columns() -> None:
+    text = runner.invoke(cli.app, ["--help"], env={"COLUMNS": "100", "TERM": "dumb"}).output
+    assert max(map(len, text.splitlines())) <= 100 and all(f" {verb} " in text for verb in COMMANDS)
+
+
 @pytest.mark.parametrize("line", sorted({line for lines in EXAMPLES.values() for line in lines}))
 def test_the_examples_are_commands(line: str) -> None:
     verb, *arguments = shlex.split(line)

@@ -42,6 +42,8 @@ def test_from_a_dataset_to_its_originals(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.chdir(tmp_path)
     small_dataset(tmp_path / "DATA")
     assert last_words(["new-key", "owner.key"]) == ["protect"]
+    fit = ["fit", "DATA", "OUT1", "--preset", "stamp", "--no-quick-check", "--no-progress"]
+    assert last_words(fit) == ["verify", "audit"]
     assert last_words(["reserve", "DATA", "OUT", "--proof-key", "owner.key", "--no-progress"]) == ["protect"]
     arguments = ["protect", "DATA", "OUT2", "--preset", "stamp", "--seal-key", "owner.key", "--no-progress"]
     assert "audit" in last_words([*arguments, "--section", "train"])
@@ -51,8 +53,30 @@ def test_from_a_dataset_to_its_originals(tmp_path: Path, monkeypatch: pytest.Mon
     assert last_words(restore) == ["verify"]
 
 
-def test_what_needs_no_dataset() -> None:
+def test_what_needs_no_dataset(tmp_path: Path) -> None:
     assert last_words(["list"]) == ["audit"]
+    assert last_words(["phantom", str(tmp_path / "DATA"), "--num-train", "2", "--num-test", "1"]) == ["protect"]
+
+
+def test_two_verbs_serve_other_programs(tmp_path: Path) -> None:
+    assert CliRunner().invoke(cli.app, ["bundle-path"]).stdout == f"{mu.bundle_root()}\n"
+    printed = CliRunner().invoke(cli.app, ["label-app", str(tmp_path / "APP")]).stdout
+    assert printed.splitlines()[-1].strip().startswith("python -m monailabel.main start_server")
+
+
+def test_every_verb_is_tested_here() -> None:
+    text = Path(__file__).read_text(encoding="utf-8")
+    assert [verb for verb in COMMANDS if f'["{verb}"' not in text and f'("{verb}", ' not in text] == []
+
+
+ASKED = SimpleNamespace(count=9, test=1, images="ASK/images", left_out=[], by_key=True)
+PROVEN = SimpleNamespace(
+    results=SimpleNamespace(verdict="evidence", p=0.001, reserve=None, key=None),
+    attempt=1,
+    missing=[],
+    proof="ASK/proof.json",
+    report="ASK/report.html",
+)
 
 
 @pytest.mark.parametrize(
@@ -63,10 +87,13 @@ def test_what_needs_no_dataset() -> None:
         ("audit", SimpleNamespace(verdict="protected"), ["OUT", "--clean", "DATA", "--test", "DATA"], 0, "verify"),
         ("audit", SimpleNamespace(verdict="not protected"), ["OUT", "--clean", "DATA", "--test", "DATA"], 0, "protect"),
         ("benchmark", ["a row"], ["DATA", "OUT", "--protectors", "em"], 0, "protect"),
+        ("queries", ASKED, ["OUT", "ASK", "--proof-key", "KEY"], 0, "predict prove"),
+        ("predict", 9, ["MODEL.ts", "ASK", "--output", "ANSWERS", "--grid", "64,64"], 0, "prove"),
+        ("prove", PROVEN, ["ASK", "ANSWERS", "--proof-key", "KEY"], 0, "prove"),
     ],
 )
-def test_after_hours_of_training(
+def test_after_hours_of_work_elsewhere(
     monkeypatch: pytest.MonkeyPatch, verb: str, found: Any, arguments: list[str], code: int, next_verb: str
 ) -> None:
     monkeypatch.setattr(mu, verb, lambda *args, **options: found)
-    assert last_words([verb, *arguments], code) == [next_verb]
+    assert last_words([verb, *arguments], code) == next_verb.split()

@@ -76,6 +76,12 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_pictures_are_described_for_those_who_do_not_see_them(page: Path) -> None:
+    texts = re.findall(r"!\[([^\]]*)\]\(", page.read_text(encoding="utf-8"))
+    assert all(len(text.split()) >= 5 for text in texts)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_commands_have_the_verbs_and_options_that_there_are(page: Path) -> None:
     for verb, *arguments in commands(page, "monai-umed"):
         if not verb.startswith("-"):
@@ -119,7 +125,7 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
 EXAMPLES = [page for page in PAGES if page.parent.name in ("getting-started", "how-to") or page.name == "README.md"]
 
 
-@pytest.mark.parametrize("page", [page for page in EXAMPLES if blocks(page, "python")], ids=name_of)
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python")], ids=name_of)
 def test_the_python_of_a_page_runs(page: Path, workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(workplace)
     names: dict[str, object] = {"__name__": page.stem}

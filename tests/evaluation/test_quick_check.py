@@ -3,31 +3,70 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 from monai.engines import SupervisedTrainer
 
+from monai_umed.evaluation import runner
+from monai_umed.evaluation.cell import run_cell
 from monai_umed.evaluation.last_epochs import LastEpochs, mean_scores
+from monai_umed.evaluation.plan import Cell
 from monai_umed.evaluation.quick_check import judge, quick_check
+from monai_umed.evaluation.results import Comparison
 from monai_umed.training.metrics import Scores
 
 
-def test_four_trainings_give_figures_and_a_verdict(
-    clean_dir: Path, protected_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_four_trainings_give_figures_and_a_verdict_which_the_number_of_processes_does_not_change(
+    clean_dir: Path,
+    protected_dir: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     output = tmp_path / "quick_check.json"
-    figures = quick_check(
-        clean_dir, protected_dir, grid=(32, 32), output_file=output, epochs=2, batch_size=4, progress=False
-    )
-    assert json.loads(output.read_text()) == figures
+    check = partial(quick_check, clean_dir, protected_dir, grid=(32, 32), output_file=output, progress=False)
+    monkeypatch.setattr(runner, "_cores", lambda: 1)
+    figures = check(epochs=2, batch_size=4)
+    assert json.loads(output.read_text()) == figures and list(tmp_path.iterdir()) == [output]
+    assert "Trainings to run: 4, 1 at a time." in capsys.readouterr().out
+    monkeypatch.setattr(runner, "_cores", lambda: 2)
+    assert check(epochs=2, batch_size=4) == figures
     dice = ["clean_dice", "protected_dice", "augmented_clean_dice", "augmented_protected_dice"]
     assert sorted(figures) == sorted([*dice, "psnr", "ssim", "verdict"])
     assert all(0 <= float(figures[name] or 0) <= 1 for name in dice)
     printed = capsys.readouterr().out
+    assert "Trainings to run: 4, 2 at a time." in printed
     assert str(figures["verdict"]) in printed
     assert f"monai-umed audit {protected_dir} --clean {clean_dir} --test {clean_dir}" in printed
+
+
+def test_an_interrupted_check_goes_on_with_its_own_trainings_and_not_with_those_of_other_settings(
+    clean_dir: Path, protected_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check = partial(quick_check, clean_dir, protected_dir, grid=(32, 32), output_file=tmp_path / "check.json")
+    monkeypatch.setattr(runner, "_cores", lambda: 1)
+    trained: list[str] = []
+
+    def run(stop_at: int, epochs: int) -> None:
+        def run_some(comparison: Comparison, cell: Cell, handlers: object) -> None:
+            if len(trained) == stop_at:
+                raise KeyboardInterrupt
+            trained.append(cell.name)
+            run_cell(comparison, cell)
+
+        monkeypatch.setattr(runner, "run_cell", run_some)
+        check(batch_size=4, progress=False, epochs=epochs)
+
+    with pytest.raises(KeyboardInterrupt):
+        run(1, epochs=1)
+    with pytest.raises(KeyboardInterrupt):
+        run(2, epochs=2)
+    assert trained == ["unet-batch/none/clean_0"] * 2
+    run(99, epochs=2)
+    assert len(set(trained)) == 4 and len(trained) == 5
 
 
 @pytest.mark.parametrize(

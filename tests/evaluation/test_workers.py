@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -44,6 +46,18 @@ def test_what_fails_alone_says_why_as_does_what_was_killed() -> None:
     assert attempt_alone(nothing) is None
     assert attempt_alone(fail) == "ValueError: no such thing"
     assert attempt_alone(vanish) == "its process was killed, for want of memory as a rule"
+
+
+def test_a_script_that_is_not_made_for_processes_can_have_some(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from monai_umed.evaluation import workers\n"
+        "print('once')\n"
+        "with workers.without_main(), workers.worker_pool(1, print) as pool:\n"
+        "    assert pool.submit(len, 'ab').result() == 2\n"
+    )
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=120, check=True)
+    assert done.stdout.split() == ["once"]
 
 
 def test_an_error_ends_workers_in_the_middle_of_their_work(tmp_path: Path) -> None:

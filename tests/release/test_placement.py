@@ -48,7 +48,6 @@ PROTECTORS: dict[str, Callable[[], Protector]] = {
     "paper": umed,
     "paper on the grid": lambda: umed(native=False),
     "inside": lambda: umed(band_side="inner", texture="flat"),
-    "background": lambda: umed(background_share=0.25, band_side="inner", texture="flat"),
 }
 
 
@@ -136,7 +135,9 @@ def test_property_the_reach_holds_every_pixel_that_may_change(
         (repr(stamp(bound="full")), None),
         (repr(stamp(bound="lbp")), None),
         (repr(stamp(bound="roi*lbp")), Reach((0, 0, 0))),
-        (repr(umed(background_share=0.5, contour_share=0.0)), Reach((0, 0, 0), 0.5)),
+        (repr(umed(contour_share=0.0)), Reach((0, 0, 0))),
+        # Version 0.1 could change the background, too.
+        (f"{repr(umed(contour_share=0.0))[:-1]}, background_share=0.5)", Reach((0, 0, 0), 0.5)),
         ("Later(version=2)", None),
         ("no call", None),
         ("", None),

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from scipy.stats import kstest
 
 from monai_umed.evaluation.proof.answers import Scores
 from monai_umed.evaluation.proof.plan import Plan, QueriedCase, Query, pack
 from monai_umed.evaluation.proof.reserve import draw_reserve
+from monai_umed.evaluation.proof.suspects import Suspect
 from monai_umed.evaluation.proof.tiles import Region
+from monai_umed.tools.hardness import hardness, split_folds
 from monai_umed.tools.proof_null import accuse
 from monai_umed.tools.proof_power import rows_of_smaller, smaller_reserve
 
@@ -70,3 +73,14 @@ def test_fewer_held_back_cases_prove_less(plan: Plan) -> None:
     few, many = rows_of_smaller(plan, scores_of(plan, 1.2), [6, 20], draws=5)
     assert few["held_back"] == 6 and many["held_back"] == 20
     assert float(str(many["p_reserve"])) < float(str(few["p_reserve"]))
+
+
+def test_every_case_is_scored_once_by_a_network_that_saw_neither_it_nor_its_near_duplicate() -> None:
+    rng = torch.Generator().manual_seed(0)
+    labels = [(torch.rand((1, 32, 32), generator=rng) > 0.5).float() for _ in range(8)]
+    items = [{"id": f"{n}", "image": torch.rand((1, 32, 32), generator=rng), "label": y} for n, y in enumerate(labels)]
+    items.append({"id": "twin", "image": 0.99 * torch.as_tensor(items[0]["image"]), "label": labels[0]})
+    folds = split_folds(items, 3)
+    assert folds[0] == folds[8] and set(folds) == {0, 1, 2}
+    found = hardness(items, Suspect(size=(32, 32), batch_size=4), epochs=1, num_classes=2, folds=3)
+    assert set(found) == {item["id"] for item in items} and all(0 < dice < 1 for dice in found.values())

@@ -30,14 +30,19 @@ EXPLOITERS: tuple[tuple[str, str], ...] = (
 LEVELS = (4, 6, 8, 12)
 """Largest changes of the ladder, in 1/255 of the window."""
 
+COARSER = 8
+"""Level from which on the pattern is that of the presets ``medium`` and ``strong``."""
+
 
 def make_ladder(channels: int, levels: Sequence[int] = LEVELS) -> list[list[Setting]]:
     """Settings in order of their largest change: rungs, less visible ones first."""
-    kinds = {"stamp": {"preset": "stamp"}, "default": {"preset": "default"}}
-    if channels > 1:  # a flat color, which one channel cannot have
-        kinds["tint"] = {"preset": "tint"}
+
+    def presets(level: int) -> list[str]:
+        fitted = "default" if level < COARSER else "strong"  # with its pattern; its eps is the level
+        return ["stamp", fitted, *(["tint"] if channels > 1 else [])]  # one channel cannot have a flat color
+
     return [
-        [Setting(f"{name}-{level}", {**options, "eps": f"{level}/255"}) for name, options in kinds.items()]
+        [Setting(f"{preset}-{level}", {"preset": preset, "eps": f"{level}/255"}) for preset in presets(level)]
         for level in levels
     ]
 

@@ -184,7 +184,7 @@ class Questions:
             logits = network(self._images[first : first + _AT_ONCE])
             for own, query in zip(logits, self.plan.queries[first : first + _AT_ONCE], strict=True):
                 case = self.plan.cases[query.case]
-                values = _answer(own, case.shape, soft)
+                values = answer_of(own, case.shape, soft)
                 if query.kind == "tiles":
                     responses[query.name] = responses_of(values, query, self.plan)
                 else:
@@ -192,7 +192,7 @@ class Questions:
         return Scores(dice, responses, (), "0" * 64)
 
 
-def _answer(logits: torch.Tensor, shape: Sequence[int], soft: bool) -> np.ndarray:
+def answer_of(logits: torch.Tensor, shape: Sequence[int], soft: bool) -> np.ndarray:
     """Probability of each foreground class, or 0 and 1, ``(classes - 1, *shape)``."""
     likely = resize((logits.sigmoid() if len(logits) == 1 else logits.softmax(0))[None], shape)[0]
     if len(logits) == 1:

@@ -89,11 +89,11 @@ def test_the_least_visible_setting_that_holds_is_named(
 def test_if_none_holds_the_exploiter_to_blame_is_named(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    dice = {(f"{kind}-{level}", "blur-2.0"): 0.72 for kind in ("stamp", "default") for level in (4, 12)}
+    dice = {(name, "blur-2.0"): 0.72 for name in ("stamp-4", "default-4", "stamp-12", "strong-12")}
     dice_of(monkeypatch, dice)
     advice = mu.advise(data, tmp_path / "advice", min_psnr=20, **QUICK)
     assert advice.chosen is None
-    assert "No setting holds at 20 dB or more: with the last one, --preset default --eps 12/255" in advice.verdict
+    assert "No setting holds at 20 dB or more: with the last one, --preset strong --eps 12/255" in advice.verdict
     assert "unet-instance with blur-2.0 learns 90 % of what the clean files teach" in advice.verdict
     assert "--accept" in advice.verdict
     visible = mu.advise(data, tmp_path / "advice", min_psnr=90, **QUICK)
@@ -134,11 +134,12 @@ def test_a_tint_is_tried_where_there_are_colors(tmp_path: Path, monkeypatch: pyt
         write_array(tmp_path / "data" / "masks" / f"{index}.png", square((64, 64)))
     names = {"train": [str(index) for index in range(20)], "test": []}
     (tmp_path / "data" / "split.json").write_text(json.dumps(names))
-    dice_of(monkeypatch, {("stamp-8", "none"): 0.8, ("default-8", "none"): 0.8})
+    dice_of(monkeypatch, {("stamp-8", "none"): 0.8, ("strong-8", "none"): 0.8})
     advice = mu.advise(tmp_path / "data", tmp_path / "advice", min_psnr=20, **{**QUICK, "levels": [8]})
-    assert [trial.setting.name for trial in advice.trials] == ["stamp-8", "default-8", "tint-8"]
+    assert [trial.setting.name for trial in advice.trials] == ["stamp-8", "strong-8", "tint-8"]
     assert advice.chosen is not None and advice.chosen.arguments == "--preset tint --eps 8/255"
-    assert [setting.name for setting in make_ladder(1, [4])[0]] == ["stamp-4", "default-4"]
+    rungs = [[setting.name for setting in rung] for rung in make_ladder(1, [4, 12])]
+    assert rungs == [["stamp-4", "default-4"], ["stamp-12", "strong-12"]]
 
 
 def test_an_exploiter_is_named_as_people_would() -> None:
