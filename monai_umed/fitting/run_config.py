@@ -17,7 +17,6 @@ def run_config(name: str, overrides: dict[str, Any], overlays: Sequence[str] = (
     import logging
 
     from monai.bundle import ConfigWorkflow
-    from monai.bundle.config_item import ComponentLocator
 
     from ..io.bundle_folder import bundle_root
 
@@ -27,12 +26,5 @@ def run_config(name: str, overrides: dict[str, Any], overlays: Sequence[str] = (
     given = {key: value for key, value in overrides.items() if value is not None}
     files = [f"{bundle_root('umed')}/configs/{name}" for name in (name, *overlays)]
     workflow = ConfigWorkflow(files, logging_file=False, **given)
-
-    class Locator(ComponentLocator):
-        def get_component_module_name(self, name: str) -> list[str] | str | None:
-            # MONAI looks through all of its modules at the first component; those with their module need no search.
-            return None if "." in name else super().get_component_module_name(name)
-
-    workflow.parser.locator = Locator(excludes=workflow.parser.locator.excludes)
     workflow.initialize()
     workflow.run()

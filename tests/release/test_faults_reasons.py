@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +16,7 @@ from monai_umed.data.case import CaseError
 from monai_umed.data.manifest import UNFINISHED
 from monai_umed.io.stored import CodecError
 from monai_umed.protectors import UMed
+from monai_umed.protectors.perturbation import Part
 from monai_umed.release.faults import explain, find_fault
 
 
@@ -54,14 +55,14 @@ def test_a_case_that_does_not_fit_into_memory_is_left_out(
     dataset = write_dataset(tmp_path / "dataset")
     write_array(dataset / "images" / "big.bmp", noise((100, 100)).astype(np.uint8))
     write_array(dataset / "masks" / "big.png", square((100, 100)))
-    generate = UMed.noise
+    generate = UMed.noises
 
-    def allocate(self: UMed, image: torch.Tensor, *others: Any) -> torch.Tensor:
-        if max(image.shape) > max(SHAPE):
+    def allocate(self: UMed, parts: Sequence[Part]) -> list[torch.Tensor]:
+        if max(parts[0].image.shape) > max(SHAPE):
             raise error
-        return generate(self, image, *others)
+        return generate(self, parts)
 
-    monkeypatch.setattr(UMed, "noise", allocate)
+    monkeypatch.setattr(UMed, "noises", allocate)
     manifest = protect(dataset, tmp_path / "out")
     [left_out] = manifest.quarantined
     assert left_out.id == "big" and left_out.reason.startswith("not enough memory; lower the number of workers")
