@@ -96,7 +96,7 @@ def audit(
             check: list[str | Path] = ["verify", protected, *as_arguments("--original", clean)]
             say_next([("check every file before you publish", check)])
         else:
-            say_next([("see what a stronger preset stops", ["protect", clean, "STRONGER", "--preset", "strong"])])
+            say_next([("see what these data can have", ["advise", clean])])
 
 
 def list_names(as_json: AsJson = False) -> None:
