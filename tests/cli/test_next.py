@@ -85,7 +85,7 @@ PROVEN = SimpleNamespace(
         ("advise", SimpleNamespace(chosen=None), ["DATA"], 1, "protect"),
         ("advise", SimpleNamespace(chosen="stamp"), ["DATA"], 0, "protect"),
         ("audit", SimpleNamespace(verdict="protected"), ["OUT", "--clean", "DATA", "--test", "DATA"], 0, "verify"),
-        ("audit", SimpleNamespace(verdict="not protected"), ["OUT", "--clean", "DATA", "--test", "DATA"], 0, "protect"),
+        ("audit", SimpleNamespace(verdict="not protected"), ["OUT", "--clean", "DATA", "--test", "DATA"], 0, "advise"),
         ("benchmark", ["a row"], ["DATA", "OUT", "--protectors", "em"], 0, "protect"),
         ("queries", ASKED, ["OUT", "ASK", "--proof-key", "KEY"], 0, "predict prove"),
         ("predict", 9, ["MODEL.ts", "ASK", "--output", "ANSWERS", "--grid", "64,64"], 0, "prove"),
