@@ -154,7 +154,7 @@ class QueryFiles:
         if keys < 2:
             return 0, 0
         true_key = int(rng.integers(keys))
-        dims = len(pattern.grid or self.cases[0].shape)
+        dims = pattern.tile_dims(self.cases[0].shape)
         tiles = key_tiles(key, test, keys, true_key, pattern.patch, dims)
         for index, regions in zip(chosen, deal(boxes, keys, strengths, rng), strict=True):
             if regions:

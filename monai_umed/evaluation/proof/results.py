@@ -227,7 +227,7 @@ def _test_key(plan: Plan, scores: Scores, key: bytes) -> KeyTest | None:
     strengths = key_strengths(answers, plan.keys)
     decoys = np.delete(strengths, plan.true_key)
     known = decoys[np.isfinite(decoys)]
-    dims = len(plan.pattern.grid or plan.cases[0].shape)
+    dims = plan.pattern.tile_dims(plan.cases[0].shape)
     tiles = key_tiles(key, plan.number, plan.keys, plan.true_key, plan.pattern.patch, dims)
     same = alike(tiles, plan.true_key)
     low, high = np.quantile(known, [0.025, 0.975]) if known.size else (0.0, 0.0)

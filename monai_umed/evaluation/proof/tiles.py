@@ -56,6 +56,10 @@ class Pattern:
     slice_axis: int | None
     eps: float
 
+    def tile_dims(self, shape: Sequence[int]) -> int:
+        """How many axes a tile has on an image of this shape: of a volume that is taken apart, those of its slices."""
+        return len(self.grid) if self.grid else len(shape) - (self.slice_axis is not None)
+
 
 def decoy_key(key: bytes, test: int, number: int) -> bytes:
     """The key of a decoy: 256 bits that nobody can tell from those that were drawn for the owner."""

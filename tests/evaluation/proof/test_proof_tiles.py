@@ -77,11 +77,13 @@ def test_tiles_lie_where_they_should_and_nowhere_else(shape: tuple[int, int]) ->
         assert np.array_equal(change[16:24, 24:32], 8 * tiles[1])
 
 
-def test_slices_of_volumes_carry_the_same_tile() -> None:
-    pattern = Pattern(patch=8, grid=(32, 32), slice_axis=2, eps=4 / 255)
-    assert grid_of((40, 40, 5), pattern) == (32, 32, 5)
+@pytest.mark.parametrize("grid", [(32, 32), None], ids=["on a grid", "in native windows"])
+def test_slices_of_volumes_carry_the_same_tile(grid: tuple[int, int] | None) -> None:
+    pattern = Pattern(patch=8, grid=grid, slice_axis=2, eps=4 / 255)
+    assert grid_of((40, 40, 5), pattern) == (*(grid or (40, 40)), 5)
     stored = StoredImage(np.full((1, 32, 32, 5), 100, np.int16), (0, 255))
-    array = put(stored, [Region(0, 8 / 255, ((8, 24), (8, 24), (0, 5)))], key_tiles(KEY, 1, 2, 0, 8, 2), pattern)
+    tiles = key_tiles(KEY, 1, 2, 0, 8, pattern.tile_dims((32, 32, 5)))
+    array = put(stored, [Region(0, 8 / 255, ((8, 24), (8, 24), (0, 5)))], tiles, pattern)
     assert (array[..., 0] != 100).any() and (array == array[..., :1]).all()
 
 
