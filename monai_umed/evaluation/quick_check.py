@@ -170,7 +170,7 @@ def quick_check(
         device=str(device),
     )
     facts = check_folders(files, least_tests=1)
-    folder = _claim_folder(Path(output_file).with_suffix(""), [files, matrix, facts.digest])
+    folder = _claim_folder(Path(output_file).with_suffix(".unfinished"), [files, matrix, facts.digest])
     comparison = Comparison(matrix, files, facts, folder, cache=cache)
     plain, augmented = _train_all(comparison, progress)
     rmtree(folder)

@@ -70,6 +70,8 @@ def main() -> None:
     parser.add_argument("--folds", type=int, default=5)
     parser.add_argument("--size", default="128,128")
     options = parser.parse_args()
+    if options.folds < 2:
+        parser.error(f"--folds is {options.folds}; use at least 2, so that networks are trained on other cases")
     torch.set_num_threads(1)  # several runs at once
     size, num_classes = numbers(options.size), inspect_dataset(options.data.partition(":")[0]).num_classes
     suspect = Suspect(network=options.network, defense=options.defense, size=size)
