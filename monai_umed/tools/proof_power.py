@@ -170,6 +170,8 @@ def main() -> None:
     parser.add_argument("--size", default="128,128")
     parser.add_argument("--clean", help="FOLDER of the originals, for defenses that own a few")
     parser.add_argument("--pretrained-on", help="FOLDER that they are trained on before")
+    parser.add_argument("--distilled-on", help="FOLDER whose images, with the suspect's masks, train --student instead")
+    parser.add_argument("--student", default="unet-instance", help="network of it")
     parser.add_argument("--reserves", default="", help="smaller reserves to draw out of the whole one, such as 30,60")
     parser.add_argument("--draws", type=int, default=20, help="of each of these")
     parser.add_argument("--masks", action="store_true", help="show hard masks instead of probabilities")
@@ -182,6 +184,11 @@ def main() -> None:
     command = shlex.join(["python", "-m", "monai_umed.tools.proof_power", *sys.argv[1:]])
 
     def see(suspect: Suspect, begin: float, epoch: int, network: torch.nn.Module) -> None:
+        if unlabeled:
+            suspect = replace(suspect, network=options.student, defense="none")
+            network = suspect.distill(
+                network, unlabeled, epochs=epoch, num_classes=plan.num_classes, progress=options.progress
+            )
         scores = questions.ask(network, soft=not options.masks)
         own = row_of(judge(plan, scores, key))
         targets = numbers(options.reserves) if options.reserves else ()
@@ -197,6 +204,7 @@ def main() -> None:
 
     items = read(None if options.trained_on == "nothing" else options.trained_on)
     clean, others = read(options.clean), questions.match(read(options.pretrained_on))
+    unlabeled = questions.match(read(options.distilled_on))
     published = {item["id"] for item in items}
     for seed in numbers(options.seeds):
         begin = time.monotonic()

@@ -122,6 +122,44 @@ class Suspect:
             )
         show(max(epochs))
 
+    def distill(
+        self,
+        teacher: torch.nn.Module,
+        items: Sequence[dict],
+        *,
+        epochs: int,
+        num_classes: int = 2,
+        progress: bool = True,
+    ) -> torch.nn.Module:
+        """A network that has seen cases with the masks of another network alone, never with those of their owner.
+
+        Args:
+            teacher: a trained network in evaluation mode.
+            items: cases on the grid; their labels are not looked at.
+            epochs: how long.
+            num_classes: classes, background included.
+            progress: whether to show a progress bar.
+        """
+        with torch.no_grad():
+            masks = [classes_of(teacher(item["image"][None])[0]) for item in items]
+        student = self.build(len(items[0]["image"]), num_classes)
+        train_exploiter(
+            student,
+            [{**item, "label": mask} for item, mask in zip(items, masks, strict=True)],
+            num_classes=num_classes,
+            seed=self.seed,
+            batch_size=self.batch_size,
+            epochs=epochs,
+            progress=progress,
+            precise_batch_norm=wants_precise_batch_norm(self.network),
+        )
+        return student.eval()
+
+
+def classes_of(logits: torch.Tensor) -> torch.Tensor:
+    """Class of every pixel, float32 ``(1, *spatial)``, of logits ``(1 or classes, *spatial)``."""
+    return (logits > 0).float() if len(logits) == 1 else logits.argmax(0, keepdim=True).float()
+
 
 class _Filtered(torch.nn.Module):
     """A network whose owner filters every image before it, as those that it was trained on."""

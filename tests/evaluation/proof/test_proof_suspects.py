@@ -52,3 +52,18 @@ def test_a_suspect_may_own_originals_and_have_learned_elsewhere(items: list[dict
     plain = shown(items, [1])[1]
     for other in (shown(items, [1], "refit-all-5", clean=items)[1], shown(items, [1], pretrained_on=color)[1]):
         assert not torch.equal(next(plain.parameters()), next(other.parameters()))
+
+
+def test_a_distilled_network_knows_the_masks_of_its_teacher_alone(items: list[dict]) -> None:
+    teacher = shown(items, [1])[1]
+    student = Suspect(network="unet-instance", size=SIZE, batch_size=4)
+    strange = [{**item, "label": torch.zeros_like(item["label"])} for item in items]
+    first, second = (student.distill(teacher, cases, epochs=1, progress=False) for cases in (items, strange))
+    assert not first.training
+    assert all(torch.equal(*pair) for pair in zip(first.parameters(), second.parameters(), strict=True))
+    with torch.no_grad():
+        masks = [{**item, "label": (teacher(item["image"][None])[0] > 0).float()} for item in items]
+    taught: dict[int, torch.nn.Module] = {}
+    student.train(masks, [1], taught.__setitem__, progress=False)
+    inner = next(iter(taught[1].children()))
+    assert all(torch.equal(*pair) for pair in zip(first.parameters(), inner.parameters(), strict=True))
