@@ -59,7 +59,8 @@ def run_cells(
     missing = [cell for cell in cells if comparison.result(cell) is None]
     pending = [cell for cell in missing if not _recall(comparison, cell)]
     if len(pending) < len(missing):
-        print(f"Known from earlier runs: {len(missing) - len(pending)} of {len(missing)} trainings (--no-cache).")
+        known = f"{len(missing) - len(pending)} of {len(missing)} trainings"
+        print(f"Known from earlier runs: {known} (--no-cache, in a bundle --cache False, trains them anew).")
     if not pending:
         return {}
     workers = min(worker_count(workers, comparison.matrix.device), len(pending))

@@ -33,7 +33,8 @@ def add_bounded(image: torch.Tensor, noise: torch.Tensor, bound: torch.Tensor) -
     """
     low = torch.minimum(torch.maximum(-bound, -image), torch.zeros_like(image))
     high = torch.maximum(torch.minimum(bound, 1 - image), torch.zeros_like(image))
-    outside = (image < 0) | (image > 1)
-    if outside.any():
+    darkest, brightest = torch.aminmax(image) if image.numel() else (0, 1)
+    if not (darkest >= 0 and brightest <= 1):  # or a value is NaN
+        outside = (image < 0) | (image > 1)
         low, high = low.masked_fill(outside, 0), high.masked_fill(outside, 0)
     return image + _StraightThroughClamp.apply(noise.expand_as(image), low, high)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 
 from .box import grown, nonzero_box
+from .comparison import compare
 
 SIDES = ("both", "inner", "outer")
 
@@ -52,31 +54,33 @@ def half_widths(
     return widths
 
 
-def _extremum(values: torch.Tensor, width: int, axis: int, largest: bool) -> torch.Tensor:
-    """Compute a sliding maximum or minimum over ``2 * width + 1`` entries of one axis, fewer at the border."""
+def _extremum(values: torch.Tensor, widths: Sequence[int], largest: bool) -> torch.Tensor:
+    """Compute the largest or smallest value of the box around each entry; beyond the border there is none."""
     choose = torch.maximum if largest else torch.minimum
-    size = values.shape[axis]
-    reach = min(width, size - 1)
-    result = values
-    covered = 0  # `result` holds the extremum over [i, i + covered]; doubling takes log2(width) passes, not width
-    while covered < reach:
-        step = min(covered + 1, reach - covered)
-        longer = result.clone()
-        head = longer.narrow(axis, 0, size - step)
-        choose(head, result.narrow(axis, step, size - step), out=head)
-        result, covered = longer, covered + step
-    if reach == 0:
-        return result
-    # Join [i, i + reach] with [i - reach, i], which is the same extremum `reach` entries earlier. The first `reach`
-    # windows are cut at the border, so they take the growing prefix instead.
-    both = result.clone()
-    tail = both.narrow(axis, reach, size - reach)
-    choose(tail, result.narrow(axis, 0, size - reach), out=tail)
-    prefix = values.narrow(axis, 0, reach)
-    prefix = (prefix.cummax(axis) if largest else prefix.cummin(axis)).values
-    head = both.narrow(axis, 0, reach)
-    choose(head, prefix, out=head)
-    return both
+    leading, sides = values.shape[: -len(widths)], values.shape[-len(widths) :]
+    reaches = [min(width, side - 1) for width, side in zip(widths, sides, strict=True)]
+    # What is never chosen lies around the values, so that each window is whole.
+    neutral = (values.min() if largest else values.max()).item()
+    around = (*leading, *(side + 2 * reach for side, reach in zip(sides, reaches, strict=True)))
+    result = values.new_full(around, neutral)
+    inner = [slice(reach, reach + side) for side, reach in zip(sides, reaches, strict=True)]
+    result[(*[slice(None)] * len(leading), *inner)] = values
+    for axis, reach in zip(range(-len(widths), 0), reaches, strict=True):
+        covered = 1  # `result` holds the extremum of as many entries; doubling takes log2 of a window's passes
+        while covered < 2 * reach + 1:
+            step = min(covered, 2 * reach + 1 - covered)
+            count = result.shape[axis] - step
+            result = choose(result.narrow(axis, 0, count), result.narrow(axis, step, count))
+            covered += step
+    return result
+
+
+def _differing(label: torch.Tensor, spatial_dims: int) -> tuple[slice, ...]:
+    """The smallest box that holds every pixel of another class than the first one; empty ones if there is none."""
+    if label.dtype == torch.bfloat16 or not label.numel():  # unknown to NumPy, which compares faster than PyTorch
+        return nonzero_box(label != label.flatten()[:1], spatial_dims)
+    classes = label.detach().cpu().numpy()
+    return nonzero_box(classes, spatial_dims, other=np.broadcast_to(classes.flat[:1], classes.shape))
 
 
 def contour_band(label: torch.Tensor, widths: Sequence[int], side: str = "both") -> torch.Tensor:
@@ -104,11 +108,11 @@ def contour_band(label: torch.Tensor, widths: Sequence[int], side: str = "both")
     if label.dtype in (torch.uint16, torch.uint32, torch.uint64):  # PyTorch has no minimum or comparison for these
         label = label.to(torch.int64)
     whole = torch.zeros_like(label, dtype=torch.bool)
-    differs = label != label.flatten()[:1]
-    if not differs.any():
-        return whole
     # Farther from the pixels that differ from the first one there is but one class.
-    box = grown(nonzero_box(differs, len(widths)), widths)
+    box = _differing(label, len(widths))
+    if any(part.start == part.stop for part in box):
+        return whole
+    box = grown(box, widths)
     near = (*[slice(None)] * (label.ndim - len(box)), *box)
     label = label[near]
     values = label.to(torch.uint8) if label.dtype == torch.bool else label
@@ -117,14 +121,13 @@ def contour_band(label: torch.Tensor, widths: Sequence[int], side: str = "both")
     largest = smallest = values
     # Of a binary label, a pixel of the foreground is the largest itself, and one of the background the smallest.
     is_binary = values.dtype == torch.uint8 and bool(values.max() <= 1)
-    for axis, width in zip(range(-len(widths), 0), widths, strict=True):
-        if not (is_binary and side == "inner"):
-            largest = _extremum(largest, width, axis, largest=True)
-        if not (is_binary and side == "outer"):
-            smallest = _extremum(smallest, width, axis, largest=False)
+    if not (is_binary and side == "inner"):
+        largest = _extremum(values, widths, largest=True)
+    if not (is_binary and side == "outer"):
+        smallest = _extremum(values, widths, largest=False)
     band = largest != smallest
     if side == "inner":
-        band &= label > 0
+        band &= compare(label, "greater", 0)
     elif side == "outer":
         band &= label == 0
     whole[near] = band

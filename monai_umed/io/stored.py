@@ -72,7 +72,6 @@ def windows_of(intensity_window: IntensityWindow, channels: int) -> tuple[tuple[
 
 
 _PIECE = 2**21  # values that are scaled at a time
-_LEVELS = np.arange(256, dtype=np.uint8)[None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -180,13 +179,13 @@ class StoredImage:
         if len(images := self.each()) > 1:
             return np.concatenate([image.scaled() for image in images])
         color = self.color
-        if color.dtype == np.uint8 and color.size > _LEVELS.size:  # each level once
-            return np.take(replace(self, array=_LEVELS, has_alpha=False).scaled()[0], color)
         # float32 is exact for 8 and 16 bits; wider types need float64 until the large offset is removed.
         float_type: type[np.floating[Any]] = np.float32 if color.dtype.itemsize <= 2 else np.float64
         values = color.astype(float_type)
-        values -= self.ends[0]
-        values /= self.width
+        low, high = self.ends
+        if low:  # most images begin at 0
+            values -= low
+        values /= high - low
         np.clip(values, 0.0, 1.0, out=values)
         if color.dtype.kind == "f":
             values[np.isnan(values)] = 0.0
