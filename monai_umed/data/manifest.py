@@ -1,7 +1,7 @@
 """The record of a protected dataset: what was done to which file, with checksums, as byte-reproducible JSON."""
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -80,7 +80,7 @@ class CaseRecord:
     def entry(self) -> dict[str, Any]:
         """Return its fields as the file has them, which calls the intensity window ``window``."""
         if_given = ("channel_sha256", "ciede2000", "noise_rms")
-        fields = {"window" if name == "intensity_window" else name: value for name, value in asdict(self).items()}
+        fields = {"window" if name == "intensity_window" else name: value for name, value in vars(self).items()}
         return {name: value for name, value in fields.items() if name not in if_given or value is not None}
 
 
@@ -140,14 +140,14 @@ class Manifest:
             ManifestError: If a number is NaN or infinite, which JSON cannot hold.
             OSError: If the file cannot be written.
         """
-        content = {"format": FORMAT_VERSION, **asdict(self), "cases": [record.entry() for record in self.cases]}
+        content = {"format": FORMAT_VERSION, **vars(self)}
+        content["cases"] = [record.entry() for record in sorted(self.cases, key=lambda record: record.id)]
+        content["quarantined"] = [vars(case) for case in sorted(self.quarantined, key=lambda case: case.id)]
         if self.dataset_json_sha256 is None:
             del content["dataset_json_sha256"]
         for name in ("ignore_label", "unlabeled", "advice", "commitment_sha256"):
             if content[name] is None:
                 del content[name]
-        content["cases"].sort(key=lambda record: record["id"])
-        content["quarantined"].sort(key=lambda record: record["id"])
         try:
             text = json.dumps(content, indent=1, sort_keys=True, allow_nan=False)
         except ValueError as error:

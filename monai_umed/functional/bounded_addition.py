@@ -31,8 +31,8 @@ def add_bounded(image: torch.Tensor, noise: torch.Tensor, bound: torch.Tensor) -
     Returns:
         The perturbed image. The gradient with respect to the noise passes through both clips unchanged.
     """
-    low = torch.minimum(torch.maximum(-bound, -image), torch.zeros_like(image))
-    high = torch.maximum(torch.minimum(bound, 1 - image), torch.zeros_like(image))
+    low = torch.maximum(-bound, -image).clamp(max=0)
+    high = torch.minimum(bound, 1 - image).clamp(min=0)
     darkest, brightest = torch.aminmax(image) if image.numel() else (0, 1)
     if not (darkest >= 0 and brightest <= 1):  # or a value is NaN
         outside = (image < 0) | (image > 1)

@@ -1,5 +1,6 @@
 """List the entries of a folder that belong to a dataset, and compare paths after following links."""
 
+import os
 from pathlib import Path
 
 # Left behind by Windows, macOS and network drives; hidden files are ignored anyway.
@@ -15,8 +16,18 @@ def visible(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if not path.name.startswith(".") and path.name.lower() not in _JUNK)
 
 
+def _is_below(path: Path, root: Path) -> bool:
+    """Whether a path leads below a folder, by its name and without any link from there on."""
+    depth = len(path.parts) - len(root.parts)
+    if root not in path.parents or ".." in path.parts[-depth:] or os.name == "nt":  # whose junctions are no links
+        return False
+    return not any(map(os.path.islink, (path, *path.parents[: depth - 1])))
+
+
 def leaves(path: Path, root: Path) -> bool:
     """Return whether ``path``, after following links, is outside of the folder ``root``, or a link to itself."""
+    if _is_below(path, root):  # to follow all links takes much longer
+        return False
     try:
         return not path.resolve().is_relative_to(root.resolve())
     except RuntimeError:  # a link to itself, before Python 3.13

@@ -21,7 +21,6 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +108,7 @@ class Unfinished:
         content = _read(self._path(case_id))
         with suppress(KeyError, ValueError):
             record = CaseRecord(**parse_fields(CaseRecord, content["case"], ""))
-            if record.id == case_id and content["checksum"] == self._checksum(asdict(record)):
+            if record.id == case_id and content["checksum"] == self._checksum(vars(record)):
                 return record
         return None
 
@@ -119,7 +118,7 @@ class Unfinished:
         Raises:
             OSError: If the file cannot be written.
         """
-        case = asdict(record)
+        case = vars(record)
         content = {"case": case, "checksum": self._checksum(case)}
         write_atomically(self._path(record.id), json.dumps(content).encode("ascii"))
 

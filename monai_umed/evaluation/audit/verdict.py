@@ -113,7 +113,8 @@ def warn(
         by_last_epoch: trainings that were scored after their last epoch alone.
     """
     warnings = []
-    if weak := sorted({row.exploiter for row in rows if _is_weak(row)}):
+    # Where trainings were skipped, a row may have no ceiling, which its own warning says.
+    if weak := sorted({row.exploiter for row in rows if _is_weak(row) and not (skipped and row.clean_ceiling is None)}):
         warnings.append(
             f"{', '.join(weak)} reached less than Dice {WEAK_CEILING} on clean files in at least one row, so that row "
             "proves nothing about the protection and does not count; train longer or use another network."

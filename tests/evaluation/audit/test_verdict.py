@@ -78,6 +78,12 @@ def test_an_exploiter_that_fails_on_clean_files_proves_nothing(clean: float | No
     )
 
 
+def test_a_ceiling_that_was_skipped_is_not_called_weak() -> None:
+    rows, skipped = [row(0.1), row(0.6, clean=None, defense="blur-2.0")], {"unet-batch/blur-2.0/clean_0": "decided"}
+    [warning] = warn(rows, utility(), test_cases=100, seeds=3, skipped=skipped)
+    assert "1 trainings were skipped" in warning
+
+
 def test_a_good_audit_has_no_warning() -> None:
     assert warn([row(0.1)], utility(0.8, 0.795), test_cases=100, seeds=3) == []
 
