@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from .box import grown, nonzero_box
-from .comparison import compare
+from .comparison import above
 
 SIDES = ("both", "inner", "outer")
 
@@ -127,7 +127,7 @@ def contour_band(label: torch.Tensor, widths: Sequence[int], side: str = "both")
         smallest = _extremum(values, widths, largest=False)
     band = largest != smallest
     if side == "inner":
-        band &= compare(label, "greater", 0)
+        band &= above(label, 0)
     elif side == "outer":
         band &= label == 0
     whole[near] = band

@@ -7,7 +7,7 @@ from itertools import combinations, product
 
 import torch
 
-from .comparison import compare
+from .comparison import above
 from .filters import LUMA
 
 MODES = ("activity", "code")
@@ -70,7 +70,7 @@ def lbp_code(image: torch.Tensor) -> torch.Tensor:
         )
         interior = torch.zeros(center.shape, dtype=torch.uint8, device=image.device)
         for bit, sample in enumerate(samples):
-            interior.add_(compare(sample, "greater_equal", center).view(torch.uint8), alpha=1 << bit)
+            interior.add_((sample >= center).view(torch.uint8), alpha=1 << bit)
         code[1:-1, 1:-1] = interior
     codes[:, 0], codes[:, -1] = codes[:, 1], codes[:, -2]
     codes[:, :, 0], codes[:, :, -1] = codes[:, :, 1], codes[:, :, -2]
@@ -109,7 +109,7 @@ def texture_activity(image: torch.Tensor, threshold: float = 1.5 / 255) -> torch
     existing = torch.zeros(image.shape, dtype=torch.uint8, device=image.device)
     for step in _half_neighborhood(image.ndim):
         here, there = zip(*(_overlap(size, s) for size, s in zip(image.shape, step, strict=True)), strict=True)
-        differs = compare((image[there] - image[here]).abs_(), "greater", threshold).view(torch.uint8)
+        differs = above((image[there] - image[here]).abs_(), threshold).view(torch.uint8)
         for region in (here, there):
             differing[region] += differs
             existing[region] += 1

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from ..functional.comparison import compare
+from ..functional.comparison import above
 from ..functional.contour_band import SIDES, contour_band, half_widths
 from ..functional.local_binary_pattern import MODES, lbp_bound
 from ..io.suggest import did_you_mean
@@ -49,7 +49,7 @@ def _full(bound: Bound, image: torch.Tensor, label: torch.Tensor, spacing: Seque
 
 
 def _roi(bound: Bound, image: torch.Tensor, label: torch.Tensor, spacing: Sequence[float] | None) -> torch.Tensor:
-    return compare(label, "greater", 0).to(torch.float32)
+    return above(label, 0).to(torch.float32)
 
 
 def _band(bound: Bound, image: torch.Tensor, label: torch.Tensor, spacing: Sequence[float] | None) -> torch.Tensor:

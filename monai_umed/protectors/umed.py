@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from ..functional.box import grown, nonzero_box
-from ..functional.comparison import compare
+from ..functional.comparison import above
 from ..functional.contour_band import SIDES, contour_band, half_widths
 from ..functional.local_binary_pattern import MODES, lbp_bound
 from ..functional.resampling import resize, resize_within
@@ -183,7 +183,7 @@ class UMed(Protector):
         patch = self.perturbator.patch
         box = []
         widths = self._band_widths(label.shape[1:], spacing)
-        inside = nonzero_box(compare(label, "greater", 0), label.ndim - 1)
+        inside = nonzero_box(above(label, 0), label.ndim - 1)
         for size, width, part in zip(label.shape[1:], widths, inside, strict=True):
             # The bounds depend on texture up to one voxel beyond the band.
             low, high = max(0, part.start - width - 1), min(size, max(part.stop, 1) + width + 1)
@@ -199,7 +199,7 @@ class UMed(Protector):
         if self.texture == "code":
             return self._bounds(image, label, widths)
         # One pixel beyond the band is the last whose texture counts.
-        box = grown(nonzero_box(compare(label, "greater", 0), label.ndim - 1), [max(1, width) + 1 for width in widths])
+        box = grown(nonzero_box(above(label, 0), label.ndim - 1), [max(1, width) + 1 for width in widths])
         near = (slice(None), *box)
         bounds = torch.zeros((2, *label.shape[1:]), dtype=torch.float32, device=label.device)
         bounds[near] = self._bounds(image[near], label[near], widths)
@@ -207,7 +207,7 @@ class UMed(Protector):
 
     def _bounds(self, image: torch.Tensor, label: torch.Tensor, widths: Sequence[int]) -> torch.Tensor:
         band = contour_band(label, widths, self.band_side)
-        inside = compare(label, "greater", 0) & ~band
+        inside = above(label, 0) & ~band
         # Bytes become numbers in a third of the time that booleans take.
         on_contour, on_texture = (pixels.view(torch.uint8).to(torch.float32) for pixels in (band, inside))
         if self.texture != "flat":

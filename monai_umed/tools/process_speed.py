@@ -14,6 +14,7 @@ from statistics import median
 import nibabel as nib
 import numpy as np
 
+from ..io.bundle_folder import bundle_root
 from .file_speed import some_cases
 from .timing import Row, Wanted, alternate, at_most, speed_up, time_share
 
@@ -95,10 +96,14 @@ def compare_processes(wanted: Wanted) -> list[Row]:
         def protect(processes: int) -> float:
             out = folder / f"out{next(numbers)}"
             start = ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"]
-            verb = ["-m", "monai_umed.cli", "protect", data, out, "--checkpoint", checkpoint, "--section", "train"]
-            command = [sys.executable, *start, *map(str, verb), "--no-progress"]
+            config = ["-m", "monai.bundle", "run", "--config_file", f"{bundle_root()}/configs/inference.json"]
+            names = {"dataset_dir": data, "output_dir": out, "checkpoint": checkpoint, "section": "train"}
+            options = [text for name, value in names.items() for text in (f"--{name}", str(value))]
+            # A process alone would take two threads, so that it would be compared with itself.
+            options += ["--progress", "False", *(["--num_workers", "1"] if processes == 1 else [])]
+            command = [sys.executable, *start, *config, *options]
             subprocess.run(command, check=True, capture_output=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
-            manifest = out / "protected" / "manifest.json"
+            manifest = out / "manifest.json"
             written = [path.stat().st_mtime for path in manifest.parent.rglob("*") if path.is_file()]
             return manifest.stat().st_mtime - min(written)
 
