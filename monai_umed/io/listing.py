@@ -1,6 +1,7 @@
 """List the entries of a folder that belong to a dataset, and compare paths after following links."""
 
 import os
+from collections.abc import Collection
 from pathlib import Path
 
 # Left behind by Windows, macOS and network drives; hidden files are ignored anyway.
@@ -32,6 +33,13 @@ def leaves(path: Path, root: Path) -> bool:
         return not path.resolve().is_relative_to(root.resolve())
     except RuntimeError:  # a link to itself, before Python 3.13
         return True
+
+
+def real_folders(paths: Collection[Path]) -> set[Path]:
+    """Return the folders in which files or folders lie, after following links; each of them is followed once."""
+    links = {path for path in paths if path.is_symlink()}
+    folders = {path.parent for path in paths if path not in links}
+    return {folder.resolve() for folder in folders} | {link.resolve().parent for link in links}
 
 
 def overlap(first: Path, second: Path) -> bool:

@@ -20,8 +20,8 @@ def split_name(name: str) -> tuple[str, str]:
     """
     if name.lower().endswith(".nii.gz"):
         return name[: -len(".nii.gz")], ".nii.gz"
-    path = Path(name)
-    return path.stem, path.suffix.lower()
+    dot = name.rfind(".")
+    return (name[:dot], name[dot:].lower()) if 0 < dot < len(name) - 1 else (name, "")
 
 
 def output_name(path: str | Path) -> str:

@@ -11,6 +11,7 @@ from ..data.manifest import MANIFEST, TOOL
 from ..io.dicom_sign import is_dicom
 from ..io.image_files import files_of
 from ..io.joint_path import joint_files
+from ..io.listing import real_folders
 from .unfinished import is_unfinished
 
 _CURE = "give the folder of the originals"
@@ -27,8 +28,8 @@ def refuse_protected(cases: Sequence[Case]) -> None:
         DatasetError: If some of the images are protected already.
     """
     images = [path for case in cases for path in (joint_files(case.image) or {"": case.image}).values()]
-    places = {place for image in images for place in (image, image.resolve())}
-    folders = {folder for place in places for folder in (place.parent, place.parent.parent)}
+    near = {image.parent for image in images} | real_folders(images)
+    folders = {folder for place in near for folder in (place, place.parent)}
     folders |= {case.root for case in cases if case.root is not None}
     offenders = [f"{folder}: {reason}; {_CURE}" for folder in sorted(folders) if (reason := _folder_reason(folder))]
     if not offenders:

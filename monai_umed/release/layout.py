@@ -11,7 +11,7 @@ from ..data.dataset_json import DATASET_JSON
 from ..data.manifest import MANIFEST
 from ..io.atomic import is_temporary
 from ..io.image_files import part_path, parts_of
-from ..io.listing import overlap
+from ..io.listing import overlap, real_folders
 from ..io.suffixes import output_name
 from .unfinished import is_mark
 
@@ -58,7 +58,7 @@ def _name_problems(cases: Sequence[Case], output_dir: Path) -> Iterator[str]:
 
 
 def _overlaps(cases: Sequence[Case], output_dir: Path) -> Iterator[str]:
-    sources = {path.resolve().parent for case in cases for path in (case.image, case.label)}
+    sources = real_folders([path for case in cases for path in (case.image, case.label)])
     roots = {source.parent for source in sources}
     # Cases that are searched for in all of a dataset's subfolders would be found in the output as well.
     sources |= {case.root.resolve() for case in cases if case.root is not None and case.listing is None}
