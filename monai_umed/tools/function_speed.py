@@ -56,7 +56,7 @@ def compare_band(masks: np.ndarray, what: str, repeats: int) -> list[Row]:
     check_equal(f"{what}, max/min", band, gray())
     ours, by_binary, by_gray = alternate([lambda: contour_band(label, widths), binary, gray], repeats)
     return [
-        speed_up(what, "SciPy binary dilation, erosion", ours, by_binary, least=5),
+        speed_up(what, "SciPy binary dilation, erosion", ours, by_binary, least=10),
         speed_up(what, "SciPy maximum, minimum filter", ours, by_gray),
     ]
 

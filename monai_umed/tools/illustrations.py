@@ -36,7 +36,7 @@ POINTS = "points"  # name of the text in a PNG file that says what it was drawn 
 
 def frontier_points() -> dict[str, list[list[float]]]:
     """PSNR and share of the clean Dice of every preset on BUSI that met all attacks, by attack."""
-    where = {"dataset": "BUSI", "network": "unet-instance", "seeds": "1", "arguments": ""}
+    where = {"dataset": "BUSI", "network": "unet-instance", "arguments": ""}
     rows = [row for row in read_results("defenses.csv") if all(row[key] == value for key, value in where.items())]
     found: dict[str, dict[str, Row]] = {}
     for row in rows:
