@@ -170,6 +170,8 @@ def main() -> None:
     parser.add_argument("--size", default="128,128")
     parser.add_argument("--clean", help="FOLDER of the originals, for defenses that own a few")
     parser.add_argument("--pretrained-on", help="FOLDER that they are trained on before")
+    parser.add_argument("--foreign", help="FOLDER of another dataset, for those that learn to take patterns off")
+    parser.add_argument("--foreign-protected", help="FOLDER of the same cases, protected with this tool")
     parser.add_argument("--distilled-on", help="FOLDER whose images, with the suspect's masks, train --student instead")
     parser.add_argument("--student", default="unet-instance", help="network of it")
     parser.add_argument("--reserves", default="", help="smaller reserves to draw out of the whole one, such as 30,60")
@@ -204,6 +206,9 @@ def main() -> None:
 
     items = read(None if options.trained_on == "nothing" else options.trained_on)
     clean, others = read(options.clean), questions.match(read(options.pretrained_on))
+    foreign, foreign_protected = (
+        questions.match(read(place)) for place in (options.foreign, options.foreign_protected)
+    )
     unlabeled = questions.match(read(options.distilled_on))
     published = {item["id"] for item in items}
     for seed in numbers(options.seeds):
@@ -218,6 +223,8 @@ def main() -> None:
             partial(see, suspect, begin),
             clean=[item for item in clean if item["id"] in published],
             pretrained_on=others,
+            foreign=foreign,
+            foreign_protected=foreign_protected,
             num_classes=plan.num_classes,
             progress=options.progress,
         )

@@ -64,6 +64,8 @@ class Suspect:
         *,
         clean: Sequence[dict] = (),
         pretrained_on: Sequence[dict] = (),
+        foreign: Sequence[dict] = (),
+        foreign_protected: Sequence[dict] = (),
         num_classes: int = 2,
         eps: float = 4 / 255,
         progress: bool = True,
@@ -76,6 +78,7 @@ class Suspect:
             see: takes the epoch and the network in evaluation mode.
             clean: originals that its owner has, for defenses that need some.
             pretrained_on: other cases that it is trained on before, as long.
+            foreign, foreign_protected: cases of another dataset and the same ones protected, for those that need pairs.
             num_classes: classes, background included.
             eps: of the release.
             progress: whether to show a progress bar.
@@ -107,6 +110,8 @@ class Suspect:
             seed=self.seed,
             num_classes=num_classes,
             clean=lambda: filtered(clean),
+            foreign=lambda: filtered(foreign),
+            foreign_protected=lambda: filtered(foreign_protected),
         )
         with torch.random.fork_rng():
             torch.manual_seed(self.seed)

@@ -54,6 +54,15 @@ def test_a_suspect_may_own_originals_and_have_learned_elsewhere(items: list[dict
         assert not torch.equal(next(plain.parameters()), next(other.parameters()))
 
 
+def test_a_suspect_may_learn_from_pairs_to_take_the_pattern_off(items: list[dict]) -> None:
+    protected = [{**item, "image": (item["image"] + 4 / 255 * item["label"]).clamp(0, 1)} for item in items]
+    found: dict[int, torch.nn.Module] = {}
+    suspect = Suspect(defense="purifier", size=SIZE, batch_size=4)
+    suspect.train(protected, [1], found.__setitem__, foreign=items, foreign_protected=protected, progress=False)
+    plain = shown(protected, [1])[1]
+    assert not torch.equal(next(plain.parameters()), next(found[1].parameters()))
+
+
 def test_a_distilled_network_knows_the_masks_of_its_teacher_alone(items: list[dict]) -> None:
     teacher = shown(items, [1])[1]
     student = Suspect(network="unet-instance", size=SIZE, batch_size=4)
