@@ -7,7 +7,6 @@ from pathlib import Path
 
 from ..data.case import Case, DatasetError
 from ..data.manifest import MANIFEST, UNFINISHED, Manifest
-from ..io.once import reading_once
 from ..io.stored import IntensityWindow
 from ..protectors import Protector
 from ..training.distributed import is_first_rank, rank_count, shard_of_this_process, wait_for_ranks
@@ -15,8 +14,6 @@ from ..training.shard import Shard, parse_shard
 from .protect import protect_dataset, protect_shard
 
 
-# The process that checks the files of all remembers the checksums of its own; decoded files are not kept for that.
-@reading_once(limit=0)
 def protect_together(
     cases: Sequence[Case],
     protector: Protector,
