@@ -57,8 +57,9 @@ def advise(
     """Try settings on a part of the training section and name the least visible one that holds.
 
     Each is tried against exploiters that cost nothing: networks that just train, flips with affine maps, crops, a blur,
-    JPEG. The test section is never read. Interrupted, it goes on where it stopped; another target, PSNR or list of
-    accepted exploiters takes up what was trained.
+    JPEG; where images have colors, a conversion to gray and a jitter of colors as well. The test section is never read.
+    Interrupted, it goes on where it stopped; another target, PSNR or list of accepted exploiters takes up what was
+    trained.
 
     Args:
         data: folder of the dataset, a data list, or the images alone; see :func:`monai_umed.find_cases`.
@@ -103,12 +104,11 @@ def advise(
         raise ValueError(f"target is {target}; it must be above 0 and below 1, the share of the clean files' Dice.")
     if min_psnr <= 0:
         raise ValueError(f"min_psnr is {min_psnr}; it must be positive, for example 40 dB.")
-    known = [defense for _, defense in search.EXPLOITERS]
+    known = [defense for _, defense in search.EXPLOITERS + search.COLOR_EXPLOITERS]
     for name in accept:
         if name not in known:
             raise ValueError(f"accept has {name!r}, which nobody uses.{did_you_mean(name, known)} Known: {known}.")
-    exploiters = tuple(pair for pair in search.EXPLOITERS if pair[1] not in accept)
-    if not exploiters:
+    if not search.choose_exploiters(1, accept):
         raise ValueError("accept names every exploiter; leave one to be tried.")
     dataset = as_dataset(*(places_of(data) if labels is None else (str(data), labels)), ignore_label=ignore_label)
     refuse_protected_folder(Path(places_of(dataset)[0]))
@@ -117,7 +117,7 @@ def advise(
         dataset,
         Path(output) if output is not None else usual_advice(dataset),
         options={**given, "ignore_label": ignore_label, "progress": progress},
-        exploiters=exploiters,
+        accept=accept,
         target=target,
         min_psnr=min_psnr,
         levels=tuple(levels or search.LEVELS),
@@ -136,7 +136,7 @@ def _plan(
     folder: Path,
     *,
     options: Mapping[str, Any],
-    exploiters: tuple[tuple[str, str], ...],
+    accept: Sequence[str],
     target: float,
     min_psnr: float,
     levels: tuple[int, ...],
@@ -149,7 +149,7 @@ def _plan(
     from ..data.training_set import load_training_set
     from ..data.workspace import lay_out
     from ..evaluation.advice.fold import hold_out
-    from ..evaluation.advice.search import Search, make_ladder
+    from ..evaluation.advice.search import Search, choose_exploiters, make_ladder
     from ..evaluation.plan import Matrix
     from ..exploiters.train import RECIPES
     from ..io.atomic import write_json
@@ -173,6 +173,7 @@ def _plan(
         layout="resampled",
     ).items
     held_out = hold_out(items, num_classes=facts.num_classes, seed=options["seed"])
+    exploiters = choose_exploiters(facts.in_channels, accept)
     rest = sorted({item["id"] for item in items} - set(held_out))
     write_json(folder / "data" / "split.json", {"train": rest, "test": held_out})
     return Search(

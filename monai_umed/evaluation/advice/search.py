@@ -9,6 +9,7 @@ from pathlib import Path
 from ...data.manifest import MANIFEST, Manifest
 from ...data.two_folders import DatasetDir
 from ...io.stored import IntensityWindow
+from ..audit.plan import COLOR_DEFENSES
 from ..audit.verdict import WEAK_CEILING
 from ..folders import Files, check_folders
 from ..plan import Cell, Matrix
@@ -27,11 +28,20 @@ EXPLOITERS: tuple[tuple[str, str], ...] = (
 )
 """Network and defense; those first that are known to do best."""
 
+COLOR_EXPLOITERS: tuple[tuple[str, str], ...] = tuple(("unet-instance", defense) for defense in COLOR_DEFENSES)
+"""Those who try as well where images have three channels."""
+
 LEVELS = (4, 6, 8, 12)
 """Largest changes of the ladder, in 1/255 of the window."""
 
 COARSER = 8
 """Level from which on the pattern is that of the presets ``medium`` and ``strong``."""
+
+
+def choose_exploiters(channels: int, accept: Sequence[str] = ()) -> tuple[tuple[str, str], ...]:
+    """Return those who try on images of so many channels, without the defenses that may win."""
+    everybody = EXPLOITERS + (COLOR_EXPLOITERS if channels == 3 else ())
+    return tuple((network, defense) for network, defense in everybody if defense not in accept)
 
 
 def make_ladder(channels: int, levels: Sequence[int] = LEVELS) -> list[list[Setting]]:

@@ -25,7 +25,8 @@ PRESETS: dict[str, dict[str, tuple]] = {
     },
 }
 
-_COLOR_DEFENSES = ("grayscale", "color-jitter")
+COLOR_DEFENSES = ("grayscale", "color-jitter")
+"""Further ones of the quick preset where images have three channels: a tint has these enemies."""
 
 
 def preset(name: str, color: bool = False) -> dict[str, tuple]:
@@ -41,7 +42,7 @@ def preset(name: str, color: bool = False) -> dict[str, tuple]:
     if name not in PRESETS:
         raise ValueError(f"preset is {name!r}, must be one of {', '.join(PRESETS)}.")
     chosen = PRESETS[name]
-    extra = tuple(defense for defense in _COLOR_DEFENSES if color and defense not in chosen["defenses"])
+    extra = tuple(defense for defense in COLOR_DEFENSES if color and defense not in chosen["defenses"])
     return {**chosen, "defenses": chosen["defenses"] + extra}
 
 

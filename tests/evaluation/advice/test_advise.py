@@ -16,7 +16,7 @@ import monai_umed.workflows.advise as workflow
 from monai_umed.cli import app
 from monai_umed.data.phantom import write_phantom
 from monai_umed.evaluation.advice.record import Advice, Learned, Setting
-from monai_umed.evaluation.advice.search import EXPLOITERS, make_ladder
+from monai_umed.evaluation.advice.search import COLOR_EXPLOITERS, EXPLOITERS, choose_exploiters, make_ladder
 
 QUICK: dict[str, Any] = {"epochs": 1, "grid": (48, 48), "levels": [4, 12], "progress": False}
 ONE = ["blur-2.0", "random-crop", "jpeg-30", "flips+affine"]  # who just trains is left, with two networks
@@ -128,18 +128,39 @@ def test_damaged_advice_is_refused(tmp_path: Path) -> None:
         Advice.load(tmp_path)
 
 
-def test_a_tint_is_tried_where_there_are_colors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def colors(folder: Path) -> Path:
+    """Twenty training cases with three channels."""
     for index in range(20):
-        write_array(tmp_path / "data" / "images" / f"{index}.png", noise((64, 64, 3), 256, index).astype(np.uint8))
-        write_array(tmp_path / "data" / "masks" / f"{index}.png", square((64, 64)))
+        write_array(folder / "images" / f"{index}.png", noise((64, 64, 3), 256, index).astype(np.uint8))
+        write_array(folder / "masks" / f"{index}.png", square((64, 64)))
     names = {"train": [str(index) for index in range(20)], "test": []}
-    (tmp_path / "data" / "split.json").write_text(json.dumps(names))
+    (folder / "split.json").write_text(json.dumps(names))
+    return folder
+
+
+def test_a_tint_is_tried_where_there_are_colors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    colors(tmp_path / "data")
     dice_of(monkeypatch, {("stamp-8", "none"): 0.8, ("strong-8", "none"): 0.8})
     advice = mu.advise(tmp_path / "data", tmp_path / "advice", min_psnr=20, **{**QUICK, "levels": [8]})
     assert [trial.setting.name for trial in advice.trials] == ["stamp-8", "strong-8", "tint-8"]
     assert advice.chosen is not None and advice.chosen.arguments == "--preset tint --eps 8/255"
+    tint = next(trial for trial in advice.trials if trial.setting.name == "tint-8")
+    assert {(entry.exploiter, entry.defense) for entry in tint.learned} == {*EXPLOITERS, *COLOR_EXPLOITERS}
     rungs = [[setting.name for setting in rung] for rung in make_ladder(1, [4, 12])]
     assert rungs == [["stamp-4", "default-4"], ["stamp-12", "strong-12"]]
+
+
+def test_a_tint_that_a_conversion_to_gray_undoes_is_not_advised(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = colors(tmp_path / "data")
+    dice_of(monkeypatch, {(name, "grayscale"): 0.6 for name in ("stamp-8", "strong-8", "tint-8")})
+    options: dict[str, Any] = {"min_psnr": 20, **QUICK, "levels": [8]}
+    advice = mu.advise(data, tmp_path / "advice", **options)
+    assert advice.chosen is None and "unet-instance with grayscale learns 75 %" in advice.verdict
+    chosen = mu.advise(data, tmp_path / "advice", accept=["grayscale"], **options).chosen
+    assert chosen is not None
+    assert ("unet-instance", "grayscale") not in choose_exploiters(1)
 
 
 def test_an_exploiter_is_named_as_people_would() -> None:
