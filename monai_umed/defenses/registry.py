@@ -91,6 +91,8 @@ DEFENSES: dict[str, Entry] = {
     "blur-0.8": Entry(lambda eps: GaussianBlur(0.8), "Gaussian blur, 3 pixels, sigma 0.8"),
     "blur-1.0": Entry(lambda eps: GaussianBlur(1.0), "Gaussian blur, 3 pixels, sigma 1.0"),
     "blur-2.0": Entry(lambda eps: GaussianBlur(2.0, 13), "Gaussian blur, 13 pixels, sigma 2.0"),
+    "blur-3.0": Entry(lambda eps: GaussianBlur(3.0, 19), "Gaussian blur, 19 pixels, sigma 3.0"),
+    "blur-4.0": Entry(lambda eps: GaussianBlur(4.0, 25), "Gaussian blur, 25 pixels, sigma 4.0"),
     "median-3": Entry(lambda eps: Median(3), "median of 3 pixels a side"),
     "median-5": Entry(lambda eps: Median(5), "median of 5 pixels a side"),
     **{f"jpeg-{quality}": _jpeg(quality) for quality in (90, 75, 60, 30, 10)},
