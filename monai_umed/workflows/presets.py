@@ -30,7 +30,7 @@ class Pattern:
 
 
 _VOLUMES = Pattern(texture="activity", period=2, native_scale=1)
-_COARSER = Pattern(period=8)  # of squares of four pixels more is left by a blur and by what nnU-Net's augmentation does
+_COARSER = Pattern(period=6)  # of squares of three pixels more is left by what nnU-Net's augmentation does
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,7 @@ def choose_pattern(
 
     Example:
         >>> choose_pattern("strong", volumes=False).period
-        8
+        6
     """
     chosen = find_preset(preset)
     if chosen.method != UMED and method != chosen.method:
