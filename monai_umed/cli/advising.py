@@ -31,7 +31,7 @@ def advise(
     output: Annotated[Path | None, typer.Option(help="folder of this advice", show_default="in the bundle")] = None,
     target: Annotated[float, typer.Option(help="share of the clean Dice that exploiters may reach")] = 0.5,
     min_psnr: Annotated[float, typer.Option(help="dB that files must have")] = 40.0,
-    accept: Annotated[str | None, typer.Option(help="defenses that may win, joined by commas: blur-3.0")] = None,
+    accept: Annotated[str | None, typer.Option(help="defenses that may win, joined by commas: blur-2.0")] = None,
     levels: Annotated[str | None, typer.Option(help="changes to try, in 1/255", show_default="4,6,8,12")] = None,
     seed: Seed = None,
     epochs: Annotated[int, typer.Option(min=1, help="epochs of each exploiter")] = 15,

@@ -20,7 +20,6 @@ from .record import Learned, Setting, Trial
 
 EXPLOITERS: tuple[tuple[str, str], ...] = (
     ("unet-instance", "flips+affine"),
-    ("unet-instance", "blur-3.0"),
     ("unet-instance", "blur-2.0"),
     ("unet-instance", "random-crop"),
     ("unet-instance", "jpeg-30"),

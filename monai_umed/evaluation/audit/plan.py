@@ -14,7 +14,7 @@ PRESETS: dict[str, dict[str, tuple]] = {
     # results/defenses.csv come first, so that an audit which stops when it is decided is decided early.
     "quick": {
         "exploiters": ("unet-batch", "unet-instance", "transunet-batch"),
-        "defenses": ("none", "blur-3.0", "flips+affine", "nnunet", "random-crop", "jpeg-60", "blur-1.0"),
+        "defenses": ("none", "blur-2.0", "flips+affine", "nnunet", "random-crop", "jpeg-60", "blur-1.0"),
         "seeds": (0,),
     },
     # Everything that this version knows.
