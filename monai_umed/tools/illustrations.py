@@ -63,7 +63,7 @@ def draw_frontier(output: Path) -> None:
     for index, (preset, met) in enumerate(sorted(points.items(), key=lambda item: item[1][0][0])):
         x, shares = met[0][0], [share for _, share in met]
         axes.vlines(x, min(shares), max(shares), color=INK, linewidth=0.7, zorder=1)
-        side = ("left", "right")[index % 2]  # in turn, because neighbors are close
+        side = ("right", "left")[index % 2]  # away from each other, because neighbors are close
         axes.annotate(preset, (x, max(shares)), (0, 8), textcoords="offset points", ha=side, color=INK)
     axes.axhline(0.5, color=GRAY, linestyle="--", linewidth=1)
     axes.annotate("half, the limit of an audit", (44, 0.5), (0, 4), textcoords="offset points", color=GRAY, ha="center")
