@@ -109,7 +109,7 @@ def advise(
         if name not in known:
             raise ValueError(f"accept has {name!r}, which nobody uses.{did_you_mean(name, known)} Known: {known}.")
     if not search.choose_exploiters(1, accept):
-        raise ValueError("accept names every exploiter; leave one to be tried.")
+        raise ValueError("accept names every exploiter that gray images have; leave one of them to be tried.")
     dataset = as_dataset(*(places_of(data) if labels is None else (str(data), labels)), ignore_label=ignore_label)
     refuse_protected_folder(Path(places_of(dataset)[0]))
     given = {"seed": seed, "intensity_window": intensity_window, "slice_axis": slice_axis, "device": device}
